@@ -1,0 +1,20 @@
+//! The Rust side of `wit/`, generated.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "generated code; wit/ holds the documentation"
+)]
+
+wasmtime::component::bindgen!({
+    path: ["../wit/capabilities", "../wit/task"],
+    world: "cofferdam:task/task",
+    // Never `tracing`: it would log string arguments.
+    imports: { default: async | trappable },
+    exports: { default: async },
+    with: {
+        "cofferdam:capabilities/http.client": crate::capability::http::ClientHandle,
+        "cofferdam:capabilities/http.response": crate::capability::http::ResponseHandle,
+        "cofferdam:capabilities/keys.key": crate::capability::keys::KeyHandle,
+    },
+});

@@ -1,0 +1,7 @@
+//! The `keys` capability.
+
+mod grant;
+mod host;
+
+pub use grant::*;
+pub use host::*;

@@ -1,0 +1,83 @@
+//! The command line: one file per command. Data goes to stdout, everything
+//! else to stderr; colour and progress only on a terminal.
+
+mod audit;
+mod build;
+mod check;
+mod output;
+mod policy;
+mod run;
+mod sweep;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub use output::{Failure, Format, Output};
+
+use crate::diagnostic::Exit;
+
+/// Runs task steps as WebAssembly components that use secrets they can never read.
+#[derive(Debug, Parser)]
+#[command(name = "cofferdam", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Globals {
+    /// The operator's configuration; the folders that it names are relative to it.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "cofferdam.toml"
+    )]
+    pub config: PathBuf,
+    /// How results are written to stdout.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Detail of the host's own log on stderr: off, error, warn, info, debug, trace.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn")]
+    pub log_level: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Build(build::BuildArgs),
+    Check(check::CheckArgs),
+    Policy(policy::PolicyArgs),
+    Sweep(sweep::SweepArgs),
+    Audit(audit::AuditArgs),
+}
+
+/// Parses the arguments, executes the command and returns the exit code.
+pub async fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    let output = Output::new(cli.globals.format);
+    crate::telemetry::init(&cli.globals.log_level);
+    let result = match cli.command {
+        Command::Run(args) => run::execute(args, &cli.globals, &output).await,
+        Command::Build(args) => build::execute(args, &cli.globals, &output).await,
+        Command::Check(args) => check::execute(args, &cli.globals, &output).await,
+        Command::Policy(args) => policy::execute(args, &cli.globals, &output).await,
+        Command::Sweep(args) => sweep::execute(args, &cli.globals, &output).await,
+        Command::Audit(args) => audit::execute(args, &cli.globals, &output).await,
+    };
+    result.unwrap_or_else(|failure| output.failure(&failure))
+}

@@ -1,0 +1,82 @@
+//! Where words for people and data for machines go.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::Write;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::diagnostic::{Diagnostic, Exit};
+
+/// How results are written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For machines: one JSON document.
+    Json,
+}
+
+/// Any error that ends a command.
+#[derive(Debug)]
+pub struct Failure(Box<dyn Diagnostic + Send + Sync>);
+
+impl<E: Diagnostic + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+/// Stdout for data, stderr for everything else.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    format: Format,
+}
+
+impl Output {
+    /// Output in this format.
+    pub fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// The format that was asked for.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Writes data for people or machines. A closed pipe is not an error.
+    pub fn data(&self, text: impl Display) {
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
+    }
+
+    /// Writes one JSON document.
+    pub fn json(&self, value: &impl Serialize) {
+        match serde_json::to_string(value) {
+            Ok(text) => self.data(text),
+            Err(error) => self.note(format_args!(
+                "error: the result cannot be written as JSON: {error}"
+            )),
+        }
+    }
+
+    /// Writes a line for people.
+    pub fn note(&self, text: impl Display) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    /// Writes an error with its causes and cure, and returns its exit code.
+    pub fn failure(&self, Failure(error): &Failure) -> Exit {
+        let mut message = format!("error: {error}");
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            message.push_str(&format!("\n  caused by: {inner}"));
+            cause = inner.source();
+        }
+        if let Some(hint) = error.hint() {
+            message.push_str(&format!("\n\nhint: {hint}"));
+        }
+        self.note(message);
+        error.exit()
+    }
+}

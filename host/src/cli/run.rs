@@ -1,0 +1,17 @@
+//! `cofferdam run`.
+
+use super::{Failure, Globals, Output};
+use crate::diagnostic::Exit;
+
+/// Not there yet.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {}
+
+/// Executes the command.
+pub(super) async fn execute(
+    _args: RunArgs,
+    _globals: &Globals,
+    _output: &Output,
+) -> Result<Exit, Failure> {
+    Ok(Exit::Done)
+}

@@ -1,0 +1,31 @@
+//! Cofferdam runs task steps as WebAssembly components that use secrets they
+//! can never read. ARCHITECTURE.md in the repository draws the line of a run
+//! and says which module may know what.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that fails should stop where it fails"
+    )
+)]
+
+pub mod audit;
+pub mod capability;
+pub mod cli;
+pub mod config;
+pub mod diagnostic;
+pub mod digest;
+pub mod engine;
+pub mod grants;
+pub mod identity;
+pub mod manifest;
+pub mod name;
+pub mod run;
+pub mod scrub;
+pub mod secret;
+pub mod telemetry;
+pub mod vault;
