@@ -1,9 +1,9 @@
 //! What the capabilities of one attempt share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::{Pulse, TaskLog};
 use crate::audit::Recorder;
 use crate::grants::Grants;
 use crate::identity::Identity;
@@ -13,7 +13,6 @@ use crate::vault::SessionHandle;
 /// One attempt, as its capabilities see it.
 pub struct Attempt {
     parts: AttemptParts,
-    cancelled: AtomicBool,
 }
 
 /// The parts of an [`Attempt`].
@@ -30,60 +29,35 @@ pub struct AttemptParts {
     pub secrets: SecretSet,
     /// When the attempt ends.
     pub deadline: Instant,
-    /// Where log lines go.
-    pub log: Arc<dyn LogSink>,
+    /// The task's log.
+    pub log: Arc<TaskLog>,
+    /// Cancellation and heartbeat.
+    pub pulse: Pulse,
 }
 
-/// How serious a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::Display)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum LogLevel {
-    /// Finest.
-    Trace,
-    /// For developers.
-    Debug,
-    /// Ordinary.
-    Info,
-    /// Attention.
-    Warn,
-    /// Failure.
-    Error,
-}
+/// A refused call.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Denial {}
 
-/// One line of a task's log: scrubbed, control characters escaped.
-#[derive(Debug, Clone)]
-pub struct LogLine {
-    /// How serious it is.
-    pub level: LogLevel,
-    /// Where it comes from: a target of the `log` crate, `stdout`, `stderr`.
-    pub target: String,
-    /// The text.
-    pub message: String,
-}
-
-/// Where a task's log lines go.
-pub trait LogSink: Send + Sync {
-    /// Takes one line; must not block for long.
-    fn line(&self, line: LogLine);
+impl std::fmt::Display for Denial {
+    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
 }
 
 impl Attempt {
+    /// Refused calls.
+    pub fn denials(&self) -> Vec<Denial> {
+        Vec::new()
+    }
+
     /// Puts an attempt together.
     pub fn new(parts: AttemptParts) -> Self {
-        Self {
-            parts,
-            cancelled: AtomicBool::new(false),
-        }
+        Self { parts }
     }
 
     /// The parts.
     pub fn parts(&self) -> &AttemptParts {
         &self.parts
-    }
-
-    /// Whether somebody asked the attempt to stop.
-    pub fn cancelled(&self) -> &AtomicBool {
-        &self.cancelled
     }
 }

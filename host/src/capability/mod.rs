@@ -11,5 +11,7 @@ mod log;
 pub mod reveal;
 mod view;
 
-pub use attempt::{Attempt, AttemptParts, LogLevel, LogLine, LogSink};
+pub use attempt::{Attempt, AttemptParts, Denial};
+pub use control::Pulse;
+pub use log::{LogLevel, LogLine, LogSink, TaskLog};
 pub use view::{Capabilities, View};

@@ -19,4 +19,27 @@ pub struct HostConfig {
     pub cache: PathBuf,
     /// `[vault]`; none when no task needs it.
     pub vault: Option<VaultConfig>,
+    /// `[engine]`.
+    pub engine: crate::engine::EngineConfig,
+}
+
+/// e
+#[derive(Debug, thiserror::Error)]
+#[error("e")]
+pub struct ConfigError;
+
+impl crate::diagnostic::Diagnostic for ConfigError {
+    fn exit(&self) -> crate::diagnostic::Exit {
+        crate::diagnostic::Exit::Usage
+    }
+    fn blame(&self) -> crate::diagnostic::Blame {
+        crate::diagnostic::Blame::Operator
+    }
+}
+
+impl HostConfig {
+    /// l
+    pub fn load(_p: &std::path::Path) -> Result<Self, ConfigError> {
+        Err(ConfigError)
+    }
 }
