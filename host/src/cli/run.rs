@@ -249,7 +249,10 @@ fn print(report: &RunReport, output: &Output) {
         }
     }
     for denial in &report.denials {
-        output.note(format_args!("denied: {denial}"));
+        output.note(format_args!(
+            "denied: {} {} ({}, {} times)",
+            denial.grant, denial.operation, denial.decision, denial.count
+        ));
     }
     if let Some(revocation) = &report.revocation {
         match revocation.reason {

@@ -1,10 +1,13 @@
 //! What a run tells its caller. Scrubbed and escaped; holds no secret, no
 //! token, and no text of Vault's.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::Phase;
+use crate::capability::Denial;
 use crate::diagnostic::{Blame, Exit};
 use crate::engine::{Disposition, GuestOutcome};
 use crate::vault::Revocation;
@@ -24,7 +27,11 @@ pub struct RunReport {
     /// Limits of the grants file that bit, by field name.
     pub limits: Vec<String>,
     /// Calls that were refused, with their grant.
-    pub denials: Vec<crate::capability::Denial>,
+    pub denials: Vec<Denial>,
+    /// Refusals beyond the lines of `denials`; the audit has them all.
+    pub unlisted_denials: u64,
+    /// Calls that the grants covered, by `kind.name.operation`.
+    pub calls: BTreeMap<String, u64>,
     /// What became of the authority; absent when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation: Option<RevocationReport>,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::report::guest_exit;
 use super::{Outcome, RevocationReport, RunError, RunReport, RunRequest};
 use crate::audit::{AuditLog, Event, Recorder};
+use crate::capability::http::HttpClients;
 use crate::capability::{Attempt, AttemptParts, LogSink, Pulse, TaskLog};
 use crate::config::HostConfig;
 use crate::diagnostic::{Diagnostic, Exit};
@@ -30,6 +31,7 @@ struct Shared {
     engine: Engine,
     audit: AuditLog,
     vault: Option<Vault>,
+    http: Arc<HttpClients>,
 }
 
 /// A task whose grants and component are known to fit each other.
@@ -52,11 +54,14 @@ impl Runner {
             .clone()
             .map(|vault| Vault::new(vault, &config.state))
             .transpose()?;
+        // Vault itself is never a destination of a task.
+        let http = Arc::new(HttpClients::new(Vec::new()));
         Ok(Self(Arc::new(Shared {
             config,
             engine,
             audit,
             vault,
+            http,
         })))
     }
 
@@ -298,6 +303,7 @@ impl Line {
             recorder: Arc::clone(recorder),
             session: session.map(Session::handle),
             secrets: self.secrets.clone(),
+            http: Arc::clone(&self.shared.http),
             deadline: Instant::now() + limits.timeout,
             log: Arc::new(TaskLog::new(log, self.secrets.clone(), limits.log)),
             pulse: Pulse::start(),
@@ -312,19 +318,22 @@ impl Line {
         attempt: &Arc<Attempt>,
         cancel: CancellationToken,
     ) -> Option<GuestRun> {
-        let (prepared, attempt) = (prepared.clone(), Arc::clone(attempt));
+        let (prepared, running) = (prepared.clone(), Arc::clone(attempt));
         let input = self.request.input().to_owned();
         let guest = tokio::spawn(async move {
             instance::run(
                 &prepared.component,
-                &attempt,
+                &running,
                 &prepared.grants.limits,
                 &input,
                 &cancel,
             )
             .await
         });
-        guest.await.ok()
+        let guest = guest.await.ok();
+        // The store is gone; whatever still holds a handle gets nothing more.
+        attempt.end();
+        guest
     }
 
     /// Steps 9 and 10.
@@ -363,6 +372,8 @@ impl Line {
             result,
             limits,
             denials: attempt.denials(),
+            unlisted_denials: attempt.unlisted_denials(),
+            calls: attempt.calls(),
             revocation,
             audit_head: String::new(),
             audit_synced: false,
@@ -447,6 +458,8 @@ fn refused_report(run: String, task: String, error: &RunError) -> RunReport {
         result: None,
         limits: Vec::new(),
         denials: Vec::new(),
+        unlisted_denials: 0,
+        calls: BTreeMap::new(),
         revocation: None,
         audit_head: String::new(),
         audit_synced: false,
