@@ -6,7 +6,8 @@ use crate::vault::path::TransitKey;
 use crate::vault::policy::{PolicyCapability, PolicyRules};
 
 /// One key that a task may use.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KeysGrant {
     /// The key.
     pub transit: TransitKey,
