@@ -167,7 +167,7 @@ fn without_value(message: &str) -> String {
 }
 
 /// Text from a file on one line, with nothing that a terminal obeys.
-fn one_line(text: impl fmt::Display) -> String {
+pub(crate) fn one_line(text: impl fmt::Display) -> String {
     let mut line = String::new();
     for character in text.to_string().chars() {
         if character.is_control() {
