@@ -11,20 +11,13 @@ use super::setup::{Engine, Progress};
 use super::state::TaskState;
 use crate::capability::bindings::TaskPre;
 use crate::digest::Digest;
-use crate::grants::Grants;
+use crate::grants::{self, Grants, Limits};
 
 /// The largest component file. A Python component is about 20 MB.
 const MAX_COMPONENT: u64 = 256 << 20;
 
 /// The interface whose import earns a task a grace period when cancelled.
-const CONTROL: &str = "cofferdam:task/control";
-
-/// Which import needs which kind of grant.
-const NEEDS_GRANT: [(&str, &str); 3] = [
-    ("cofferdam:capabilities/http", "http"),
-    ("cofferdam:capabilities/keys", "keys"),
-    ("cofferdam:capabilities/reveal", "reveal"),
-];
+const CONTROL: &str = "cofferdam:task/control@";
 
 /// A component: its digest is the pinned one, its imports are offered by the
 /// host. Cheap to clone. [`LoadedTask::covered_by`] must hold for the grants of
@@ -42,14 +35,16 @@ impl LoadedTask {
         self.digest
     }
 
-    /// The interfaces that it imports, without versions.
+    /// The interfaces that it imports, with versions.
     pub fn imports(&self) -> &[String] {
         &self.imports
     }
 
     /// Whether the task can ask if it was cancelled.
     pub(crate) fn watches_cancellation(&self) -> bool {
-        self.imports.iter().any(|import| import == CONTROL)
+        self.imports
+            .iter()
+            .any(|import| import.starts_with(CONTROL))
     }
 
     pub(super) fn pre(&self) -> &TaskPre<TaskState> {
@@ -57,21 +52,13 @@ impl LoadedTask {
     }
 
     fn covered_by(&self, grants: &Grants, path: &Path) -> Result<(), LoadError> {
-        for (interface, kind) in NEEDS_GRANT {
-            let granted = match kind {
-                "http" => !grants.http.is_empty(),
-                "keys" => !grants.keys.is_empty(),
-                _ => !grants.reveal.is_empty(),
-            };
-            if !granted && self.imports.iter().any(|import| import == interface) {
-                return Err(LoadError::NotGranted {
-                    path: path.to_owned(),
-                    import: interface.to_owned(),
-                    kind,
-                });
-            }
+        match grants::uncovered(&self.imports, grants).into_iter().next() {
+            Some(uncovered) => Err(LoadError::Uncovered {
+                path: path.to_owned(),
+                uncovered,
+            }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -89,13 +76,7 @@ impl Engine {
         root: &Path,
         progress: &dyn Progress,
     ) -> Result<LoadedTask, LoadError> {
-        let available = self.inner().config.max_memory.as_u64();
-        if grants.limits.memory as u64 > available {
-            return Err(LoadError::Memory {
-                wanted: grants.limits.memory,
-                available,
-            });
-        }
+        self.holds(&grants.limits)?;
         let path = root.join(&grants.component);
         let known = self.inner().loaded.lock().get(&grants.digest).cloned();
         let task = match known {
@@ -111,6 +92,30 @@ impl Engine {
         };
         task.covered_by(grants, &path)?;
         Ok(task)
+    }
+
+    /// Whether the pool is large enough for what the grants allow.
+    fn holds(&self, limits: &Limits) -> Result<(), LoadError> {
+        let pool = &self.inner().config;
+        let core_instances = usize::try_from(pool.max_core_instances).unwrap_or(usize::MAX);
+        for (field, wanted, available) in [
+            ("memory", limits.memory, pool.max_memory),
+            (
+                "table_elements",
+                limits.table_elements,
+                pool.max_table_elements,
+            ),
+            ("instances", limits.instances, core_instances),
+        ] {
+            if wanted > available {
+                return Err(LoadError::Pool {
+                    field,
+                    wanted,
+                    available,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn load_file(
@@ -132,11 +137,7 @@ impl Engine {
         let imports = component
             .component_type()
             .imports(&self.inner().wasmtime)
-            .map(|(name, _)| {
-                name.split_once('@')
-                    .map_or(name, |(bare, _)| bare)
-                    .to_owned()
-            })
+            .map(|(name, _)| name.to_owned())
             .collect();
         let world = |source| LoadError::World {
             path: path.to_owned(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::digest::Digest;
+use crate::grants::Uncovered;
 
 /// A component, or the engine, that cannot be used. All of these are found
 /// before any authority is minted.
@@ -13,9 +14,6 @@ pub enum LoadError {
     /// wasmtime refuses the settings or the machine.
     #[error("the engine cannot start")]
     Engine(#[source] wasmtime::Error),
-    /// The settings are out of range.
-    #[error("{0}")]
-    Settings(&'static str),
     /// The file cannot be read.
     #[error("cannot read the component `{path}`")]
     Read {
@@ -66,25 +64,24 @@ pub enum LoadError {
         /// What does not fit.
         source: wasmtime::Error,
     },
-    /// It imports a capability that its grants do not give.
-    #[error("the component `{path}` imports `{import}`, but its grants file has no [{kind}.NAME]")]
-    NotGranted {
+    /// It imports what its grants, or this host, do not give.
+    #[error("the component `{path}` cannot start")]
+    Uncovered {
         /// The file.
         path: PathBuf,
-        /// The interface.
-        import: String,
-        /// The kind of grant that is missing.
-        kind: &'static str,
+        /// The import.
+        #[source]
+        uncovered: Uncovered,
     },
-    /// The grants allow more memory than the engine's pool holds.
-    #[error(
-        "`limits.memory` of the grants is {wanted} bytes, but the engine holds at most {available}"
-    )]
-    Memory {
-        /// Bytes in the grants.
+    /// The grants allow more than the engine's pool holds.
+    #[error("`limits.{field}` of the grants is {wanted}, but the engine holds at most {available}")]
+    Pool {
+        /// The field of the grants file.
+        field: &'static str,
+        /// What the grants allow.
         wanted: usize,
-        /// Bytes in the pool.
-        available: u64,
+        /// What the pool holds.
+        available: usize,
     },
     /// The code cache's folder cannot be trusted or used.
     #[error("the code cache `{path}` cannot be used: {reason}")]
@@ -99,7 +96,7 @@ pub enum LoadError {
 impl Diagnostic for LoadError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NotGranted { .. } | Self::Digest { .. } => Exit::Denied,
+            Self::Uncovered { .. } | Self::Digest { .. } => Exit::Denied,
             _ => Exit::Usage,
         }
     }
@@ -107,9 +104,7 @@ impl Diagnostic for LoadError {
     fn blame(&self) -> Blame {
         match self {
             Self::Engine(_) => Blame::Host,
-            Self::Settings(_) | Self::Cache { .. } | Self::Memory { .. } | Self::Read { .. } => {
-                Blame::Operator
-            }
+            Self::Cache { .. } | Self::Pool { .. } | Self::Read { .. } => Blame::Operator,
             _ => Blame::Task,
         }
     }
@@ -123,11 +118,9 @@ impl Diagnostic for LoadError {
             Self::World { .. } => {
                 "build it against the WIT in wit/ with the guest SDK; it must export `run`".to_owned()
             }
-            Self::NotGranted { kind, .. } => format!(
-                "ask security for a [{kind}.NAME] grant, or remove the capability from the task's code"
-            ),
-            Self::Memory { .. } => {
-                "lower `limits.memory`, or raise `engine.max_memory` in cofferdam.toml".to_owned()
+            Self::Uncovered { uncovered, .. } => return uncovered.hint(),
+            Self::Pool { .. } => {
+                "lower the limit, or enlarge [engine] in cofferdam.toml".to_owned()
             }
             Self::Read { .. } => "the path is relative to the folder of cofferdam.toml; `cofferdam build` makes the file".to_owned(),
             Self::Cache { .. } => {

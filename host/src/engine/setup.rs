@@ -12,9 +12,10 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::CodeCache;
 use super::state::TaskState;
-use super::{EngineConfig, LoadError, LoadedTask};
+use super::{LoadError, LoadedTask};
 use crate::capability::Capabilities;
 use crate::capability::bindings::cofferdam;
+use crate::config::EngineConfig;
 use crate::digest::Digest;
 
 /// How often a running guest is interrupted so that the deadline, a
@@ -29,13 +30,13 @@ pub(super) const MAX_WASM_STACK: usize = 512 << 10;
 /// (wasmtime wants it larger than [`MAX_WASM_STACK`]).
 const ASYNC_STACK: usize = 2 << 20;
 
-/// Core instances, memories and tables of one component; a Python component
-/// has about 14 core instances (measured with componentize-py 0.25).
-const CORE_INSTANCES_PER_TASK: u32 = 32;
-const MEMORIES_PER_TASK: u32 = 4;
+/// Linear memories of one component. A Python component has a few.
+const MEMORIES_PER_TASK: u32 = 8;
+/// Linear memories of all live tasks together, per task: nearly every task
+/// has one, and each reserves 4 GiB of address space.
+const MEMORIES_SHARE: u32 = 2;
+/// Tables of one component.
 const TABLES_PER_TASK: u32 = 16;
-/// A JavaScript component has a table of 7,701 elements.
-const TABLE_ELEMENTS: usize = 20_000;
 
 /// Told when a compile begins and ends; it can take seconds.
 pub trait Progress: Send + Sync {
@@ -65,7 +66,6 @@ impl Engine {
     /// Settings out of range, a folder that others can write, or a machine
     /// that wasmtime cannot serve.
     pub fn new(config: EngineConfig, cache: &Path, state: &Path) -> Result<Self, LoadError> {
-        config.check().map_err(LoadError::Settings)?;
         let wasmtime =
             wasmtime::Engine::new(&wasmtime_config(&config)).map_err(LoadError::Engine)?;
         let linker = linker(&wasmtime).map_err(LoadError::Engine)?;
@@ -89,17 +89,17 @@ fn wasmtime_config(settings: &EngineConfig) -> Config {
     let tasks = settings.instances;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(tasks)
-        .total_core_instances(tasks.saturating_mul(CORE_INSTANCES_PER_TASK))
-        .total_memories(tasks.saturating_mul(MEMORIES_PER_TASK))
+        .total_core_instances(tasks.saturating_mul(settings.max_core_instances))
+        .total_memories(tasks.saturating_mul(MEMORIES_SHARE).max(MEMORIES_PER_TASK))
         .total_tables(tasks.saturating_mul(TABLES_PER_TASK))
         .total_stacks(tasks)
-        .max_core_instances_per_component(CORE_INSTANCES_PER_TASK)
+        .max_core_instances_per_component(settings.max_core_instances)
         .max_memories_per_component(MEMORIES_PER_TASK)
         .max_tables_per_component(TABLES_PER_TASK)
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
-        .table_elements(TABLE_ELEMENTS)
-        .max_memory_size(usize::try_from(settings.max_memory.as_u64()).unwrap_or(usize::MAX));
+        .table_elements(settings.max_table_elements)
+        .max_memory_size(settings.max_memory);
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))

@@ -4,15 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::VaultError;
 use super::path::{KvPath, TransitKey};
+use super::{VaultConfig, VaultError};
 use crate::name::TaskName;
 use crate::scrub::SecretSet;
 use crate::secret::Secret;
-
-/// The `[vault]` part of `cofferdam.toml`.
-#[derive(Debug, Clone)]
-pub struct VaultConfig {}
 
 /// Vault as this process uses it: one log-in, made when first needed.
 #[derive(Clone)]
