@@ -240,8 +240,7 @@ proptest! {
     }
 
     #[test]
-    fn layers_upon_layers(secret in "[!-~ é€]{8,64}", chunks in chunk_sizes(), pick in picks(), flag: bool) {
-        prop_assume!(!secret.contains(['%', '\\', '&']));
+    fn layers_upon_layers(secret in "[!-$'-\\[\\]-~ é€]{8,64}", chunks in chunk_sizes(), pick in picks(), flag: bool) {
         let bytes = secret.as_bytes();
         let base64 = STANDARD.encode(bytes);
         let all = [true];
@@ -269,7 +268,7 @@ proptest! {
     #[test]
     fn what_holds_no_secret_passes_unchanged(secret in any_secret(), (a, b) in surroundings(), chunks in chunk_sizes(), pick in picks()) {
         let set = set(&[&secret, b"correct horse battery staple"]);
-        let input = [&a[..], &percent(&b, &pick, true), b"&#47;\\u0041\\n", &secret[1..]].concat();
+        let input = [&a[..], &percent(&b, &pick, true), b"&#47;\\u0041\\n|", &secret[secret.len() / 2..]].concat();
         prop_assume!(!input.windows(secret.len()).any(|w| w == secret));
         prop_assert_eq!(lossy(&scrub(&set, &input, &chunks).0), lossy(&input));
     }

@@ -55,7 +55,7 @@ impl View {
                 Some(Piece::Literal(first))
             }
             Parsed::Escape { consumed, decoded } => {
-                let last = self.pending.drain(..consumed.min(bytes.len())).last();
+                let last = self.pending.drain(..consumed.min(bytes.len())).next_back();
                 let span = Span {
                     start: first.span.start,
                     end: last.unwrap_or(first).span.end,
