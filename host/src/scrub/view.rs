@@ -90,6 +90,13 @@ pub(super) fn feed(
         view.awake = true;
         view.cursors.copy_from(parent);
     }
+    if view.pending.is_empty() && !view.escapes.start_with(token.byte) {
+        // Most bytes that an awake view sees.
+        feed(children, &view.cursors, token, patterns, found);
+        view.cursors.step(patterns, token, found);
+        view.awake = !view.cursors.are_idle();
+        return;
+    }
     view.pending.push(token);
     drain(view, children, false, patterns, found);
 }
