@@ -263,10 +263,14 @@ fn print(report: &RunReport, output: &Output) {
             _ => output.note("revoked: every credential of this run is dead"),
         }
     }
+    let head = report.audit.head.map_or_else(
+        || "not written to its end".to_owned(),
+        |head| format!("head {head}"),
+    );
     output.note(format_args!(
-        "run {} {} (audit head {})",
+        "run {} {}; audit {}",
         report.run,
         report.outcome.word(),
-        report.audit_head
+        head
     ));
 }

@@ -2,6 +2,7 @@
 //! token, and no text of Vault's.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -9,6 +10,7 @@ use serde_json::value::RawValue;
 use super::error::Phase;
 use crate::capability::Denial;
 use crate::diagnostic::{Blame, Exit};
+use crate::digest::Digest;
 use crate::engine::{Disposition, GuestOutcome};
 use crate::vault::Revocation;
 
@@ -35,12 +37,23 @@ pub struct RunReport {
     /// What became of the authority; absent when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation: Option<RevocationReport>,
-    /// Hash of the audit chain's head when the run was sealed.
-    pub audit_head: String,
-    /// Whether the audit reached the disk.
-    pub audit_synced: bool,
+    /// Where the run stands in the audit.
+    pub audit: AuditReport,
     /// The exit code of `cofferdam run`.
     pub exit: u8,
+}
+
+/// Where a run stands in the audit.
+#[derive(Debug, Clone, Serialize)]
+pub struct AuditReport {
+    /// The file of the process's chain.
+    pub file: PathBuf,
+    /// Hash of the chain's last line when the run was sealed; keep it, and
+    /// `cofferdam audit verify --head` finds a line that was cut. Absent when
+    /// the chain could not be written to its end.
+    pub head: Option<Digest>,
+    /// Whether the audit reached the disk.
+    pub synced: bool,
 }
 
 /// How a run ended.

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::report::guest_exit;
-use super::{Outcome, RevocationReport, RunError, RunReport, RunRequest};
-use crate::audit::{AuditLog, Event, Recorder};
+use super::{AuditReport, Outcome, RevocationReport, RunError, RunReport, RunRequest};
+use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
 use crate::capability::http::HttpClients;
 use crate::capability::{Attempt, AttemptParts, LogSink, Pulse, TaskLog};
 use crate::config::HostConfig;
@@ -48,6 +48,14 @@ impl Runner {
     /// When the audit, the engine or the Vault configuration cannot be used.
     pub fn new(config: HostConfig) -> Result<Self, RunError> {
         let audit = AuditLog::create(&config.audit)?;
+        Self::with_audit(config, audit)
+    }
+
+    /// [`Runner::new`] on an audit that is open already.
+    ///
+    /// # Errors
+    /// When the engine or the Vault configuration cannot be used.
+    pub fn with_audit(config: HostConfig, audit: AuditLog) -> Result<Self, RunError> {
         let engine = Engine::new(config.engine, &config.cache, &config.state)?;
         let vault = config
             .vault
@@ -121,7 +129,7 @@ impl Runner {
         let walk = tokio::spawn(async move { line.walk(prepared, log, cancel).await });
         walk.await.unwrap_or_else(|_| {
             let (run, task) = fallback;
-            refused_report(run, task, &RunError::Panic)
+            refused_report(run, task, &self.0.audit, &RunError::Panic)
         })
     }
 
@@ -146,15 +154,10 @@ impl Runner {
             None => RevocationReport::from(&revocation),
         };
         let exit = exit_with(report.exit, &revocation);
-        let (audit_head, audit_synced) = match sealed {
-            Ok(sealed) => (sealed.head.to_string(), sealed.synced),
-            Err(_) => (report.audit_head, false),
-        };
         RunReport {
             revocation: Some(revocation),
             exit,
-            audit_head,
-            audit_synced,
+            audit: audit_report(&self.0.audit, sealed),
             ..report
         }
     }
@@ -375,11 +378,10 @@ impl Line {
             unlisted_denials: attempt.unlisted_denials(),
             calls: attempt.calls(),
             revocation,
-            audit_head: String::new(),
-            audit_synced: false,
+            audit: audit_report(&self.shared.audit, Err(())),
             exit,
         };
-        seal(report, recorder)
+        self.seal(report, recorder)
     }
 
     /// What the guest's end means to the caller; its words are scrubbed.
@@ -420,8 +422,26 @@ impl Line {
     }
 
     fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
-        let report = refused_report(self.run.clone(), self.request.task().to_string(), error);
-        seal(report, recorder)
+        let task = self.request.task().to_string();
+        let report = refused_report(self.run.clone(), task, &self.shared.audit, error);
+        self.seal(report, recorder)
+    }
+
+    /// Step 9: the last fact of the run, then the sync.
+    fn seal(&self, report: RunReport, recorder: &Recorder) -> RunReport {
+        let ended = Event::RunEnded {
+            outcome: report.outcome.word(),
+            limits: &report.limits,
+            exit: report.exit,
+        };
+        let sealed = recorder.record(&ended).and_then(|_| recorder.seal());
+        if let Err(error) = &sealed {
+            tracing::error!(%error, "the audit could not be sealed");
+        }
+        RunReport {
+            audit: audit_report(&self.shared.audit, sealed),
+            ..report
+        }
     }
 }
 
@@ -450,7 +470,7 @@ fn refusal(error: &RunError) -> Outcome {
     }
 }
 
-fn refused_report(run: String, task: String, error: &RunError) -> RunReport {
+fn refused_report(run: String, task: String, audit: &AuditLog, error: &RunError) -> RunReport {
     RunReport {
         run,
         task,
@@ -461,28 +481,16 @@ fn refused_report(run: String, task: String, error: &RunError) -> RunReport {
         unlisted_denials: 0,
         calls: BTreeMap::new(),
         revocation: None,
-        audit_head: String::new(),
-        audit_synced: false,
+        audit: audit_report(audit, Err(())),
         exit: error.exit().code(),
     }
 }
 
-/// Step 9: the last fact of the run, then the sync.
-fn seal(report: RunReport, recorder: &Recorder) -> RunReport {
-    let ended = Event::RunEnded {
-        outcome: report.outcome.word(),
-        limits: &report.limits,
-        exit: report.exit,
-    };
-    match recorder.record(&ended).and_then(|_| recorder.seal()) {
-        Ok(sealed) => RunReport {
-            audit_head: sealed.head.to_string(),
-            audit_synced: sealed.synced,
-            ..report
-        },
-        Err(error) => {
-            tracing::error!(%error, "the audit could not be sealed");
-            report
-        }
+fn audit_report<E>(audit: &AuditLog, sealed: Result<SealedAudit, E>) -> AuditReport {
+    let sealed = sealed.ok();
+    AuditReport {
+        file: audit.path().to_owned(),
+        head: sealed.as_ref().map(|sealed| sealed.head),
+        synced: sealed.is_some_and(|sealed| sealed.synced),
     }
 }

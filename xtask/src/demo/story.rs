@@ -146,10 +146,10 @@ fn play(stage: &Stage, template: &Template, search: &mut Search) -> Result<Finis
 fn audit(stage: &Stage, report: &Value, search: &mut Search) -> Result<()> {
     heading("What the audit says");
     let field = |name: &str| {
-        let text = report.get(name).and_then(Value::as_str);
+        let text = report.pointer(name).and_then(Value::as_str);
         text.with_context(|| format!("the report has no {name}"))
     };
-    let (run, head) = (field("run")?, field("audit_head")?);
+    let (run, head) = (field("/run")?, field("/audit/head")?);
     let file = audit_file(stage, run)?;
     let name = file.display().to_string();
     let shown = stage.cofferdam(&["audit", "show", run])?.success()?;
