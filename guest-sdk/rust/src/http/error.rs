@@ -97,6 +97,21 @@ impl std::error::Error for Error {
     }
 }
 
+impl Transport {
+    /// The name in the WIT contract, such as `redirect-refused`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Protocol => "protocol",
+            Self::RedirectRefused => "redirect-refused",
+        }
+    }
+}
+
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
