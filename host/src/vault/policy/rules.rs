@@ -1,9 +1,11 @@
-//! Vault policies: the rules a task needs, rendered as HCL and parsed back.
+//! What a policy allows, apart from how it is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A capability in a policy rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum PolicyCapability {
     /// GET.

@@ -1,0 +1,184 @@
+//! The table as a whole.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{AuthConfig, VaultAddress};
+use crate::vault::path::{VaultName, VaultPath};
+
+/// The token role that attempts are minted through, unless configured.
+const DEFAULT_TOKEN_ROLE: &str = "cofferdam";
+
+/// Time for one request, unless configured.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What `timeout` may be: under a second an ordinary log-in may not fit; over
+/// five minutes a dead server would hold up a worker for nothing.
+const TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(300);
+
+/// The `[vault]` part of `cofferdam.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "RawVault")]
+pub struct VaultConfig {
+    /// Where the server is.
+    pub address: VaultAddress,
+    /// The namespace of every request (Vault Enterprise, OpenBao). From this
+    /// file only, never from a grant or a guest.
+    pub namespace: Option<VaultPath>,
+    /// PEM certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The token role that attempts are minted through. Default `cofferdam`.
+    pub token_role: VaultName,
+    /// Time for one request, from connecting to the last byte. Default 10 s.
+    pub timeout: Duration,
+    /// How this host logs in.
+    pub auth: AuthConfig,
+}
+
+impl VaultConfig {
+    /// Makes relative paths relative to this folder.
+    pub fn resolve(&mut self, root: &Path) {
+        if let Some(file) = &mut self.ca_file {
+            *file = root.join(&*file);
+        }
+        self.auth.resolve(root);
+    }
+}
+
+/// The table as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVault {
+    address: VaultAddress,
+    namespace: Option<VaultPath>,
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
+    plain: bool,
+    token_role: Option<VaultName>,
+    timeout: Option<String>,
+    auth: AuthConfig,
+}
+
+/// Why the table as a whole is not acceptable.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InvalidVault {
+    #[error(
+        "`address` is plain http to another machine, where a token can be read on the way: use `https://`, or say `plain = true`"
+    )]
+    Plain,
+    #[error("`ca_file` has no use for an `http://` address")]
+    UselessCa,
+    #[error("`timeout` must be a duration from 1s to 5m, such as `10s`")]
+    Timeout,
+    #[error("`token_role`: {0}")]
+    Name(#[from] crate::vault::path::InvalidVaultPath),
+}
+
+impl TryFrom<RawVault> for VaultConfig {
+    type Error = InvalidVault;
+
+    fn try_from(raw: RawVault) -> Result<Self, Self::Error> {
+        if !raw.address.encrypted() {
+            if !raw.address.loopback() && !raw.plain {
+                return Err(InvalidVault::Plain);
+            }
+            if raw.ca_file.is_some() {
+                return Err(InvalidVault::UselessCa);
+            }
+        }
+        let timeout = match raw.timeout {
+            None => DEFAULT_TIMEOUT,
+            Some(text) => humantime::parse_duration(&text)
+                .ok()
+                .filter(|timeout| TIMEOUT_RANGE.contains(timeout))
+                .ok_or(InvalidVault::Timeout)?,
+        };
+        Ok(Self {
+            address: raw.address,
+            namespace: raw.namespace,
+            ca_file: raw.ca_file,
+            token_role: match raw.token_role {
+                Some(role) => role,
+                None => DEFAULT_TOKEN_ROLE.parse()?,
+            },
+            timeout,
+            auth: raw.auth,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APPROLE: &str = "[auth.approle]\nrole_id = \"r\"\nsecret_id_file = \"secret-id\"\n";
+
+    fn parse(head: &str, auth: &str) -> Result<VaultConfig, String> {
+        toml::from_str(&format!("{head}\n{auth}")).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn defaults_and_relative_paths() {
+        let mut config = parse("address = \"http://127.0.0.1:8200\"", APPROLE).expect("fine");
+        assert_eq!(config.token_role.as_str(), "cofferdam");
+        assert_eq!(config.timeout, Duration::from_secs(10));
+        config.resolve(Path::new("/etc/cofferdam"));
+        let AuthConfig::AppRole(approle) = &config.auth else {
+            panic!("{:?}", config.auth)
+        };
+        assert_eq!(
+            approle.secret_id_file,
+            Path::new("/etc/cofferdam/secret-id")
+        );
+        assert_eq!(approle.mount.as_str(), "approle");
+    }
+
+    #[test]
+    fn plain_http_needs_a_word() {
+        let head = "address = \"http://vault.example.com:8200\"";
+        let refused = parse(head, APPROLE).expect_err("plain");
+        assert!(refused.contains("plain = true"), "{refused}");
+        parse(&format!("{head}\nplain = true"), APPROLE).expect("said so");
+        parse("address = \"https://vault.example.com\"", APPROLE).expect("encrypted");
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        let good = "address = \"https://v\"";
+        let both = format!("{APPROLE}[auth.token_file]\npath = \"t\"\n");
+        for (head, auth, word) in [
+            (
+                "address = \"https://v\"\nadress = 1",
+                APPROLE,
+                "unknown field",
+            ),
+            (good, "", "auth"),
+            (good, "[auth]", "exactly one"),
+            (good, both.as_str(), "exactly one"),
+            (good, "[auth.approle]\nsecret_id_file = \"s\"", "`role_id`"),
+            (good, "[auth.kerberos]\n", "unknown field"),
+            ("address = \"https://v\"\ntimeout = \"1ms\"", APPROLE, "1s"),
+            (
+                "address = \"https://v\"\ntoken_role = \"a/b\"",
+                APPROLE,
+                "segment",
+            ),
+            (
+                "address = \"http://127.0.0.1\"\nca_file = \"x\"",
+                APPROLE,
+                "ca_file",
+            ),
+            (
+                "address = \"https://v\"\nnamespace = \"../x\"",
+                APPROLE,
+                "segments",
+            ),
+        ] {
+            let message = parse(head, auth).expect_err(word);
+            assert!(message.contains(word), "{message:?} names {word:?}");
+        }
+    }
+}
