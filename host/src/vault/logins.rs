@@ -121,7 +121,6 @@ impl Shared {
         if logins.closed {
             return Err(VaultError::Closed);
         }
-        let first = logins.current.is_none();
         if let Some(current) = &logins.current {
             if current.outlives(needed) {
                 return Ok(Arc::clone(current));
@@ -139,9 +138,6 @@ impl Shared {
             logins.retired.push(old);
         }
         logins.life = fresh.left();
-        if first {
-            self.sweep_in_background();
-        }
         match fresh.left() {
             Some(left) if left <= needed => Err(too_short(left, needed)),
             _ => Ok(fresh),

@@ -51,6 +51,7 @@ impl Shared {
         // Vault counts whole seconds.
         let life = Duration::from_secs((attempt.deadline + MARGIN).as_secs() + 1);
         let mut login = self.login(life).await?;
+        self.sweep_once_in_background(&login);
         let entry = self.journal.begin(self.intent(
             AuthorityKind::Attempt,
             attempt.run.clone(),

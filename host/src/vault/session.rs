@@ -16,7 +16,7 @@ use super::sweep::SweepReport;
 use crate::name::TaskName;
 use crate::scrub::SecretSet;
 
-/// How long the end of the process waits for the sweep that its first log-in
+/// How long the end of the process waits for the sweep that its first attempt
 /// started. What it does not reach is left for the next.
 const SWEEP_WAIT: Duration = Duration::from_secs(5);
 
@@ -144,9 +144,10 @@ impl Vault {
         self.0.sweep().await
     }
 
-    /// Ends the log-in of this process. Close every session before: an
-    /// attempt's token dies with the log-in. Clones refuse to open from now on.
-    pub async fn close(self) -> Revocation {
+    /// Ends the log-in of this process; `None` when there was none of its own
+    /// to end. Close every session before: an attempt's token dies with the
+    /// log-in. Clones refuse to open from now on.
+    pub async fn close(self) -> Option<Revocation> {
         let sweeping = self.0.sweeping.lock().take();
         if let Some(mut task) = sweeping
             && tokio::time::timeout(SWEEP_WAIT, &mut task).await.is_err()
@@ -154,9 +155,13 @@ impl Vault {
             task.abort();
         }
         let logins = self.0.logins.lock().await.close();
-        let mut total = Revocation::from(Ok(None));
-        for login in logins {
-            total = total.and(Revocation::from(self.0.end_login(&login).await));
+        let mut total: Option<Revocation> = None;
+        for login in logins.iter().filter(|login| login.is_ours()) {
+            let one = Revocation::from(self.0.end_login(login).await);
+            total = Some(match total {
+                Some(total) => total.and(one),
+                None => one,
+            });
         }
         total
     }

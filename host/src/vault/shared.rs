@@ -1,6 +1,7 @@
 //! What everything that talks to Vault in this process shares.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex as BlockingMutex;
@@ -19,7 +20,9 @@ pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) journal: Journal,
     pub(super) logins: Mutex<Logins>,
-    /// The sweep that the first log-in started.
+    /// True once this process swept, or began to.
+    pub(super) swept: AtomicBool,
+    /// The sweep that the first attempt started.
     pub(super) sweeping: BlockingMutex<Option<JoinHandle<()>>>,
 }
 
@@ -29,6 +32,7 @@ impl Shared {
             client: Client::new(&config)?,
             journal: Journal::new(state),
             logins: Mutex::new(Logins::new(Method::new(&config.auth))),
+            swept: AtomicBool::new(false),
             sweeping: BlockingMutex::new(None),
             config,
         })

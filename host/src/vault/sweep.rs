@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -83,6 +84,7 @@ impl Shared {
     /// The small file work is done inline; every entry that needs Vault waits
     /// for the network, so other tasks are not held up.
     pub(super) async fn sweep(self: &Arc<Self>) -> Result<SweepReport, VaultError> {
+        self.swept.store(true, Ordering::Release);
         let mut report = SweepReport::default();
         let mut login = None;
         for path in self.journal.names()? {
@@ -163,11 +165,14 @@ impl Shared {
         swept
     }
 
-    /// Sweeps beside the first attempt when there is anything but our own
+    /// Sweeps beside the first attempt, when there is anything but our own
     /// log-in in the journal. Listing a folder of one file takes microseconds.
-    pub(super) fn sweep_in_background(self: &Arc<Self>) {
+    pub(super) fn sweep_once_in_background(self: &Arc<Self>, login: &HostLogin) {
+        if self.swept.swap(true, Ordering::AcqRel) {
+            return;
+        }
         match self.journal.names() {
-            Ok(names) if names.len() > 1 => {}
+            Ok(names) if names.len() > usize::from(login.is_ours()) => {}
             _ => return,
         }
         let shared = Arc::clone(self);
