@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::report::guest_exit;
 use super::{AuditReport, Outcome, RevocationReport, RunError, RunReport, RunRequest};
 use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
-use crate::capability::http::HttpClients;
+use crate::capability::http::{ForbiddenOrigin, HttpClients};
 use crate::capability::{Attempt, AttemptParts, LogSink, Pulse, TaskLog};
 use crate::config::HostConfig;
 use crate::diagnostic::{Diagnostic, Exit};
@@ -63,7 +63,8 @@ impl Runner {
             .map(|vault| Vault::new(vault, &config.state))
             .transpose()?;
         // Vault itself is never a destination of a task.
-        let http = Arc::new(HttpClients::new(Vec::new()));
+        let forbidden = vault.iter().filter_map(|vault| ForbiddenOrigin::of(vault.address().url()));
+        let http = Arc::new(HttpClients::new(forbidden.collect()));
         Ok(Self(Arc::new(Shared {
             config,
             engine,
