@@ -162,6 +162,7 @@ fn describe(report: &FileReport, head: Option<&Digest>, output: &Output) {
     };
     output.data(format_args!("{file}: {} lines, {verdict}", chain.lines));
     if head.is_none()
+        && chain.is_consistent()
         && let Some(head) = chain.head
     {
         output.note(format_args!("{file}: head {head}"));
@@ -201,4 +202,76 @@ fn show(args: &ShowArgs, globals: &Globals, output: &Output) -> Result<Exit, Fai
     } else {
         Exit::Done
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{AuditLog, Event};
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct TestCli {
+        #[command(flatten)]
+        globals: Globals,
+        #[command(flatten)]
+        audit: AuditArgs,
+    }
+
+    /// The exit code of `cofferdam audit …`.
+    async fn exit(args: &[&str]) -> u8 {
+        let cli = TestCli::try_parse_from([&["audit"], args].concat()).unwrap();
+        let output = Output::new(cli.globals.format);
+        execute(cli.audit, &cli.globals, &output)
+            .await
+            .unwrap_or_else(|failure| output.failure(&failure))
+            .code()
+    }
+
+    #[tokio::test]
+    async fn exit_codes_tell_findings_from_unreadable_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let audit = folder.path().join("audit");
+        let log = AuditLog::create(&audit).unwrap();
+        let recorder = log.recorder("run-1");
+        recorder
+            .record(&Event::RunEnded {
+                outcome: "done",
+                limits: &[],
+                exit: 0,
+            })
+            .unwrap();
+        let head = recorder.seal().unwrap().head.to_string();
+        let other = AuditLog::create(&audit).unwrap();
+        let config = folder.path().join("cofferdam.toml");
+        let (config, path) = (config.to_str().unwrap(), log.path().to_str().unwrap());
+        let cli = |args: &[&'static str]| [&["--config", config], args].concat();
+
+        assert_eq!(exit(&cli(&["verify"])).await, 0);
+        assert_eq!(exit(&["verify", "--head", &head, path]).await, 0);
+        assert_eq!(
+            exit(&["verify", "--head", &head[7..], "--format=json", path]).await,
+            0
+        );
+        let other = other.path().to_str().unwrap();
+        assert_eq!(
+            exit(&["verify", "--head", &head, other]).await,
+            1,
+            "head elsewhere"
+        );
+        assert_eq!(exit(&["verify", "--head", "abc", path]).await, 2);
+        assert_eq!(exit(&["verify", "no/such/file"]).await, 2);
+        assert_eq!(
+            exit(&["verify", &folder.path().display().to_string()]).await,
+            2,
+            "no chain"
+        );
+        assert_eq!(exit(&cli(&["show", "run-1"])).await, 0);
+        assert_eq!(exit(&cli(&["show", "run-2"])).await, 1);
+        assert_eq!(exit(&["show", "--file", path, "--format", "json"]).await, 0);
+
+        let text = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, text.replace("\"done\"", "\"fail\"")).unwrap();
+        assert_eq!(exit(&cli(&["verify"])).await, 1);
+    }
 }

@@ -43,6 +43,10 @@ impl View {
     /// The next whole token of the view, if there is one.
     fn next(&mut self, end: bool) -> Option<Piece> {
         let first = *self.pending.first()?;
+        if !self.escapes.start_with(first.byte) {
+            self.pending.remove(0);
+            return Some(Piece::Literal(first));
+        }
         let mut bytes = [0; MAX_ESCAPE];
         for (slot, token) in bytes.iter_mut().zip(&self.pending) {
             *slot = token.byte;
@@ -89,6 +93,13 @@ pub(super) fn feed(
         }
         view.awake = true;
         view.cursors.copy_from(parent);
+    }
+    if view.pending.is_empty() && !view.escapes.start_with(token.byte) {
+        // Most bytes that an awake view sees.
+        feed(children, &view.cursors, token, patterns, found);
+        view.cursors.step(patterns, token, found);
+        view.awake = !view.cursors.are_idle();
+        return;
     }
     view.pending.push(token);
     drain(view, children, false, patterns, found);
