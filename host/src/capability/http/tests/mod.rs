@@ -5,6 +5,7 @@ mod destinations;
 mod grants;
 mod requests;
 mod server;
+mod tls;
 
 use std::sync::Arc;
 
