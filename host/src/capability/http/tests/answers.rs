@@ -287,3 +287,27 @@ async fn the_outcome_is_written_when_the_body_is_over() {
     assert_eq!(lines[5]["reason"], "not_read_to_end");
     assert!(!audit_text(&folder).contains(TOKEN));
 }
+
+#[tokio::test]
+async fn a_reflection_in_another_spelling_is_redacted() {
+    use base64::Engine as _;
+    let engine = base64::engine::general_purpose::STANDARD;
+    let percent: String = TOKEN.bytes().map(|b| format!("%{b:02x}")).collect();
+    let escaped: String = TOKEN.bytes().map(|b| format!("\\u00{b:02X}")).collect();
+    for spelled in [
+        engine.encode(TOKEN),
+        engine.encode(format!("x{TOKEN}y")),
+        hex::encode_upper(TOKEN),
+        percent,
+        escaped,
+    ] {
+        let server = Server::with_body("", format!("<{spelled}>").as_bytes()).await;
+        let (attempt, _audit) = attempt_with(&bearer(server.port));
+        let mut response = call(&attempt, get("x")).await.unwrap();
+        let text = read_all(&mut response).await.unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let middle = &spelled[8..spelled.len() - 8];
+        assert!(!text.contains(middle), "{spelled}: {text}");
+        assert!(text.starts_with('<') && text.ends_with('>'), "{text}");
+    }
+}
