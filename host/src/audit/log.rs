@@ -267,7 +267,7 @@ impl Recorder {
 #[cfg(test)]
 impl AuditLog {
     /// A log whose every write fails: on Linux, `/dev/full`.
-    pub(super) fn on_full_disk() -> Self {
+    pub(crate) fn on_full_disk() -> Self {
         let path = PathBuf::from("/dev/full");
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         Self(Arc::new(Shared {

@@ -25,3 +25,8 @@ pub use field::FieldError;
 pub use ledger::Denial;
 pub use log::{LogLevel, LogLine, LogSink, TaskLog};
 pub use view::{Capabilities, View};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

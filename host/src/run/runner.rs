@@ -63,7 +63,9 @@ impl Runner {
             .map(|vault| Vault::new(vault, &config.state))
             .transpose()?;
         // Vault itself is never a destination of a task.
-        let forbidden = vault.iter().filter_map(|vault| ForbiddenOrigin::of(vault.address().url()));
+        let forbidden = vault
+            .iter()
+            .filter_map(|vault| ForbiddenOrigin::of(vault.address().url()));
         let http = Arc::new(HttpClients::new(forbidden.collect()));
         Ok(Self(Arc::new(Shared {
             config,

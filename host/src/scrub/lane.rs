@@ -146,7 +146,9 @@ impl Cursor {
     /// Takes another cursor's place.
     pub(super) fn copy_from(&mut self, other: &Self) {
         self.state = other.state;
-        self.prefix.clone_from(&other.prefix);
+        // Mostly there is nothing to copy.
+        self.prefix.clear();
+        self.prefix.extend(&other.prefix);
         self.separators = other.separators;
     }
 

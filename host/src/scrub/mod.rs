@@ -13,8 +13,8 @@
 //!   or of some, in either case of their digits;
 //! - the escapes upon each other and upon base64 or hex, three layers deep.
 //!
-//! How: *views* decode the stream ([`view`]), each with the span of input that
-//! a decoded byte came from; in each view three *lanes* ([`lane`]) step one
+//! How: *views* decode the stream (`view.rs`), each with the span of input that
+//! a decoded byte came from; in each view three *lanes* (`lane.rs`) step one
 //! automaton: the bytes themselves, base64, digits. A match in any of them
 //! redacts the span of input. A view sleeps, at no cost, until the character
 //! that introduces its escapes comes by.

@@ -43,6 +43,10 @@ impl View {
     /// The next whole token of the view, if there is one.
     fn next(&mut self, end: bool) -> Option<Piece> {
         let first = *self.pending.first()?;
+        if !self.escapes.start_with(first.byte) {
+            self.pending.remove(0);
+            return Some(Piece::Literal(first));
+        }
         let mut bytes = [0; MAX_ESCAPE];
         for (slot, token) in bytes.iter_mut().zip(&self.pending) {
             *slot = token.byte;
