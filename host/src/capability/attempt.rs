@@ -1,9 +1,15 @@
 //! What the capabilities of one attempt share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
+
+use super::credential::Credentials;
+use super::http::{HttpClients, RenderedCredentials};
+use super::ledger::{Denial, Ledger};
 use crate::audit::Recorder;
 use crate::grants::Grants;
 use crate::identity::Identity;
@@ -14,6 +20,10 @@ use crate::vault::SessionHandle;
 pub struct Attempt {
     parts: AttemptParts,
     cancelled: AtomicBool,
+    ended: AtomicBool,
+    credentials: Credentials,
+    rendered: RenderedCredentials,
+    ledger: Mutex<Ledger>,
 }
 
 /// The parts of an [`Attempt`].
@@ -28,6 +38,8 @@ pub struct AttemptParts {
     pub session: Option<SessionHandle>,
     /// The secrets in use.
     pub secrets: SecretSet,
+    /// The process's HTTP clients and the destinations that none may reach.
+    pub http: Arc<HttpClients>,
     /// When the attempt ends.
     pub deadline: Instant,
     /// Where log lines go.
@@ -74,6 +86,10 @@ impl Attempt {
         Self {
             parts,
             cancelled: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            credentials: Credentials::default(),
+            rendered: RenderedCredentials::default(),
+            ledger: Mutex::default(),
         }
     }
 
@@ -85,5 +101,45 @@ impl Attempt {
     /// Whether somebody asked the attempt to stop.
     pub fn cancelled(&self) -> &AtomicBool {
         &self.cancelled
+    }
+
+    /// Ends the attempt: credentials are forgotten, and a call through a handle
+    /// that is still held is refused as `revoked` and writes nothing more. Call
+    /// it once the store is dropped and before the audit is sealed.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.credentials.forget();
+        self.rendered.forget();
+    }
+
+    /// What was refused, by grant, operation and reason; at most 64 lines.
+    pub fn denials(&self) -> Vec<Denial> {
+        self.ledger.lock().denials()
+    }
+
+    /// Refusals beyond the lines of [`Attempt::denials`]; the audit has them.
+    pub fn unlisted_denials(&self) -> u64 {
+        self.ledger.lock().unlisted()
+    }
+
+    /// Calls that the grants covered, by `kind.name.operation`.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.ledger.lock().calls()
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub(super) fn rendered(&self) -> &RenderedCredentials {
+        &self.rendered
+    }
+
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock()
     }
 }

@@ -53,9 +53,39 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, D
                 let field = field.trim_start_matches('.').to_owned();
                 at(error.span(), Some(field), "this field is missing")
             }
-            None => at(error.span(), Some(field), error.message()),
+            None => match inner_field(text, &field, error.message()) {
+                Some((span, inner, message)) => at(span, Some(inner), &message),
+                None => at(error.span(), Some(field), error.message()),
+            },
         }
     })
+}
+
+/// A table that is refused as a whole says which field is at fault:
+/// "`base` is empty; write …". Moves the place to that field.
+fn inner_field(
+    text: &str,
+    table: &str,
+    message: &str,
+) -> Option<(Option<Range<usize>>, String, String)> {
+    let (name, problem) = message.strip_prefix('`')?.split_once("` ")?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.');
+    if name.is_empty() || !name.bytes().all(plain) {
+        return None;
+    }
+    let field = format!("{table}.{name}");
+    let keys: Vec<&str> = field.split('.').filter(|key| !key.is_empty()).collect();
+    let outer = table.split('.').filter(|key| !key.is_empty()).count();
+    // The field itself, or as much of the way to it as the document has.
+    let span = (outer + 1..=keys.len())
+        .rev()
+        .find_map(|length| span_of(text, keys.get(..length)?));
+    let span = match span {
+        Some(span) => Some(span),
+        None if problem.starts_with("is missing") => span_of(text, keys.get(..outer)?),
+        None => return None,
+    };
+    Some((span, keys.join("."), problem.replacen("; ", "\n", 1)))
 }
 
 /// Where a key stands in a document that parsed: the place for what is found

@@ -311,6 +311,43 @@ fn a_text_in_the_wrong_place_is_not_repeated() {
     "#);
 }
 
+#[test]
+fn a_table_that_is_refused_as_a_whole_names_the_field() {
+    assert_snapshot!(refusal("https://billing", "http://billing"), @r#"
+    grants/sync.toml:9:1: `http.billing.base`: is plain http
+    hint: use https, or set `plain = true` to send the credential unencrypted
+    "#);
+    assert_snapshot!(refusal("base = \"https://billing.example.com/v1/\"", "base = \"\""), @r#"
+    grants/sync.toml:9:1: `http.billing.base`: is ``, which is not an address
+    hint: write it like `https://api.example.com/v1/`
+    "#);
+    assert_snapshot!(refusal("inject = {", "# {"), @r#"
+    grants/sync.toml:8:7: `http.billing.inject`: is missing
+    hint: say where the credential goes, such as `inject = { header = "Authorization", value = "Bearer {token}" }`
+    "#);
+    assert_snapshot!(refusal(", field = \"key\"", ""), @r#"
+    grants/sync.toml:19:1: `reveal.legacy.credential.field`: is missing
+    hint: name the one field that the task may read
+    "#);
+    assert_snapshot!(refusal("\"sign\", \"verify\"", ""), @r#"
+    grants/sync.toml:16:1: `keys.signer.allow`: is empty
+    hint: name at least one of `sign`, `verify`, `hmac`, `encrypt`, `decrypt`
+    "#);
+    assert_snapshot!(refusal("\"sign\", \"verify\"", "\"export\""), @r#"
+    grants/sync.toml:16:10: `keys.signer.allow[0]`: unknown variant `export`, expected one of `sign`, `verify`, `hmac`, `encrypt`, `decrypt`
+    "#);
+    assert_snapshot!(refusal("\"GET invoices/**\"", "\"GET ../admin\""), @r#"
+    grants/sync.toml:10:1: `http.billing.allow`: holds `GET ../admin`: the pattern must be a path below `base`: no leading `/`, no query, no empty, `.` or `..` segment
+    "#);
+    assert_snapshot!(refusal("\"Bearer {token}\"", "\"Bearer\""), @r#"
+    grants/sync.toml:12:1: `http.billing.inject`: uses no field of the secret
+    hint: name one in braces, such as `{token}`
+    "#);
+    assert_snapshot!(refusal("\"the old ledger has a protocol of its own\"", "\"\""), @r#"
+    grants/sync.toml:20:1: `reveal.legacy.reason`: must say in up to 500 characters, on one line, why no other capability serves
+    "#);
+}
+
 fn folder_with(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sync.toml");

@@ -1,11 +1,15 @@
 //! The `[reveal.NAME]` table.
 
+use serde::Deserialize;
+
+use crate::capability::credential::{CredentialSource, RawCredential};
+use crate::capability::field::FieldError;
 use crate::vault::path::KvPath;
 use crate::vault::policy::{PolicyCapability, PolicyRules};
 
 /// One secret that a task may read in plaintext.
-#[derive(Debug, Clone, serde::Deserialize)]
-#[serde(try_from = "Raw")]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "RawRevealGrant")]
 pub struct RevealGrant {
     /// The secret.
     pub kv: KvPath,
@@ -15,29 +19,43 @@ pub struct RevealGrant {
     pub reason: String,
 }
 
+/// The table as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRevealGrant {
+    credential: RawCredential,
+    reason: String,
+}
+
+impl TryFrom<RawRevealGrant> for RevealGrant {
+    type Error = FieldError;
+
+    fn try_from(raw: RawRevealGrant) -> Result<Self, FieldError> {
+        let source = CredentialSource::try_from(raw.credential)?;
+        let Some(field) = source.field else {
+            return Err(FieldError::new(
+                "credential.field",
+                "is missing; name the one field that the task may read",
+            ));
+        };
+        let reason = raw.reason.trim();
+        if reason.is_empty() || reason.len() > 500 || reason.chars().any(char::is_control) {
+            return Err(FieldError::new(
+                "reason",
+                "must say in up to 500 characters, on one line, why no other capability serves",
+            ));
+        }
+        Ok(Self {
+            kv: source.kv,
+            field,
+            reason: reason.to_owned(),
+        })
+    }
+}
+
 impl RevealGrant {
     /// What the grant needs in Vault.
     pub fn policy(&self, rules: &mut PolicyRules) {
         rules.allow(self.kv.api_path(), PolicyCapability::Read);
-    }
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    credential: crate::capability::http::RawCredential,
-    reason: String,
-}
-
-impl TryFrom<Raw> for RevealGrant {
-    type Error = &'static str;
-
-    fn try_from(raw: Raw) -> Result<Self, Self::Error> {
-        let (kv, field) = raw.credential.take()?;
-        Ok(Self {
-            kv,
-            field: field.ok_or("`credential` needs a `field`")?,
-            reason: raw.reason,
-        })
     }
 }
