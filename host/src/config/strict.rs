@@ -28,11 +28,39 @@ pub struct DocumentError {
     pub hint: Option<String>,
 }
 
-/// Parses a whole document.
+/// Parses a whole document. `cure` knows what helps against an error that has
+/// no cure of its own.
 ///
 /// # Errors
 /// The first thing that is not TOML or not a `T`.
-pub(crate) fn parse<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, DocumentError> {
+pub(crate) fn parse<T: DeserializeOwned>(
+    text: &str,
+    file: &Path,
+    cure: fn(&DocumentError) -> Option<&'static str>,
+) -> Result<T, DocumentError> {
+    parse_document(text, file).map_err(|error: DocumentError| {
+        let cure = cure(&error).or_else(|| general_cure(&error));
+        DocumentError {
+            hint: error.hint.or_else(|| cure.map(str::to_owned)),
+            ..error
+        }
+    })
+}
+
+fn general_cure(error: &DocumentError) -> Option<&'static str> {
+    let problem = &error.problem;
+    if problem.starts_with("unknown field") {
+        Some("correct the spelling or remove the field; docs/GRANTS.md describes every one")
+    } else if problem.ends_with("is missing") {
+        Some("docs/GRANTS.md describes every field")
+    } else if problem.contains("as a Vault path") {
+        Some("name exactly one secret, key or mount; there are no patterns and no relative parts")
+    } else {
+        None
+    }
+}
+
+fn parse_document<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, DocumentError> {
     let at = |span, field, message: &str| DocumentError::at(text, file, span, field, message);
     let document = toml::Deserializer::parse(text).map_err(|error| {
         let key = error.span().and_then(|span| text.get(span));
@@ -125,12 +153,6 @@ impl DocumentError {
             problem: one_line(without_value(problem)),
             hint: hint.map(one_line),
         }
-    }
-
-    /// The same error with this cure, unless it has one.
-    pub(crate) fn or_hint(mut self, hint: Option<&str>) -> Self {
-        self.hint = self.hint.or_else(|| hint.map(str::to_owned));
-        self
     }
 }
 
