@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::digest::Digest;
 use crate::identity::Identity;
@@ -37,6 +37,10 @@ pub enum OutcomeKind {
     Interrupted,
 }
 
+/// Longer texts are cut: guests and callers choose some of them, and a line
+/// of the audit has to stay a line.
+pub(super) const MAX_TEXT: usize = 1024;
+
 /// One fact. The recorder adds sequence, time, run and chain.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -45,6 +49,7 @@ pub enum Event<'a> {
     /// A run begins: who, what, under which documents.
     RunStarted {
         /// The task.
+        #[serde(serialize_with = "bounded")]
         task: &'a str,
         /// Who asked.
         identity: &'a Identity,
@@ -58,23 +63,29 @@ pub enum Event<'a> {
     /// An authority was opened for the attempt.
     AuthorityOpened {
         /// The one policy it carries.
+        #[serde(serialize_with = "bounded")]
         policy: &'a str,
         /// Seconds after which Vault ends it in any case.
         explicit_max_ttl: u64,
         /// Vault's request id of the mint.
+        #[serde(serialize_with = "bounded_option")]
         vault_request_id: Option<&'a str>,
     },
     /// A capability is about to be used, or was refused before use.
     Intent {
         /// `http.billing`, `keys.signer`, …
+        #[serde(serialize_with = "bounded")]
         grant: &'a str,
         /// `send`, `sign`, `reveal`, …
+        #[serde(serialize_with = "bounded")]
         operation: &'a str,
         /// The target in words: `GET https://host/path` (without query), a key, a path.
+        #[serde(serialize_with = "bounded")]
         target: &'a str,
         /// The scope decision.
         decision: Decision,
         /// Why, for a refusal; a fixed text or one made from the grants only.
+        #[serde(serialize_with = "bounded_option")]
         reason: Option<&'a str>,
     },
     /// How a call ended.
@@ -84,8 +95,10 @@ pub enum Event<'a> {
         /// How.
         outcome: OutcomeKind,
         /// A fixed word for the reason, `timeout`, `vault_refused`, …
+        #[serde(serialize_with = "bounded_option")]
         reason: Option<&'a str>,
         /// Vault's request ids that served it.
+        #[serde(serialize_with = "bounded_list")]
         vault_request_ids: &'a [String],
         /// Numbers worth keeping: status, bytes_sent, bytes_received, redactions, …
         detail: BTreeMap<&'static str, u64>,
@@ -97,17 +110,47 @@ pub enum Event<'a> {
         /// Whether everything was revoked.
         revoked: bool,
         /// A fixed word for the reason when not.
+        #[serde(serialize_with = "bounded_option")]
         reason: Option<&'a str>,
         /// Vault's request id of the revocation.
+        #[serde(serialize_with = "bounded_option")]
         vault_request_id: Option<&'a str>,
     },
     /// A run ended.
     RunEnded {
         /// `done`, `failed`, `trapped`, `out_of_limits`, `cancelled`, `refused`.
+        #[serde(serialize_with = "bounded")]
         outcome: &'a str,
         /// Limits that bit.
+        #[serde(serialize_with = "bounded_list")]
         limits: &'a [String],
         /// Exit code of the run.
         exit: u8,
     },
+}
+
+/// A text as it goes into the audit.
+struct Bounded<'a>(&'a str);
+
+impl Serialize for Bounded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        bounded(self.0, serializer)
+    }
+}
+
+fn bounded<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    if text.len() <= MAX_TEXT {
+        return serializer.serialize_str(text);
+    }
+    let kept = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or("");
+    let cut = text.len() - kept.len();
+    serializer.collect_str(&format_args!("{kept}… ({cut} bytes cut)"))
+}
+
+fn bounded_option<S: Serializer>(text: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
+    text.map(Bounded).serialize(serializer)
+}
+
+fn bounded_list<S: Serializer>(texts: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(texts.iter().map(|text| Bounded(text)))
 }

@@ -1,15 +1,54 @@
 //! The chain and its file.
 
 use std::fmt;
-use std::path::Path;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::line::{self, Hash};
 use super::{AuditError, Event};
 use crate::digest::Digest;
 
 /// The audit of one host process. Clones share the chain.
 #[derive(Clone)]
-pub struct AuditLog(Arc<()>);
+pub struct AuditLog(Arc<Shared>);
+
+struct Shared {
+    file: File,
+    path: PathBuf,
+    options: AuditOptions,
+    chain: Mutex<Chain>,
+}
+
+struct Chain {
+    /// Of the next line.
+    sequence: u64,
+    /// Hash of the last line.
+    head: Hash,
+    /// A line could not be written whole: nothing may follow it.
+    closed: bool,
+    /// Reused from line to line.
+    buffer: Vec<u8>,
+}
+
+/// How the audit is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditOptions {
+    /// Sync the file at each seal. Without it, a power loss may take lines
+    /// that a report already speaks of; for benchmarks.
+    pub sync: bool,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self { sync: true }
+    }
+}
 
 /// Where in the audit a fact stands: `<run>#<sequence>`. Safe to show to a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,22 +76,92 @@ pub struct Recorder {
     run: Arc<str>,
 }
 
-/// The end of a run's audit: synced, with the chain's head at that moment.
+/// The end of a run's audit, with the chain's head at that moment.
 #[derive(Debug, Clone)]
 pub struct SealedAudit {
     /// Hash of the chain's last line; `cofferdam audit verify --head` checks it.
+    /// Runs beside this one may have written that line: all lines of this run
+    /// stand at it or before it.
     pub head: Digest,
-    /// Whether the chain could be synced to disk.
+    /// Whether the chain was synced to disk up to the head.
     pub synced: bool,
+}
+
+/// The first line of a chain.
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "chain_started")]
+struct ChainStarted<'a> {
+    chain: &'a str,
+    host_version: &'a str,
+    hostname: Option<&'a str>,
+    pid: u32,
 }
 
 impl AuditLog {
     /// Starts a new chain in a new file of this folder (made 0700, the file 0600).
     ///
     /// # Errors
-    /// When the folder or the file cannot be made.
-    pub fn create(_folder: &Path) -> Result<Self, AuditError> {
-        Ok(Self(Arc::new(())))
+    /// When the folder or the file cannot be made, or when others can write
+    /// into the folder.
+    pub fn create(folder: &Path) -> Result<Self, AuditError> {
+        Self::create_with(folder, AuditOptions::default())
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// As [`AuditLog::create`].
+    pub fn create_with(folder: &Path, options: AuditOptions) -> Result<Self, AuditError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| AuditError::Io { path, source }
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed(folder))?;
+        let mode = folder.metadata().map_err(failed(folder))?.permissions();
+        if mode.mode() & 0o022 != 0 {
+            return Err(AuditError::Unsafe {
+                path: folder.to_owned(),
+            });
+        }
+        let chain = uuid::Uuid::now_v7().to_string();
+        let started = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ");
+        let path = folder.join(format!("{started}-{chain}.jsonl"));
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed(&path))?;
+        let log = Self(Arc::new(Shared {
+            file,
+            path,
+            options,
+            chain: Mutex::new(Chain {
+                sequence: 1,
+                head: line::NO_HASH,
+                closed: false,
+                buffer: Vec::with_capacity(1024),
+            }),
+        }));
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let first = ChainStarted {
+            chain: &chain,
+            host_version: env!("CARGO_PKG_VERSION"),
+            hostname: hostname.as_deref().map(str::trim),
+            pid: std::process::id(),
+        };
+        log.append(None, &first)?;
+        if options.sync {
+            // The file's entry in its folder must last as the lines do.
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(failed(folder))?;
+        }
+        Ok(log)
     }
 
     /// A recorder for one run.
@@ -62,29 +171,115 @@ impl AuditLog {
             run: run.into(),
         }
     }
+
+    /// The chain's file.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    fn append<E: Serialize>(&self, run: Option<&str>, event: &E) -> Result<u64, AuditError> {
+        let Shared { file, path, .. } = &*self.0;
+        let mut chain = self.0.chain.lock();
+        if chain.closed {
+            return Err(AuditError::Closed { path: path.clone() });
+        }
+        let Chain {
+            sequence,
+            head,
+            closed,
+            buffer,
+        } = &mut *chain;
+        let hash = line::write(buffer, *sequence, run, event, head)?;
+        let failed = |source| AuditError::Io {
+            path: path.clone(),
+            source,
+        };
+        // One write(2), so that no reader and no crash of ours finds half a
+        // line; not `write_all`, which would go on after half of one.
+        match (&mut &*file).write(buffer) {
+            Ok(written) if written == buffer.len() => {}
+            Ok(_) => {
+                *closed = true;
+                return Err(failed(std::io::ErrorKind::WriteZero.into()));
+            }
+            Err(source) => {
+                *closed = true;
+                return Err(failed(source));
+            }
+        }
+        let written = *sequence;
+        *head = hash;
+        *sequence += 1;
+        Ok(written)
+    }
 }
 
 impl Recorder {
     /// Appends one fact with a single `write(2)`, without syncing.
     ///
     /// # Errors
-    /// When it cannot be written; the caller then refuses what it was about to do.
-    pub fn record(&self, _event: &Event<'_>) -> Result<AuditRef, AuditError> {
-        let _ = &self.log;
+    /// When it cannot be written; the caller then refuses what it was about to
+    /// do. After a failed write the chain takes no more lines.
+    pub fn record(&self, event: &Event<'_>) -> Result<AuditRef, AuditError> {
+        let sequence = self.log.append(Some(&self.run), event)?;
         Ok(AuditRef {
             run: self.run.clone(),
-            sequence: 0,
+            sequence,
         })
     }
 
     /// Syncs the chain and tells its head.
     ///
     /// # Errors
-    /// When the sync fails.
+    /// When the sync fails, or an earlier write did.
     pub fn seal(self) -> Result<SealedAudit, AuditError> {
+        let shared = &*self.log.0;
+        let head = {
+            let chain = shared.chain.lock();
+            if chain.closed {
+                return Err(AuditError::Closed {
+                    path: shared.path.clone(),
+                });
+            }
+            chain.head
+        };
+        // Without the lock: everything up to the head is written already.
+        if shared.options.sync
+            && let Err(source) = shared.file.sync_data()
+        {
+            // What is on the disk is unknown now, and a second sync would not tell.
+            shared.chain.lock().closed = true;
+            return Err(AuditError::Io {
+                path: shared.path.clone(),
+                source,
+            });
+        }
+        let mut digest = [0; 32];
+        // 64 hex digits of our own fill 32 bytes exactly.
+        let _ = hex::decode_to_slice(head, &mut digest);
         Ok(SealedAudit {
-            head: Digest::of(b""),
-            synced: true,
+            head: Digest::from_bytes(digest),
+            synced: shared.options.sync,
         })
+    }
+}
+
+#[cfg(test)]
+impl AuditLog {
+    /// A log whose every write fails: on Linux, `/dev/full`.
+    pub(crate) fn on_full_disk() -> Self {
+        let path = PathBuf::from("/dev/full");
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        Self(Arc::new(Shared {
+            file,
+            path,
+            options: AuditOptions::default(),
+            chain: Mutex::new(Chain {
+                sequence: 1,
+                head: line::NO_HASH,
+                closed: false,
+                buffer: Vec::new(),
+            }),
+        }))
     }
 }

@@ -1,9 +1,23 @@
 //! The audit: JSON lines in a hash chain, one chain per host process.
+//!
+//! [`AuditLog`] writes, [`verify`] checks, [`show`] shows. What a line is
+//! made of stands in `line.rs`; what the chain proves and what not, in
+//! docs/AUDIT.md.
 
 mod error;
 mod event;
+mod files;
+mod line;
 mod log;
+mod timeline;
+mod verify;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::AuditError;
 pub use event::{Decision, Event, OutcomeKind};
-pub use log::{AuditLog, AuditRef, Recorder, SealedAudit};
+pub use files::chain_files;
+pub use log::{AuditLog, AuditOptions, AuditRef, Recorder, SealedAudit};
+pub use timeline::{Shown, show};
+pub use verify::{Anchor, ChainReport, Finding, FindingKind, parse_head, verify};

@@ -24,9 +24,6 @@ use crate::vault::{VaultError, VaultErrorKind};
 /// is itself the reason of the refusal or comes after the attempt's end.
 const UNRECORDED: &str = "unrecorded";
 
-/// Longest target that an audit line takes, in bytes; the guest controls paths.
-const MAX_TARGET: usize = 2_048;
-
 /// Why a call got no result; the words of the WIT enum `denial`.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, strum::Display, strum::IntoStaticStr,
@@ -165,15 +162,11 @@ impl Attempt {
     /// A text that the guest had a hand in, as the audit may hold it.
     fn audit_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let secrets = &self.parts().secrets;
-        // Redact before truncating: half a secret would not be recognised.
-        let text = if secrets.is_empty() {
+        if secrets.is_empty() {
             Cow::Borrowed(text)
         } else {
+            // The audit cuts long texts after this: half a secret would not be recognised.
             Cow::Owned(secrets.scrub_text(text))
-        };
-        match text.get(..text.floor_char_boundary(MAX_TARGET)) {
-            Some(head) if head.len() < text.len() => Cow::Owned(head.to_owned()),
-            _ => text,
         }
     }
 }

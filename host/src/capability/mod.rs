@@ -23,3 +23,8 @@ pub use call::DenialKind;
 pub use field::FieldError;
 pub use ledger::Denial;
 pub use view::{Capabilities, View};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,35 @@
 //! The secrets that one attempt has in use.
 
+use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::patterns::Patterns;
 use super::{MIN_SECRET_LEN, Scrubber};
 use crate::secret::Secret;
 
 /// Every secret that one attempt has used so far. Clones share the set.
 #[derive(Clone, Default)]
-pub struct SecretSet(Arc<RwLock<Vec<Secret>>>);
+pub struct SecretSet(Arc<RwLock<Secrets>>);
+
+#[derive(Default)]
+struct Secrets {
+    secrets: Vec<Secret>,
+    compiled: Compiled,
+}
+
+/// The automata of the secrets, made when first needed: a response has a
+/// scrubber of its own, but the secrets rarely change.
+#[derive(Clone, Default)]
+enum Compiled {
+    /// Secrets came in since.
+    #[default]
+    Outdated,
+    Ready(Arc<Patterns>),
+    /// They are too large for an automaton; nothing may leave.
+    Impossible,
+}
 
 /// A secret too short to be recognised in output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +38,7 @@ pub struct TooShort;
 
 impl SecretSet {
     /// Adds a secret; from now on every scrubber made from this set finds it.
+    /// Add what was made from a secret too, such as the value of a Basic header.
     ///
     /// # Errors
     /// Refuses secrets under [`MIN_SECRET_LEN`] bytes.
@@ -25,37 +46,71 @@ impl SecretSet {
         if secret.len() < MIN_SECRET_LEN {
             return Err(TooShort);
         }
-        let mut known = self.0.write();
-        if !known.iter().any(|it| it.expose() == secret.expose()) {
-            known.push(secret.clone());
+        let mut set = self.0.write();
+        if !set.secrets.iter().any(|s| s.expose() == secret.expose()) {
+            set.secrets.push(secret.clone());
+            set.compiled = Compiled::Outdated;
         }
         Ok(())
     }
 
     /// True while nothing has to be scrubbed.
     pub fn is_empty(&self) -> bool {
-        self.0.read().is_empty()
+        self.0.read().secrets.is_empty()
     }
 
     /// A scrubber for one stream, over the secrets known now.
     pub fn scrubber(&self) -> Scrubber {
-        Scrubber::new(self.0.read().clone())
+        if self.is_empty() {
+            return Scrubber::pass();
+        }
+        match self.compiled() {
+            Compiled::Ready(patterns) => Scrubber::new(patterns),
+            Compiled::Outdated | Compiled::Impossible => Scrubber::withhold(),
+        }
     }
 
     /// Scrubs one whole text.
     pub fn scrub_text(&self, text: &str) -> String {
-        let mut out = Vec::with_capacity(text.len());
-        let mut scrubber = self.scrubber();
-        scrubber.push(text.as_bytes(), &mut out);
-        scrubber.finish(&mut out);
-        String::from_utf8_lossy(&out).into_owned()
+        let scrubbed = self.scrub_bytes(text.as_bytes());
+        String::from_utf8(scrubbed)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
-    /// Whether a secret stands in these bytes.
+    /// Scrubs bytes that are whole.
+    pub fn scrub_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        self.scrub(bytes).0
+    }
+
+    /// Whether a secret stands in these bytes, in any spelling.
     pub fn contains_secret(&self, bytes: &[u8]) -> bool {
-        let known = self.0.read();
-        known
-            .iter()
-            .any(|secret| memchr::memmem::find(bytes, secret.expose()).is_some())
+        self.scrub(bytes).1 > 0
+    }
+
+    fn scrub(&self, bytes: &[u8]) -> (Vec<u8>, u64) {
+        let mut out = Vec::with_capacity(bytes.len());
+        let mut scrubber = self.scrubber();
+        scrubber.push(bytes, &mut out);
+        let redactions = scrubber.finish(&mut out);
+        (out, redactions)
+    }
+
+    fn compiled(&self) -> Compiled {
+        let known = self.0.read().compiled.clone();
+        if !matches!(known, Compiled::Outdated) {
+            return known;
+        }
+        let mut set = self.0.write();
+        if matches!(set.compiled, Compiled::Outdated) {
+            set.compiled = Patterns::new(&set.secrets)
+                .map_or(Compiled::Impossible, |p| Compiled::Ready(Arc::new(p)));
+        }
+        set.compiled.clone()
+    }
+}
+
+impl fmt::Debug for SecretSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretSet(***)")
     }
 }

@@ -130,6 +130,10 @@ impl Outgoing {
         }
         let mut headers = headers::request(request.headers, injection)?;
         headers.insert(ACCEPT_ENCODING, CODINGS);
+        if request.body.as_ref().is_some_and(Vec::is_empty) {
+            // The client sends a length for its own accord only when there is a body.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let asked = request
             .timeout_ms
             .map_or(Duration::MAX, |ms| Duration::from_millis(u64::from(ms)));

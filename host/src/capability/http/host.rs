@@ -88,6 +88,11 @@ impl ResponseHandle {
         }
     }
 
+    /// The task lets go of it, read to the end or not.
+    pub(super) fn abandon(self) {
+        self.body.abandon();
+    }
+
     #[cfg(test)]
     pub(super) fn parts(&mut self) -> (u16, &http::Headers, &mut Body) {
         (self.status, &self.headers, &mut self.body)
@@ -171,7 +176,7 @@ impl http::HostResponse for View<'_> {
     }
 
     async fn drop(&mut self, response: Resource<ResponseHandle>) -> wasmtime::Result<()> {
-        self.table.delete(response)?.body.abandon();
+        self.table.delete(response)?.abandon();
         Ok(())
     }
 }

@@ -31,3 +31,6 @@ pub use origin::ForbiddenOrigin;
 pub use resolve::Resolver;
 pub use rule::AllowRule;
 pub use template::Template;
+
+#[cfg(test)]
+pub(crate) mod tests;

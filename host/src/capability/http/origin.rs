@@ -167,3 +167,43 @@ impl reqwest::dns::Resolve for CheckedNames {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    struct Answers(Mutex<Vec<&'static str>>);
+
+    #[async_trait]
+    impl Resolver for Answers {
+        async fn resolve(&self, _host: &str) -> io::Result<Vec<IpAddr>> {
+            let answer = self.0.lock().remove(0);
+            Ok(vec![answer.parse().unwrap()])
+        }
+    }
+
+    #[tokio::test]
+    async fn each_new_answer_is_checked_again() {
+        let answers = vec!["93.184.216.34", "127.0.0.1", "1.1.1.1"];
+        let origin = Origin::new(
+            Host::Domain("api.example".to_owned()),
+            443,
+            Network::Public,
+            Arc::new([]),
+            Arc::new(Answers(Mutex::new(answers))),
+        );
+        let first = origin.addresses().await.unwrap();
+        assert_eq!(first.to_vec(), ["93.184.216.34:443".parse().unwrap()]);
+        // Within its life an answer stands, whatever the name says by now.
+        assert_eq!(origin.addresses().await.unwrap(), first);
+        let expire = || origin.checked.lock().as_mut().unwrap().until = Instant::now();
+        expire();
+        assert_eq!(origin.addresses().await.unwrap_err(), Blocked::Network);
+        let third = origin.addresses().await.unwrap();
+        assert_eq!(third.to_vec(), ["1.1.1.1:443".parse().unwrap()]);
+    }
+}

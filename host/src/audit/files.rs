@@ -1,0 +1,83 @@
+//! Finding and reading the files of chains.
+
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+
+use super::AuditError;
+use super::line::MAX_LINE;
+
+/// The chains at a path: the file itself, or every `.jsonl` of a folder, the
+/// oldest first.
+///
+/// # Errors
+/// When it cannot be read, or when a folder has none.
+pub fn chain_files(path: &Path) -> Result<Vec<PathBuf>, AuditError> {
+    let failed = |source| AuditError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    if !path.metadata().map_err(failed)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in path.read_dir().map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        if file.extension().is_some_and(|e| e == "jsonl") {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        return Err(AuditError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// One line of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Raw<'a> {
+    /// Without its line break.
+    Line(&'a [u8]),
+    /// Longer than any line of ours; skipped.
+    TooLong,
+    /// The file ends without a line break.
+    Torn(&'a [u8]),
+}
+
+/// Reads the next line into the buffer, of which at most [`MAX_LINE`] bytes are
+/// kept; none at the end.
+pub(super) fn next_line<'a>(
+    input: &mut impl BufRead,
+    buffer: &'a mut Vec<u8>,
+) -> io::Result<Option<Raw<'a>>> {
+    buffer.clear();
+    let mut len = 0;
+    loop {
+        let available = match input.fill_buf() {
+            Ok(available) => available,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let end = memchr::memchr(b'\n', available);
+        let (text, used) = match end {
+            Some(end) => (available.get(..end).unwrap_or_default(), end + 1),
+            None => (available, available.len()),
+        };
+        len += text.len();
+        if len <= MAX_LINE {
+            buffer.extend_from_slice(text);
+        }
+        let at_end = used == 0;
+        input.consume(used);
+        let raw = match (end, at_end) {
+            (None, false) => continue,
+            (None, true) if len == 0 => return Ok(None),
+            _ if len > MAX_LINE => Raw::TooLong,
+            (Some(_), _) => Raw::Line(buffer),
+            (None, true) => Raw::Torn(buffer),
+        };
+        return Ok(Some(raw));
+    }
+}

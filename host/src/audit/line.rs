@@ -1,0 +1,136 @@
+//! What a line is made of, byte by byte.
+//!
+//! ```text
+//! {"v":1,"seq":7,"time":"…","run":"…","event":"…",…,"prev":"<64 hex>","hash":"<64 hex>"}
+//! ```
+//!
+//! `hash` is SHA-256 over the bytes of the line before `,"hash":`; `prev` is
+//! the `hash` of the line before, 64 zeros in the first. So a verifier needs no
+//! canonical JSON: it hashes what stands there.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::AuditError;
+
+/// Version of the format, the member `v`.
+pub(super) const VERSION: u32 = 1;
+
+/// A longer line is neither written nor read, in bytes.
+pub(super) const MAX_LINE: usize = 1 << 20;
+
+/// The hex digits of a hash.
+pub(super) type Hash = [u8; 64];
+
+/// `prev` of the first line.
+pub(super) const NO_HASH: Hash = [b'0'; 64];
+
+const PREV: &[u8] = b",\"prev\":\"";
+const HASH: &[u8] = b"\",\"hash\":\"";
+const END: &[u8] = b"\"}";
+
+/// Writes one line, with its line break, into the buffer; its hash.
+///
+/// # Errors
+/// When it grows over [`MAX_LINE`].
+pub(super) fn write<E: Serialize>(
+    buffer: &mut Vec<u8>,
+    sequence: u64,
+    run: Option<&str>,
+    event: &E,
+    prev: &Hash,
+) -> Result<Hash, AuditError> {
+    buffer.clear();
+    // Writing into a Vec cannot fail, nor can these plain types be refused as
+    // JSON; a line that came out wrong for another reason fails its length.
+    let now = jiff::Timestamp::now();
+    let _ = write!(
+        buffer,
+        "{{\"v\":{VERSION},\"seq\":{sequence},\"time\":\"{now:.6}\",\"run\":"
+    );
+    let _ = serde_json::to_writer(&mut *buffer, &run);
+    // The event is an object of its own: its braces make way.
+    let open = buffer.len();
+    serde_json::to_writer(&mut *buffer, event).map_err(|_| AuditError::TooLong { len: 0 })?;
+    if let Some(brace) = buffer.get_mut(open) {
+        *brace = b',';
+    }
+    buffer.pop();
+    buffer.extend_from_slice(PREV);
+    buffer.extend_from_slice(prev);
+    let hash = hash_of(buffer, b"\"");
+    buffer.extend_from_slice(HASH);
+    buffer.extend_from_slice(&hash);
+    buffer.extend_from_slice(END);
+    buffer.push(b'\n');
+    if buffer.len() > MAX_LINE {
+        return Err(AuditError::TooLong { len: buffer.len() });
+    }
+    Ok(hash)
+}
+
+/// A line that was read, without its line break.
+pub(super) struct Line<'a> {
+    /// The members that every line has.
+    pub(super) head: Head<'a>,
+    /// `prev`, as it stands there.
+    pub(super) prev: &'a Hash,
+    /// `hash`, as it stands there.
+    pub(super) hash: &'a Hash,
+    /// The hash of the bytes that stand there.
+    pub(super) computed: Hash,
+}
+
+/// The members that every line has.
+#[derive(Deserialize)]
+pub(super) struct Head<'a> {
+    /// Format.
+    pub(super) v: u32,
+    /// Sequence number, from 1.
+    pub(super) seq: u64,
+    /// RFC 3339.
+    #[serde(borrow)]
+    pub(super) time: Cow<'a, str>,
+    /// The run that it belongs to; none for the chain's own.
+    #[serde(borrow)]
+    pub(super) run: Option<Cow<'a, str>>,
+    /// Which event.
+    #[serde(borrow)]
+    pub(super) event: Cow<'a, str>,
+}
+
+impl<'a> Line<'a> {
+    /// Reads a line; none when it is not one of ours.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (rest, hash) = bytes.strip_suffix(END)?.split_last_chunk::<64>()?;
+        let (rest, prev) = rest.strip_suffix(HASH)?.split_last_chunk::<64>()?;
+        rest.strip_suffix(PREV)?;
+        let is_hex = |text: &Hash| text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let head: Head<'_> = serde_json::from_slice(bytes).ok()?;
+        if head.v != VERSION || !is_hex(hash) || !is_hex(prev) {
+            return None;
+        }
+        let hashed = bytes.get(..bytes.len() - END.len() - 64 - HASH.len())?;
+        Some(Self {
+            head,
+            prev,
+            hash,
+            computed: hash_of(hashed, b"\""),
+        })
+    }
+}
+
+/// Hash of the line up to `,"hash":`; `tail` is the quote that closes `prev`.
+fn hash_of(bytes: &[u8], tail: &[u8]) -> Hash {
+    let mut digits = NO_HASH;
+    let digest = Sha256::new()
+        .chain_update(bytes)
+        .chain_update(tail)
+        .finalize();
+    // 32 bytes fill 64 digits exactly.
+    let _ = hex::encode_to_slice(digest, &mut digits);
+    digits
+}

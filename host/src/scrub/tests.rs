@@ -1,0 +1,381 @@
+//! Every spelling, in random surroundings, cut into random chunks.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::secret::Secret;
+
+fn set(secrets: &[&[u8]]) -> SecretSet {
+    let set = SecretSet::default();
+    for secret in secrets {
+        set.add(&Secret::new(*secret)).unwrap();
+    }
+    set
+}
+
+/// Scrubs in chunks of these sizes, over and over.
+fn scrub(set: &SecretSet, input: &[u8], chunks: &[usize]) -> (Vec<u8>, u64) {
+    let mut scrubber = set.scrubber();
+    let mut out = Vec::new();
+    let mut rest = input;
+    for size in chunks.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (chunk, after) = rest.split_at((*size).clamp(1, rest.len()));
+        scrubber.push(chunk, &mut out);
+        rest = after;
+    }
+    let redactions = scrubber.finish(&mut out);
+    (out, redactions)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Scrubs a form between quotes (so that no escape of the surroundings is left
+/// open) and demands exactly one mark in its place.
+fn check_form(
+    secret: &[u8],
+    form: &[u8],
+    around: (&[u8], &[u8]),
+    chunks: &[usize],
+) -> Result<(), TestCaseError> {
+    let set = set(&[secret]);
+    let input = [around.0, b"\"", form, b"\"", around.1].concat();
+    let expected = [around.0, b"\"", REDACTED.as_bytes(), b"\"", around.1].concat();
+    let (out, redactions) = scrub(&set, &input, chunks);
+    prop_assert_eq!(lossy(&out), lossy(&expected), "form {}", lossy(form));
+    prop_assert_eq!(redactions, 1);
+    prop_assert!(set.contains_secret(&input), "positive control");
+    prop_assert!(!set.contains_secret(&out));
+    Ok(())
+}
+
+/// Base64 of the secret inside a longer text, with the stretch of it that the
+/// secret alone determines.
+fn in_base64(
+    secret: &[u8],
+    around: (&[u8], &[u8]),
+    engine: &impl base64::Engine,
+) -> (String, usize, usize) {
+    let text = engine.encode([around.0, secret, around.1].concat());
+    let from = (around.0.len() * 8).div_ceil(6);
+    let to = (around.0.len() + secret.len()) * 8 / 6;
+    (text, from, to)
+}
+
+fn wrap(text: &str, width: usize, line_break: &str) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(width).map(lossy).collect();
+    lines.join(line_break)
+}
+
+// The encoders. `pick` says which characters a selective encoder escapes.
+
+fn percent(bytes: &[u8], pick: &[bool], upper: bool) -> Vec<u8> {
+    escape(bytes, pick, b"%", |b| {
+        if upper {
+            format!("%{b:02X}")
+        } else {
+            format!("%{b:02x}")
+        }
+    })
+}
+
+fn escape(bytes: &[u8], pick: &[bool], must: &[u8], spell: impl Fn(u8) -> String) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (b, pick) in bytes.iter().zip(pick.iter().cycle()) {
+        if *pick || must.contains(b) {
+            out.extend_from_slice(spell(*b).as_bytes());
+        } else {
+            out.push(*b);
+        }
+    }
+    out
+}
+
+fn json(text: &str, pick: &[bool], upper: bool) -> String {
+    let mut out = String::new();
+    for (c, pick) in text.chars().zip(pick.iter().cycle()) {
+        match c {
+            '/' if !pick => out.push_str("\\/"),
+            '"' | '\\' if !pick => out.extend(['\\', c]),
+            c if !pick && !c.is_control() => out.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let digits = format!("{unit:04x}");
+                    let digits = if upper { digits.to_uppercase() } else { digits };
+                    out.push_str("\\u");
+                    out.push_str(&digits);
+                }
+            }
+        }
+    }
+    out
+}
+
+fn entities(text: &str, pick: &[bool], hex: bool) -> String {
+    let mut out = String::new();
+    for (c, pick) in text.chars().zip(pick.iter().cycle()) {
+        match c {
+            '&' if !pick => out.push_str("&amp;"),
+            '<' if !pick => out.push_str("&lt;"),
+            '"' if !pick => out.push_str("&quot;"),
+            c if !pick => out.push(c),
+            c if hex => out.push_str(&format!("&#x{:X};", c as u32)),
+            c => out.push_str(&format!("&#{};", c as u32)),
+        }
+    }
+    out
+}
+
+fn serde_json_inner(text: &str) -> String {
+    let quoted = serde_json::to_string(text).unwrap();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// Texts as tokens and passwords are, some with what reads as an escape.
+fn text_secret() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[A-Za-z0-9._~+/=-]{8,64}",
+        "[ -~]{8,64}",
+        "[!-~]{4}[ -~éß€😀]{8,40}[!-~]",
+        "[a-z]{8}(%41|\\\\n|&amp;|\\\\u0041|\\\\){1,4}[a-z]{2}",
+    ]
+}
+
+fn any_secret() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        text_secret().prop_map(String::into_bytes),
+        vec(any::<u8>(), 8..=64)
+    ]
+}
+
+fn surroundings() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
+    let one = || {
+        prop_oneof![
+            vec(any::<u8>(), 0..100),
+            "[ -~\n]{0,100}".prop_map(String::into_bytes)
+        ]
+    };
+    (one(), one())
+}
+
+fn chunk_sizes() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![Just(vec![1]), Just(vec![1 << 20]), vec(1_usize..40, 1..20)]
+}
+
+fn picks() -> impl Strategy<Value = Vec<bool>> {
+    prop_oneof![
+        Just(vec![true]),
+        Just(vec![false]),
+        vec(any::<bool>(), 1..64)
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn raw_hex_and_decimal(secret in any_secret(), (a, b) in surroundings(), chunks in chunk_sizes(), pick in picks()) {
+        let hex = hex::encode(&secret);
+        let mixed: String = hex.chars().zip(pick.iter().cycle())
+            .map(|(c, up)| if *up { c.to_ascii_uppercase() } else { c }).collect();
+        let pairs = |sep: &str, before: &str| secret.iter().map(|b| format!("{before}{b:02X}")).collect::<Vec<_>>().join(sep);
+        let mut forms = vec![secret.clone(), hex.clone().into(), hex.to_uppercase().into(), mixed.into(),
+            pairs(":", "").into(), pairs(" ", "").into(), pairs(", ", "0x").into(), pairs("", "\\x").into()];
+        if secret.iter().all(|b| *b >= 10) {
+            let values: Vec<_> = secret.iter().map(u8::to_string).collect();
+            forms.push(values.join(",").into());
+            forms.push(values.join(",\n  ").into());
+        }
+        for form in forms {
+            check_form(&secret, &form, (&a, &b), &chunks)?;
+        }
+    }
+
+    #[test]
+    fn base64_in_every_alignment(secret in any_secret(), (a, b) in surroundings(), chunks in chunk_sizes()) {
+        let set = set(&[&secret]);
+        for shift in 0..3 {
+            let around = (&[&a[..], &b"xyz"[..shift]].concat()[..], &b[..]);
+            for (text, from, to) in [
+                in_base64(&secret, around, &STANDARD), in_base64(&secret, around, &STANDARD_NO_PAD),
+                in_base64(&secret, around, &URL_SAFE), in_base64(&secret, around, &URL_SAFE_NO_PAD),
+            ] {
+                let (out, redactions) = scrub(&set, text.as_bytes(), &chunks);
+                prop_assert_eq!(lossy(&out), format!("{}{REDACTED}{}", &text[..from], &text[to..]));
+                prop_assert_eq!(redactions, 1);
+                prop_assert!(!set.contains_secret(&out));
+                for (width, line_break) in [(76, "\r\n"), (64, "\n"), (60, "\n    ")] {
+                    let place = |at: usize| at + at / width * line_break.len();
+                    let wrapped = wrap(&text, width, line_break);
+                    let expected = format!("{}{REDACTED}{}", &wrapped[..place(from)], &wrapped[place(to - 1) + 1..]);
+                    prop_assert_eq!(lossy(&scrub(&set, wrapped.as_bytes(), &chunks).0), expected);
+                    let in_json = serde_json::to_vec(&wrapped).unwrap();
+                    prop_assert!(!set.contains_secret(&scrub(&set, &in_json, &chunks).0));
+                    prop_assert!(set.contains_secret(&in_json));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn percent_encoding(secret in any_secret(), (a, b) in surroundings(), chunks in chunk_sizes(), pick in picks(), upper: bool) {
+        check_form(&secret, &percent(&secret, &pick, upper), (&a, &b), &chunks)?;
+        let form: String = url::form_urlencoded::byte_serialize(&secret).collect();
+        check_form(&secret, form.as_bytes(), (&a, &b), &chunks)?;
+    }
+
+    #[test]
+    fn json_and_entities(secret in text_secret(), (a, b) in surroundings(), chunks in chunk_sizes(), pick in picks(), flag: bool) {
+        let around = (&a[..], &b[..]);
+        check_form(secret.as_bytes(), json(&secret, &pick, flag).as_bytes(), around, &chunks)?;
+        check_form(secret.as_bytes(), serde_json_inner(&secret).as_bytes(), around, &chunks)?;
+        check_form(secret.as_bytes(), entities(&secret, &pick, flag).as_bytes(), around, &chunks)?;
+    }
+
+    #[test]
+    fn layers_upon_layers(secret in "[!-$'-\\[\\]-~ é€]{8,64}", chunks in chunk_sizes(), pick in picks(), flag: bool) {
+        let bytes = secret.as_bytes();
+        let base64 = STANDARD.encode(bytes);
+        let all = [true];
+        let forms = [
+            percent(base64.as_bytes(), &pick, flag),
+            json(&base64, &pick, flag).into_bytes(),
+            entities(&base64, &pick, flag).into_bytes(),
+            percent(hex::encode(bytes).as_bytes(), &pick, flag),
+            json(&json(&secret, &all, flag), &pick, flag).into_bytes(),
+            serde_json_inner(&serde_json_inner(&json(&secret, &pick, flag))).into_bytes(),
+            percent(&percent(bytes, &all, flag), &pick, flag),
+            json(&lossy(&percent(bytes, &all, flag)), &pick, flag).into_bytes(),
+            percent(json(&secret, &all, flag).as_bytes(), &pick, flag),
+            entities(&json(&secret, &pick, flag), &pick, flag).into_bytes(),
+            STANDARD.encode(json_document(&secret)).into_bytes(),
+        ];
+        for form in forms {
+            let set = set(&[bytes]);
+            let (out, redactions) = scrub(&set, &form, &chunks);
+            prop_assert_eq!(redactions, 1, "{} -> {}", lossy(&form), lossy(&out));
+            prop_assert!(!set.contains_secret(&out));
+        }
+    }
+
+    #[test]
+    fn what_holds_no_secret_passes_unchanged(secret in any_secret(), (a, b) in surroundings(), chunks in chunk_sizes(), pick in picks()) {
+        let set = set(&[&secret, b"correct horse battery staple"]);
+        let input = [&a[..], &percent(&b, &pick, true), b"&#47;\\u0041\\n|", &secret[secret.len() / 2..]].concat();
+        prop_assume!(!input.windows(secret.len()).any(|w| w == secret));
+        prop_assert_eq!(lossy(&scrub(&set, &input, &chunks).0), lossy(&input));
+    }
+
+    #[test]
+    fn chunks_make_no_difference(secrets in vec(any_secret(), 1..4), parts in vec((surroundings(), any::<u8>()), 0..6), chunks in chunk_sizes()) {
+        let set = set(&secrets.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let mut input = Vec::new();
+        for ((a, b), choice) in parts {
+            let secret = &secrets[usize::from(choice) % secrets.len()];
+            input.extend(a);
+            match choice % 5 {
+                0 => input.extend_from_slice(secret),
+                1 => input.extend(STANDARD.encode(secret).into_bytes()),
+                2 => input.extend(percent(secret, &[true, false], false)),
+                3 => input.extend(hex::encode(secret).into_bytes()),
+                _ => input.extend_from_slice(&secret[..secret.len() / 2]),
+            }
+            input.extend(b);
+        }
+        let whole = scrub(&set, &input, &[usize::MAX]);
+        prop_assert_eq!(scrub(&set, &input, &chunks), whole);
+    }
+}
+
+fn json_document(secret: &str) -> String {
+    format!("{{\"a\":{}}}", serde_json::to_string(secret).unwrap())
+}
+
+#[test]
+fn overlapping_secrets_leave_one_mark() {
+    let set = set(&[b"0123456789abcdef", b"89abcdefGHIJKLMN", b"23456789"]);
+    let scrubbed = |text: &str| set.scrub_text(text);
+    assert_eq!(
+        scrubbed("<0123456789abcdefGHIJKLMN>"),
+        format!("<{REDACTED}>")
+    );
+    assert_eq!(scrubbed("<0123456789>"), format!("<01{REDACTED}>"));
+    let twice = "0123456789abcdef0123456789abcdef";
+    assert_eq!(scrubbed(twice), format!("{REDACTED}{REDACTED}"));
+}
+
+#[test]
+fn endless_repetition_holds_little_back() {
+    let set = set(&[b"abababab"]);
+    let mut scrubber = set.scrubber();
+    let mut out = Vec::new();
+    for _ in 0..10_000 {
+        scrubber.push(b"abab", &mut out);
+    }
+    scrubber.push(b"!", &mut out);
+    assert_eq!(lossy(&out), format!("{REDACTED}!"));
+    assert_eq!(scrubber.finish(&mut out), 1);
+}
+
+#[test]
+fn started_spellings_do_not_hold_the_stream_back() {
+    // Each of these could be the beginning of a spelling for ever.
+    let set = set(&[b"hunter2-hunter3"]);
+    for decoy in ["hunter2-", "aHVudGVy\n", "68:75:\n", "%68", "\\u0068", "&#"] {
+        let mut scrubber = set.scrubber();
+        let mut out = Vec::new();
+        let mut pushed = 0;
+        for _ in 0..10_000 {
+            scrubber.push(decoy.as_bytes(), &mut out);
+            pushed += decoy.len();
+            assert!(pushed - out.len() < 200, "{decoy:?}");
+        }
+        let blanks = vec![b'\n'; 100_000];
+        scrubber.push(&blanks, &mut out);
+        assert!(pushed + blanks.len() - out.len() < 200, "{decoy:?}");
+        scrubber.push(b"hunter2-hunter3", &mut out);
+        assert_eq!(scrubber.finish(&mut out), 1, "{decoy:?}");
+        assert!(out.ends_with(REDACTED.as_bytes()));
+    }
+}
+
+#[test]
+fn secrets_added_later_are_found_by_later_scrubbers() {
+    let set = set(&[b"first-secret"]);
+    assert_eq!(set.scrub_text("second-secret"), "second-secret");
+    set.clone().add(&Secret::new("second-secret")).unwrap();
+    assert_eq!(set.scrub_text("second-secret"), REDACTED);
+    assert_eq!(set.scrub_text("first-secret"), REDACTED);
+}
+
+#[test]
+fn short_secrets_are_refused_and_an_empty_set_passes_everything() {
+    let set = SecretSet::default();
+    assert_eq!(set.add(&Secret::new("1234567")), Err(TooShort));
+    assert!(set.is_empty());
+    assert_eq!(set.scrub_text("1234567"), "1234567");
+    set.add(&Secret::new("12345678")).unwrap();
+    assert_eq!(set.scrub_text("1234567 12345678"), "1234567 [redacted]");
+}
+
+#[test]
+fn common_accidents_are_caught() {
+    let set = set(&["pässword with \"quotes\" & more".as_bytes()]);
+    for form in [
+        "pässword+with+%22quotes%22+%26+more",
+        "p\u{c3}\u{a4}ssword with \"quotes\" & more",
+        "p\\u00c3\\u00a4ssword with \\\"quotes\\\" & more",
+        "p&#228;ssword with &quot;quotes&quot; &amp; more",
+        "p\\xc3\\xa4ssword with \"quotes\" & more",
+        "p%u00e4ssword with \"quotes\" & more",
+    ] {
+        assert_eq!(set.scrub_text(form), REDACTED, "{form}");
+    }
+}
