@@ -1,1 +1,11 @@
-fn main() {}
+//! Everything that needs more than one module: real servers, real processes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails should stop where it fails"
+)]
+
+mod vault;

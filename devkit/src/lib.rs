@@ -1,1 +1,23 @@
-//! x
+//! What the demo, the tests and a developer at the keyboard need around the
+//! host: real servers, hostile servers, built guests, and the tools for them.
+//!
+//! Nothing here ships. Servers listen on 127.0.0.1 only, on ports found free,
+//! and die with the process that started them, even when it is killed.
+//!
+//! - [`tools`] finds or installs OpenBao and the wasm32-wasip2 target.
+//! - [`openbao`] starts a real OpenBao and asks it questions as root.
+//! - [`guests`] builds the guest components and tells whether they are current.
+//! - [`process`] guards children, ports, private folders and threads.
+//! - [`proxy`] stands between host and server and breaks things on purpose.
+//! - [`upstream`] is a hostile HTTP API that reflects what it got.
+//! - [`canary`] makes secrets that are searched for afterwards, in every
+//!   spelling that a standard encoder emits.
+
+pub mod canary;
+pub mod guests;
+pub mod openbao;
+pub mod process;
+pub mod proxy;
+pub mod tools;
+pub mod upstream;
+mod wire;

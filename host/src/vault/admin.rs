@@ -1,30 +1,57 @@
 //! What an administrator's token sets up: policies and the token role.
 
+use http::Method;
+use serde_json::json;
+
+use super::client::{Call, Client};
+use super::error::Operation;
 use super::path::VaultName;
 use super::policy::TokenRole;
 use super::{VaultConfig, VaultError};
 use crate::secret::Secret;
 
-/// A connection with an administrator's token.
-pub struct Admin(());
+/// A connection with an administrator's token. It is used for writing
+/// policies and the role, and kept nowhere.
+pub struct Admin {
+    client: Client,
+    token: Secret,
+}
 
 impl Admin {
     /// Prepares; contacts nobody.
-    pub fn connect(_config: &VaultConfig, _token: Secret) -> Result<Self, VaultError> {
-        Ok(Self(()))
+    pub fn connect(config: &VaultConfig, token: Secret) -> Result<Self, VaultError> {
+        Ok(Self {
+            client: Client::new(config)?,
+            token,
+        })
     }
 
-    /// Creates or replaces a policy.
-    pub async fn put_policy(&self, _name: &VaultName, _hcl: &str) -> Result<(), VaultError> {
-        Err(VaultError::Closed)
+    /// Creates or replaces a policy. `hcl` comes from
+    /// [`PolicyRules::to_hcl`](super::policy::PolicyRules::to_hcl), perhaps
+    /// with comments before it.
+    pub async fn put_policy(&self, name: &VaultName, hcl: &str) -> Result<(), VaultError> {
+        self.put(
+            &format!("sys/policies/acl/{name}"),
+            &json!({ "policy": hcl }),
+        )
+        .await
     }
 
     /// Creates or replaces the token role.
     pub async fn put_token_role(
         &self,
-        _name: &VaultName,
-        _role: &TokenRole,
+        name: &VaultName,
+        role: &TokenRole,
     ) -> Result<(), VaultError> {
-        Err(VaultError::Closed)
+        self.put(&format!("auth/token/roles/{name}"), role).await
+    }
+
+    async fn put(&self, path: &str, body: &impl serde::Serialize) -> Result<(), VaultError> {
+        let call = Call::with_body(Operation::Write, Method::PUT, path, body)?;
+        self.client
+            .send(&call, Some(&self.token))
+            .await?
+            .success()?;
+        Ok(())
     }
 }

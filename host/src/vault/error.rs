@@ -1,5 +1,9 @@
 //! Why Vault could not be used.
 
+use std::path::PathBuf;
+
+use super::auth::CredentialFileError;
+use super::journal::JournalError;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 
 /// What a capability needs to know of a [`VaultError`].
@@ -21,30 +25,321 @@ pub enum VaultErrorKind {
     Internal,
 }
 
+/// What was asked of Vault, in words for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum Operation {
+    /// A log-in.
+    #[strum(serialize = "log-in")]
+    LogIn,
+    /// Asking which request made a wrapped answer.
+    #[strum(serialize = "check of the wrapped secret-id")]
+    WrapLookup,
+    /// Taking the secret-id out of its wrapping.
+    #[strum(serialize = "unwrapping of the secret-id")]
+    Unwrap,
+    /// Making an attempt's token.
+    #[strum(serialize = "mint")]
+    Mint,
+    /// Ending a token.
+    #[strum(serialize = "revocation")]
+    Revoke,
+    /// Asking whether a token lives.
+    #[strum(serialize = "token lookup")]
+    Lookup,
+    /// Reading a KV secret.
+    #[strum(serialize = "read")]
+    Read,
+    /// Using a transit key.
+    #[strum(serialize = "key operation")]
+    Key,
+    /// Writing a policy or a role.
+    #[strum(serialize = "write")]
+    Write,
+}
+
+/// How a connection failed. A closed set: the text of an HTTP client's error
+/// holds the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum ConnectionFault {
+    /// Nothing listens there.
+    #[strum(serialize = "connection refused")]
+    Refused,
+    /// The name has no address.
+    #[strum(serialize = "the name cannot be resolved")]
+    Name,
+    /// Certificate or handshake.
+    #[strum(serialize = "the TLS handshake failed or the certificate is not trusted")]
+    Tls,
+    /// No connection, or no complete answer, in time.
+    #[strum(serialize = "no answer in time")]
+    TimedOut,
+    /// Ended in the middle.
+    #[strum(serialize = "the connection broke")]
+    Broken,
+}
+
 /// Why Vault could not be used. No variant carries a secret or a server's text
 /// beyond what its documentation fixes.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
+    /// No whole exchange took place.
+    #[error("vault at {address} is not reachable: {fault}")]
+    Unreachable {
+        /// The configured address.
+        address: String,
+        /// How.
+        fault: ConnectionFault,
+        /// False when it is certain that the request never left.
+        maybe_sent: bool,
+    },
+    /// Vault is sealed.
+    #[error("vault at {address} is sealed")]
+    Sealed {
+        /// The configured address.
+        address: String,
+    },
+    /// Vault has never been initialised.
+    #[error("vault at {address} is not initialised")]
+    NotInitialised {
+        /// The configured address.
+        address: String,
+    },
+    /// Vault cannot serve this now: 412, 429, 472, 473, 5xx.
+    #[error("vault cannot serve the {operation} now (status {status})")]
+    Overloaded {
+        /// What was asked.
+        operation: Operation,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// 403 for a token that lives, or another plain refusal.
+    #[error("vault refuses the {operation} on `{path}`")]
+    Refused {
+        /// What was asked.
+        operation: Operation,
+        /// The API path.
+        path: String,
+    },
+    /// Vault knows no such log-in.
+    #[error("vault refuses the log-in at `auth/{mount}`")]
+    LoginRefused {
+        /// The method's mount.
+        mount: String,
+    },
+    /// The log-in works but cannot carry attempts.
+    #[error("the log-in cannot carry attempts: {reason}")]
+    LoginUnusable {
+        /// A fixed text.
+        reason: &'static str,
+        /// The cure, a fixed text.
+        cure: &'static str,
+    },
+    /// The log-in ends before the attempt would.
+    #[error(
+        "the log-in lives for {login_seconds} s, less than the {needed_seconds} s that the attempt may need"
+    )]
+    LoginTooShort {
+        /// What the log-in has left.
+        login_seconds: u64,
+        /// What was needed.
+        needed_seconds: u64,
+    },
+    /// A file with a credential cannot be used.
+    #[error(transparent)]
+    CredentialFile(#[from] CredentialFileError),
+    /// The wrapping token is used up or expired.
+    #[error("the wrapped secret-id in {} is used up or expired", file.display())]
+    WrappedUsedUp {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The wrapped answer was made by another request than expected: an alarm.
+    #[error(
+        "the wrapped secret-id in {} was not made by `{expected}`: somebody may have taken the real one", file.display()
+    )]
+    WrappedWrongPath {
+        /// The file.
+        file: PathBuf,
+        /// The expected creation path.
+        expected: String,
+    },
+    /// Vault minted something else than what was asked; it is revoked.
+    #[error("vault minted another token than the one asked for: {difference}")]
+    MintMismatch {
+        /// The difference in words, policy names included.
+        difference: String,
+        /// False when the token that was refused could not be revoked.
+        revoked: bool,
+    },
+    /// There is nothing at this path.
+    #[error("there is nothing at `{path}` in vault")]
+    NotFound {
+        /// The API path.
+        path: String,
+    },
+    /// Vault calls the request malformed.
+    #[error("vault calls the {operation} on `{path}` invalid")]
+    Invalid {
+        /// What was asked.
+        operation: Operation,
+        /// The API path.
+        path: String,
+    },
+    /// The answer is larger than the host reads.
+    #[error("vault's answer to the {operation} is larger than {limit} bytes")]
+    TooLarge {
+        /// What was asked.
+        operation: Operation,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// An answer that makes no sense.
+    #[error("vault's answer to the {operation} makes no sense: {fault}")]
+    Protocol {
+        /// What was asked.
+        operation: Operation,
+        /// A fixed text.
+        fault: &'static str,
+    },
+    /// The `[vault]` settings cannot be used.
+    #[error("the `[vault]` settings cannot be used: {fault}")]
+    Settings {
+        /// The field and what is wrong with it.
+        fault: String,
+    },
     /// The attempt's authority has ended.
     #[error("the attempt's authority has ended")]
     Closed,
+    /// The journal cannot be kept, so nothing may be minted.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 impl VaultError {
     /// The class of the error.
     pub fn kind(&self) -> VaultErrorKind {
         match self {
+            Self::Unreachable { .. }
+            | Self::Sealed { .. }
+            | Self::NotInitialised { .. }
+            | Self::Overloaded { .. } => VaultErrorKind::Unavailable,
+            Self::Refused { .. }
+            | Self::LoginRefused { .. }
+            | Self::LoginUnusable { .. }
+            | Self::LoginTooShort { .. }
+            | Self::WrappedWrongPath { .. }
+            | Self::MintMismatch { .. } => VaultErrorKind::Denied,
+            Self::CredentialFile(_)
+            | Self::WrappedUsedUp { .. }
+            | Self::Settings { .. }
+            | Self::Journal(_) => VaultErrorKind::Configuration,
+            Self::NotFound { .. } => VaultErrorKind::NotFound,
+            Self::Invalid { .. } => VaultErrorKind::Invalid,
+            Self::TooLarge { .. } | Self::Protocol { .. } => VaultErrorKind::Internal,
             Self::Closed => VaultErrorKind::Closed,
+        }
+    }
+
+    /// Whether a request that makes a token may have made one although it
+    /// failed: the answer was lost, or made no sense.
+    pub(super) fn may_have_made_a_token(&self) -> bool {
+        match self {
+            Self::Unreachable { maybe_sent, .. } => *maybe_sent,
+            Self::Overloaded { status, .. } => *status >= 500,
+            Self::Protocol { .. } | Self::TooLarge { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// A fixed word for reports and the audit.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Sealed { .. } => "sealed",
+            Self::NotInitialised { .. } => "not_initialised",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Refused { .. } => "refused",
+            Self::LoginRefused { .. } => "login_refused",
+            Self::LoginUnusable { .. } | Self::LoginTooShort { .. } => "login_unusable",
+            Self::CredentialFile(_) => "credential_file",
+            Self::WrappedUsedUp { .. } => "wrapped_used_up",
+            Self::WrappedWrongPath { .. } => "wrapped_wrong_path",
+            Self::MintMismatch { .. } => "mint_mismatch",
+            Self::NotFound { .. } => "not_found",
+            Self::Invalid { .. } => "invalid",
+            Self::TooLarge { .. } => "too_large",
+            Self::Protocol { .. } => "protocol",
+            Self::Settings { .. } => "settings",
+            Self::Closed => "closed",
+            Self::Journal(_) => "journal",
         }
     }
 }
 
 impl Diagnostic for VaultError {
     fn exit(&self) -> Exit {
-        Exit::Unavailable
+        match self.kind() {
+            VaultErrorKind::Unavailable | VaultErrorKind::Internal | VaultErrorKind::Closed => {
+                Exit::Unavailable
+            }
+            VaultErrorKind::Denied | VaultErrorKind::NotFound | VaultErrorKind::Invalid => {
+                Exit::Denied
+            }
+            VaultErrorKind::Configuration => Exit::Usage,
+        }
     }
 
     fn blame(&self) -> Blame {
-        Blame::Operator
+        match self.kind() {
+            VaultErrorKind::Internal | VaultErrorKind::Closed => Blame::Host,
+            _ => Blame::Operator,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. } => {
+                "check `address` (and `ca_file`) in `[vault]`, and that the server runs".to_owned()
+            }
+            Self::Sealed { .. } => "unseal it; nothing was minted".to_owned(),
+            Self::NotInitialised { .. } => "initialise and unseal it first".to_owned(),
+            Self::Overloaded { .. } => "try again later; ask the server's operator when it stays".to_owned(),
+            Self::Refused { operation: Operation::Mint, .. }
+            | Self::Invalid { operation: Operation::Mint, .. } => {
+                "the host's policy and the token role are written by `cofferdam policy --host --write`".to_owned()
+            }
+            Self::Refused { operation: Operation::Read | Operation::Key, .. } => {
+                "the task's policy is written by `cofferdam policy TASK --write`".to_owned()
+            }
+            Self::Refused { operation: Operation::Write, .. } => {
+                "the token in the admin token file may not write policies and token roles".to_owned()
+            }
+            Self::Refused { .. } | Self::Invalid { .. } | Self::NotFound { .. } => return None,
+            Self::LoginRefused { .. } => {
+                "the role-id or the secret-id is wrong, expired or bound to another address; issue a new secret-id".to_owned()
+            }
+            Self::LoginUnusable { cure, .. } => (*cure).to_owned(),
+            Self::LoginTooShort { .. } => {
+                "raise the `token_ttl` of the host's log-in role, or lower the task's `timeout`".to_owned()
+            }
+            Self::CredentialFile(error) => error.cure().to_owned(),
+            Self::WrappedUsedUp { .. } => {
+                "a wrapped secret-id serves one process: write a fresh one; if no process of yours used it, treat it as stolen".to_owned()
+            }
+            Self::WrappedWrongPath { .. } => {
+                "do not use it: revoke the AppRole's secret-ids, find out who had the file, and deliver a new one".to_owned()
+            }
+            Self::MintMismatch { revoked: true, .. } => {
+                "take the entity or its groups of the host's log-in out of other policies, and write the token role again with `cofferdam policy --host --write`; the token was revoked".to_owned()
+            }
+            Self::MintMismatch { revoked: false, .. } => {
+                "the refused token could not be revoked: run `cofferdam sweep`; then write the token role again with `cofferdam policy --host --write`".to_owned()
+            }
+            Self::Journal(error) => error.cure().to_owned(),
+            Self::TooLarge { .. } | Self::Protocol { .. } => {
+                "check that `address` is a Vault or OpenBao server and not something before it".to_owned()
+            }
+            Self::Settings { .. } | Self::Closed => return None,
+        })
     }
 }

@@ -1,13 +1,37 @@
 //! Vault and OpenBao: one log-in per process, one child token per attempt.
+//!
+//! [`Vault`] is the process's view, [`Session`] owns one attempt's authority
+//! and [`SessionHandle`] is what capabilities get of it. From bottom to top:
+//! `client` speaks HTTP, `auth` logs in, `journal` remembers tokens across a
+//! kill, `logins` keeps the process's log-in, `mint` and `revoke` begin and end
+//! an attempt's token, `sweep` ends what was left behind, `kv` and `transit`
+//! are what an attempt may do. No token leaves this module.
 
-mod admin;
+mod accessor;
+pub mod admin;
+mod auth;
+mod client;
 pub mod config;
 mod error;
+mod handle;
+mod journal;
+mod kv;
+mod logins;
+mod mint;
 pub mod path;
 pub mod policy;
+mod revoke;
 mod session;
+mod shared;
+mod sweep;
+mod transit;
 
 pub use admin::Admin;
+pub use auth::{CredentialFault, CredentialFileError};
 pub use config::VaultConfig;
-pub use error::{VaultError, VaultErrorKind};
-pub use session::{Answer, AttemptAuthority, KvData, Revocation, Session, SessionHandle, Vault};
+pub use error::{ConnectionFault, Operation, VaultError, VaultErrorKind};
+pub use handle::{Answer, SessionHandle};
+pub use journal::{AuthorityKind, JournalError};
+pub use kv::KvData;
+pub use session::{AttemptAuthority, Revocation, Session, Vault};
+pub use sweep::{SweepOutcome, SweepReport, Swept};

@@ -1,23 +1,33 @@
-//! The process's log-in and the attempts' authorities.
+//! Vault as this process uses it, and the owner of one attempt's authority.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::path::{KvPath, TransitKey};
-use super::{VaultConfig, VaultError};
+use super::VaultError;
+use super::accessor::Accessor;
+use super::config::{VaultAddress, VaultConfig};
+use super::handle::SessionHandle;
+use super::journal::Entry;
+use super::logins::HostLogin;
+use super::shared::Shared;
+use super::sweep::SweepReport;
 use crate::name::TaskName;
 use crate::scrub::SecretSet;
-use crate::secret::Secret;
+
+/// How long the end of the process waits for the sweep that its first attempt
+/// started. What it does not reach is left for the next.
+const SWEEP_WAIT: Duration = Duration::from_secs(5);
 
 /// Vault as this process uses it: one log-in, made when first needed.
 #[derive(Clone)]
-pub struct Vault(Arc<()>);
+pub struct Vault(Arc<Shared>);
 
 /// What an attempt's authority is minted for.
 #[derive(Debug, Clone)]
 pub struct AttemptAuthority {
-    /// Our id of the run (UUID), the journal's file name.
+    /// Our id of the run (UUID), in the journal file's name.
     pub run: String,
     /// The task; the policy is `cofferdam-task-<task>`.
     pub task: TaskName,
@@ -27,143 +37,174 @@ pub struct AttemptAuthority {
     pub meta: BTreeMap<String, String>,
 }
 
-/// The owner of one attempt's authority. Closing it is the only way out.
-pub struct Session(SessionHandle);
-
-/// What a capability may do with the attempt's authority. Clones share it; it
-/// is dead once the [`Session`] is closed.
-#[derive(Clone)]
-pub struct SessionHandle(Arc<()>);
-
-/// A value from Vault with the id under which Vault audited the request.
-#[derive(Debug, Clone)]
-pub struct Answer<T> {
-    /// The value.
-    pub value: T,
-    /// Vault's `request_id`.
-    pub request_id: Option<String>,
+/// The owner of one attempt's authority. Closing it is the only way out: one
+/// that is dropped leaves a live token and a journal file for the sweep.
+pub struct Session {
+    handle: SessionHandle,
+    shared: Arc<Shared>,
+    life: Duration,
+    mint_request_id: Option<String>,
+    open: Option<Open>,
 }
 
-/// The fields of one KV secret.
-#[derive(Debug, Clone, Default)]
-pub struct KvData {
-    /// Text fields as they are; other JSON values in their JSON form.
-    pub fields: BTreeMap<String, Secret>,
-    /// The version that was read (KV 2).
-    pub version: Option<u64>,
+/// What closing needs.
+struct Open {
+    login: Arc<HostLogin>,
+    accessor: Accessor,
+    entry: Entry,
 }
 
-/// What became of an attempt's authority.
+/// What became of an attempt's authority, or of the log-in.
 #[derive(Debug, Clone)]
 pub struct Revocation {
     /// Everything is revoked.
     pub complete: bool,
     /// A fixed word for the reason when not: `unreachable`, `sealed`, `refused`, …
     pub reason: Option<&'static str>,
-    /// Vault's request id of the revocation.
+    /// Vault's request id of the revocation. OpenBao and Vault answer a
+    /// revocation without a body, so usually there is none.
     pub request_id: Option<String>,
 }
 
+impl Revocation {
+    fn from(result: Result<Option<String>, VaultError>) -> Self {
+        match result {
+            Ok(request_id) => Self {
+                complete: true,
+                reason: None,
+                request_id,
+            },
+            Err(error) => Self {
+                complete: false,
+                reason: Some(error.reason()),
+                request_id: None,
+            },
+        }
+    }
+
+    /// Both must be complete; the first reason counts.
+    fn and(self, other: Self) -> Self {
+        Self {
+            complete: self.complete && other.complete,
+            reason: self.reason.or(other.reason),
+            request_id: self.request_id.or(other.request_id),
+        }
+    }
+}
+
 impl Vault {
-    /// Prepares without contacting Vault.
-    pub fn new(_config: VaultConfig) -> Result<Self, VaultError> {
-        Ok(Self(Arc::new(())))
+    /// Prepares without contacting Vault. The journal is kept in the folder
+    /// `journal` below `state`.
+    ///
+    /// # Errors
+    /// Settings that cannot work: a `ca_file` without certificates.
+    pub fn new(config: VaultConfig, state: &Path) -> Result<Self, VaultError> {
+        Ok(Self(Arc::new(Shared::new(config, state)?)))
+    }
+
+    /// Vault's address, which no task may ever call.
+    pub fn address(&self) -> &VaultAddress {
+        &self.0.config.address
     }
 
     /// Mints the authority of one attempt; logs in first when this is the first.
+    /// The attempt's token, the log-in's and the secret-id go into `secrets`.
+    ///
+    /// # Errors
+    /// Nothing usable is left behind: a token that is not exactly what was
+    /// asked for is revoked before this returns.
     pub async fn open(
         &self,
-        _attempt: AttemptAuthority,
-        _secrets: &SecretSet,
+        attempt: AttemptAuthority,
+        secrets: &SecretSet,
     ) -> Result<Session, VaultError> {
-        Err(VaultError::Closed)
+        let minted = self.0.mint(&attempt).await?;
+        minted.login.reveal_to(secrets);
+        // The mint refused tokens that are too short for the set.
+        let _ = secrets.add(&minted.token);
+        Ok(Session {
+            handle: SessionHandle::new(Arc::clone(&self.0), minted.token, minted.ends),
+            shared: Arc::clone(&self.0),
+            life: minted.life,
+            mint_request_id: minted.request_id,
+            open: Some(Open {
+                login: minted.login,
+                accessor: minted.accessor,
+                entry: minted.entry,
+            }),
+        })
     }
 
-    /// Ends the log-in of this process.
-    pub async fn close(self) -> Revocation {
-        Revocation {
-            complete: true,
-            reason: None,
-            request_id: None,
+    /// Revokes what dead processes left behind, and touches nobody who lives.
+    ///
+    /// # Errors
+    /// Only when the journal's folder cannot be used; what happened to each
+    /// token stands in the report.
+    pub async fn sweep(&self) -> Result<SweepReport, VaultError> {
+        self.0.sweep().await
+    }
+
+    /// Ends the log-in of this process; `None` when there was none of its own
+    /// to end. Close every session before: an attempt's token dies with the
+    /// log-in. Clones refuse to open from now on.
+    pub async fn close(self) -> Option<Revocation> {
+        let sweeping = self.0.sweeping.lock().take();
+        if let Some(mut task) = sweeping
+            && tokio::time::timeout(SWEEP_WAIT, &mut task).await.is_err()
+        {
+            task.abort();
         }
+        let logins = self.0.logins.lock().await.close();
+        let mut total: Option<Revocation> = None;
+        for login in logins.iter().filter(|login| login.is_ours()) {
+            let one = Revocation::from(self.0.end_login(login).await);
+            total = Some(match total {
+                Some(total) => total.and(one),
+                None => one,
+            });
+        }
+        total
     }
 }
 
 impl Session {
     /// A handle for the capabilities.
     pub fn handle(&self) -> SessionHandle {
-        self.0.clone()
+        self.handle.clone()
     }
 
     /// Vault's request id of the mint.
     pub fn mint_request_id(&self) -> Option<&str> {
-        None
+        self.mint_request_id.as_deref()
     }
 
     /// The `explicit_max_ttl` that Vault confirmed.
     pub fn explicit_max_ttl(&self) -> Duration {
-        Duration::ZERO
+        self.life
     }
 
-    /// Revokes the authority. Bounded in time; never fails silently.
-    pub async fn close(self) -> Revocation {
-        Revocation {
-            complete: true,
-            reason: None,
-            request_id: None,
+    /// Revokes the authority. Bounded in time; never fails silently. When it
+    /// is not complete the journal keeps the token for the next sweep.
+    pub async fn close(mut self) -> Revocation {
+        self.handle.end();
+        let Some(mut open) = self.open.take() else {
+            return Revocation::from(Err(VaultError::Closed));
+        };
+        let result = self.shared.revoke(&mut open.login, &open.accessor).await;
+        if result.is_ok() {
+            open.entry.done();
         }
+        drop(open.login);
+        self.shared.end_retired().await;
+        Revocation::from(result)
     }
 }
 
-impl SessionHandle {
-    /// Reads a KV secret.
-    pub async fn kv(&self, _path: &KvPath) -> Result<Answer<KvData>, VaultError> {
-        Err(VaultError::Closed)
-    }
-
-    /// Signs; the signature in Vault's form.
-    pub async fn transit_sign(
-        &self,
-        _key: &TransitKey,
-        _message: &[u8],
-    ) -> Result<Answer<String>, VaultError> {
-        Err(VaultError::Closed)
-    }
-
-    /// Verifies a signature in Vault's form.
-    pub async fn transit_verify(
-        &self,
-        _key: &TransitKey,
-        _message: &[u8],
-        _signature: &str,
-    ) -> Result<Answer<bool>, VaultError> {
-        Err(VaultError::Closed)
-    }
-
-    /// A keyed digest in Vault's form.
-    pub async fn transit_hmac(
-        &self,
-        _key: &TransitKey,
-        _message: &[u8],
-    ) -> Result<Answer<String>, VaultError> {
-        Err(VaultError::Closed)
-    }
-
-    /// Encrypts; the ciphertext in Vault's form.
-    pub async fn transit_encrypt(
-        &self,
-        _key: &TransitKey,
-        _plaintext: &[u8],
-    ) -> Result<Answer<String>, VaultError> {
-        Err(VaultError::Closed)
-    }
-
-    /// Decrypts.
-    pub async fn transit_decrypt(
-        &self,
-        _key: &TransitKey,
-        _ciphertext: &str,
-    ) -> Result<Answer<Secret>, VaultError> {
-        Err(VaultError::Closed)
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.open.is_some() {
+            self.handle.end();
+            tracing::error!("an attempt's authority was not closed; the next sweep revokes it");
+        }
     }
 }

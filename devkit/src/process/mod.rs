@@ -1,0 +1,12 @@
+//! Children, ports, private folders and server threads, each cleaned up by
+//! whoever holds the value.
+
+mod background;
+mod child;
+mod folder;
+mod ports;
+
+pub use background::Background;
+pub use child::{Guarded, dying_with_us};
+pub use folder::{private_folder, write_private};
+pub use ports::{free_pair, free_port};

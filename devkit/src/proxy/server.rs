@@ -1,0 +1,232 @@
+//! The proxy's sockets.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::rule::{Active, Fault, Injected, Rule};
+use crate::process::Background;
+use crate::wire::{Request, read_request};
+
+/// One request that came by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// The method.
+    pub method: String,
+    /// Path and query, as sent.
+    pub target: String,
+}
+
+/// A running proxy; dropping it closes every connection.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _background: Background,
+}
+
+#[derive(Debug)]
+struct Shared {
+    server: SocketAddr,
+    rules: Mutex<Vec<Arc<Active>>>,
+    passed: Mutex<Vec<Passed>>,
+}
+
+impl Proxy {
+    /// Listens on a free port of 127.0.0.1 for the server at `server`.
+    pub fn start(server: SocketAddr) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            server,
+            rules: Mutex::default(),
+            passed: Mutex::default(),
+        });
+        let for_thread = Arc::clone(&shared);
+        let (address, background) = Background::start(move || {
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+                .context("no free port for the proxy")?;
+            listener.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(listener)?;
+            let address = listener.local_addr()?;
+            Ok((address, accept(listener, for_thread)))
+        })?;
+        Ok(Self {
+            address,
+            shared,
+            _background: background,
+        })
+    }
+
+    /// The address for clients, `http://127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The address as a socket's.
+    pub fn socket(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts to break requests. Of several rules the oldest that wants a
+    /// request gets it.
+    pub fn inject(&self, rule: Rule) -> Injected {
+        let active = Active::new(rule);
+        lock(&self.shared.rules).push(Arc::clone(&active));
+        Injected { active }
+    }
+
+    /// Every request so far, in the order of arrival.
+    pub fn passed(&self) -> Vec<Passed> {
+        lock(&self.shared.passed).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let shared = Arc::clone(&shared);
+        // A broken connection is what the client sees; nobody to tell.
+        tokio::spawn(async move { shared.serve(client).await });
+    }
+}
+
+impl Shared {
+    async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
+        client.set_nodelay(true)?;
+        let Some(request) = read_request(&mut client).await? else {
+            return Ok(());
+        };
+        lock(&self.passed).push(Passed {
+            method: request.method.clone(),
+            target: request.target.clone(),
+        });
+        match self.claimed(&request) {
+            Some(active) => self.serve_broken(client, &request, &active).await,
+            None => {
+                let answer = self.forward(&request).await?;
+                send(&mut client, &answer).await
+            }
+        }
+    }
+
+    fn claimed(&self, request: &Request) -> Option<Arc<Active>> {
+        let rules = lock(&self.rules);
+        let mut matching = rules
+            .iter()
+            .filter(|active| active.rule.matches(&request.method, &request.target));
+        matching.find(|active| active.claims()).cloned()
+    }
+
+    async fn serve_broken(
+        &self,
+        mut client: TcpStream,
+        request: &Request,
+        active: &Active,
+    ) -> io::Result<()> {
+        match active.rule.fault {
+            Fault::HoldRequest => {
+                active.hit();
+                if !stays(&mut client, active.until_released()).await {
+                    return Ok(());
+                }
+                let answer = self.forward(request).await?;
+                send(&mut client, &answer).await
+            }
+            Fault::HoldResponse => {
+                let answer = self.forward(request).await?;
+                active.hit();
+                if !stays(&mut client, active.until_released()).await {
+                    return Ok(());
+                }
+                send(&mut client, &answer).await
+            }
+            Fault::Reset => {
+                active.hit();
+                client.set_zero_linger()
+            }
+            Fault::ResetAfterAnswer => {
+                self.forward(request).await?;
+                active.hit();
+                client.set_zero_linger()
+            }
+            Fault::Cut(bytes) => {
+                let answer = self.forward(request).await?;
+                active.hit();
+                send(&mut client, answer.get(..bytes).unwrap_or(&answer)).await
+            }
+            Fault::Delay(time) => {
+                active.hit();
+                tokio::time::sleep(time).await;
+                let answer = self.forward(request).await?;
+                send(&mut client, &answer).await
+            }
+            Fault::Status(status, retry_after) => {
+                active.hit();
+                send(&mut client, canned(status, retry_after).as_bytes()).await
+            }
+            Fault::NeverAnswer => {
+                active.hit();
+                stays(&mut client, active.until_released()).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// The server's whole answer, byte for byte. `connection: close` makes its
+    /// end known.
+    async fn forward(&self, request: &Request) -> io::Result<Vec<u8>> {
+        let mut server = TcpStream::connect(self.server).await?;
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method, request.target).into_bytes();
+        for (name, value) in &request.headers {
+            if !name.eq_ignore_ascii_case("connection") {
+                bytes.extend_from_slice(name.as_bytes());
+                bytes.extend_from_slice(b": ");
+                bytes.extend_from_slice(value);
+                bytes.extend_from_slice(b"\r\n");
+            }
+        }
+        bytes.extend_from_slice(b"connection: close\r\n\r\n");
+        bytes.extend_from_slice(&request.body);
+        server.write_all(&bytes).await?;
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer).await?;
+        Ok(answer)
+    }
+}
+
+/// True when `event` comes before the client leaves.
+async fn stays(client: &mut TcpStream, event: impl Future<Output = ()>) -> bool {
+    let leaves = async {
+        let mut byte = [0];
+        // Bytes beyond the request would be pipelining, which nobody does here.
+        while client.read(&mut byte).await.is_ok_and(|read| read > 0) {}
+    };
+    tokio::select! {
+        biased;
+        () = event => true,
+        () = leaves => false,
+    }
+}
+
+async fn send(client: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    client.write_all(bytes).await?;
+    client.shutdown().await
+}
+
+fn canned(status: u16, retry_after: Option<u32>) -> String {
+    let retry_after = retry_after
+        .map(|seconds| format!("retry-after: {seconds}\r\n"))
+        .unwrap_or_default();
+    let body = r#"{"errors":["injected"]}"#;
+    format!(
+        "HTTP/1.1 {status} injected\r\ncontent-type: application/json\r\n{retry_after}\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}

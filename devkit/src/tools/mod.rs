@@ -1,0 +1,12 @@
+//! Finds or installs what we do not build ourselves.
+
+mod bao;
+mod cache;
+mod cargo;
+mod wasm;
+
+pub use bao::{BAO_VARIABLE, OPENBAO_VERSION, bao, bao_at_hand};
+pub(crate) use cache::lock;
+pub use cache::{target_folder, workspace};
+pub use cargo::forget_outer_cargo;
+pub use wasm::{GuestEnv, wasm_probe, wasm_target};

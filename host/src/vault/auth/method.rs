@@ -1,0 +1,39 @@
+//! The log-in methods behind one type.
+
+use super::Login;
+use super::approle::AppRole;
+use super::token_file::TokenFile;
+use crate::vault::VaultError;
+use crate::vault::client::Client;
+use crate::vault::config::AuthConfig;
+
+/// A log-in method with what it remembers between log-ins.
+pub(in crate::vault) enum Method {
+    /// `[vault.auth.approle]`.
+    AppRole(AppRole),
+    /// `[vault.auth.token_file]`.
+    TokenFile(TokenFile),
+}
+
+impl Method {
+    /// The configured method; reads no file yet.
+    pub(in crate::vault) fn new(config: &AuthConfig) -> Self {
+        match config {
+            AuthConfig::AppRole(approle) => Self::AppRole(AppRole::new(approle.clone())),
+            AuthConfig::TokenFile(file) => Self::TokenFile(TokenFile::new(file.clone())),
+        }
+    }
+
+    /// True when a log-in makes a token that this process has to end.
+    pub(in crate::vault) fn makes_a_token(&self) -> bool {
+        matches!(self, Self::AppRole(_))
+    }
+
+    /// Logs in. Never retried: an ambiguous failure may have made a token.
+    pub(in crate::vault) async fn log_in(&mut self, client: &Client) -> Result<Login, VaultError> {
+        match self {
+            Self::AppRole(method) => method.log_in(client).await,
+            Self::TokenFile(method) => method.log_in(client).await,
+        }
+    }
+}

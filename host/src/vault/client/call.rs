@@ -1,0 +1,74 @@
+//! One request, before it has a server and a token.
+
+use http::Method;
+use rustify::endpoint::Endpoint;
+use rustify::enums::RequestMethod;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::vault::VaultError;
+use crate::vault::error::Operation;
+use crate::vault::path::VaultPath;
+
+/// One request. Its path is the very text that is sent.
+pub(in crate::vault) struct Call {
+    pub(super) operation: Operation,
+    pub(super) method: Method,
+    pub(super) path: VaultPath,
+    pub(super) query: Option<String>,
+    pub(super) body: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Call {
+    /// A request as vaultrs describes it.
+    pub(in crate::vault) fn endpoint(
+        operation: Operation,
+        endpoint: &impl Endpoint,
+    ) -> Result<Self, VaultError> {
+        let faulty = |fault| VaultError::Protocol { operation, fault };
+        // vaultrs writes some paths with a leading slash.
+        let path = endpoint.path();
+        let path = path.strip_prefix('/').unwrap_or(&path).parse();
+        Ok(Self {
+            operation,
+            method: match endpoint.method() {
+                RequestMethod::GET => Method::GET,
+                RequestMethod::POST => Method::POST,
+                RequestMethod::PUT => Method::PUT,
+                RequestMethod::DELETE => Method::DELETE,
+                _ => return Err(faulty("an unexpected method")),
+            },
+            path: path.map_err(|_| faulty("the path of the request is malformed"))?,
+            query: endpoint
+                .query()
+                .map_err(|_| faulty("the query cannot be written"))?
+                .filter(|query| !query.is_empty()),
+            body: endpoint
+                .body()
+                .map_err(|_| faulty("the body cannot be written"))?
+                .filter(|body| !body.is_empty())
+                .map(Zeroizing::new),
+        })
+    }
+
+    /// A request with a JSON body, for what vaultrs lacks.
+    pub(in crate::vault) fn with_body(
+        operation: Operation,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Self, VaultError> {
+        let faulty = |fault| VaultError::Protocol { operation, fault };
+        Ok(Self {
+            operation,
+            method,
+            path: path
+                .parse()
+                .map_err(|_| faulty("the path of the request is malformed"))?,
+            query: None,
+            body: Some(Zeroizing::new(
+                serde_json::to_vec(body).map_err(|_| faulty("the body cannot be written"))?,
+            )),
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! An answer of Vault.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+use crate::vault::VaultError;
+use crate::vault::error::Operation;
+
+/// Status and body of an answer. The body is zeroized when dropped.
+pub(in crate::vault) struct Reply {
+    pub(super) operation: Operation,
+    pub(super) address: String,
+    pub(super) path: String,
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+/// What Vault puts around every answer. Further fields are ignored: servers add some.
+#[derive(Deserialize)]
+pub(in crate::vault) struct Envelope<T> {
+    request_id: Option<String>,
+    pub(in crate::vault) data: Option<T>,
+    pub(in crate::vault) auth: Option<AuthAnswer>,
+    pub(in crate::vault) warnings: Option<Vec<String>>,
+}
+
+/// The `auth` part: a token that was made for us.
+#[derive(Deserialize)]
+pub(in crate::vault) struct AuthAnswer {
+    pub(in crate::vault) client_token: Secret,
+    /// Empty for a batch token.
+    #[serde(default)]
+    pub(in crate::vault) accessor: String,
+    #[serde(default)]
+    pub(in crate::vault) policies: Option<Vec<String>>,
+    #[serde(default)]
+    pub(in crate::vault) token_policies: Option<Vec<String>>,
+    #[serde(default)]
+    pub(in crate::vault) identity_policies: Option<Vec<String>>,
+    /// Seconds; 0 is for ever.
+    pub(in crate::vault) lease_duration: u64,
+    pub(in crate::vault) renewable: bool,
+    #[serde(default)]
+    pub(in crate::vault) token_type: String,
+    #[serde(default)]
+    pub(in crate::vault) orphan: bool,
+    #[serde(default)]
+    pub(in crate::vault) num_uses: u64,
+}
+
+/// The body of a refusal. Its texts are compared with fixed ones, never shown.
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    errors: Vec<String>,
+}
+
+impl<T> Envelope<T> {
+    /// Vault's id of the request, as it stands in Vault's own audit.
+    pub(in crate::vault) fn request_id(&self) -> Option<String> {
+        // Shown to people and written to our audit, so not taken on trust.
+        self.request_id
+            .clone()
+            .filter(|id| (1..=64).contains(&id.len()))
+            .filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    }
+}
+
+impl Reply {
+    /// The HTTP status.
+    pub(in crate::vault) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the body is a refusal that says this. Only for texts that the
+    /// servers' sources fix.
+    pub(in crate::vault) fn says(&self, fixed: &str) -> bool {
+        serde_json::from_slice::<Refusal>(&self.body)
+            .is_ok_and(|refusal| refusal.errors.iter().any(|text| text.contains(fixed)))
+    }
+
+    /// Whether another try may succeed, and how long Vault asks to wait.
+    pub(super) fn again(&self) -> Option<Option<Duration>> {
+        match self.status {
+            412 | 429 | 500 | 502 | 504 => Some(self.retry_after),
+            503 if !self.says("sealed") => Some(self.retry_after),
+            _ => None,
+        }
+    }
+
+    /// The answer when it is a success.
+    pub(in crate::vault) fn success(self) -> Result<Self, VaultError> {
+        let (operation, status) = (self.operation, self.status);
+        Err(match status {
+            200..=299 => return Ok(self),
+            300..=399 => VaultError::Protocol {
+                operation,
+                fault: "it redirects, and a token must not follow",
+            },
+            400 | 405 | 413 => VaultError::Invalid {
+                operation,
+                path: self.path,
+            },
+            403 => VaultError::Refused {
+                operation,
+                path: self.path,
+            },
+            404 => VaultError::NotFound { path: self.path },
+            501 => VaultError::NotInitialised {
+                address: self.address,
+            },
+            503 if self.says("not initialized") => VaultError::NotInitialised {
+                address: self.address,
+            },
+            503 if self.says("sealed") => VaultError::Sealed {
+                address: self.address,
+            },
+            412 | 429 | 472 | 473 | 500..=599 => VaultError::Overloaded { operation, status },
+            _ => VaultError::Protocol {
+                operation,
+                fault: "an unknown status",
+            },
+        })
+    }
+
+    /// The envelope; an empty one for 204.
+    pub(in crate::vault) fn envelope<T: DeserializeOwned>(
+        &self,
+    ) -> Result<Envelope<T>, VaultError> {
+        if self.body.is_empty() {
+            return Ok(Envelope {
+                request_id: None,
+                data: None,
+                auth: None,
+                warnings: None,
+            });
+        }
+        // serde_json's error may quote the body: it is dropped.
+        serde_json::from_slice(&self.body).map_err(|_| VaultError::Protocol {
+            operation: self.operation,
+            fault: "it is not the JSON that was expected",
+        })
+    }
+
+    /// The `data` part and the request id.
+    pub(in crate::vault) fn data<T: DeserializeOwned>(
+        &self,
+    ) -> Result<(T, Option<String>), VaultError> {
+        let envelope = self.envelope::<T>()?;
+        let request_id = envelope.request_id();
+        match envelope.data {
+            Some(data) => Ok((data, request_id)),
+            None => Err(VaultError::Protocol {
+                operation: self.operation,
+                fault: "it holds no data",
+            }),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! One locked file of the journal.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::JournalError;
+use super::record::{self, Intent};
+use crate::vault::accessor::Accessor;
+
+/// One file, locked for as long as this value lives. Dropping it leaves the
+/// file for the sweep.
+pub(in crate::vault) struct Entry {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    pub(super) intent: Intent,
+    pub(super) accessor: Option<Accessor>,
+}
+
+impl Entry {
+    /// What was written before the token was asked for.
+    pub(in crate::vault) fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    /// The token's accessor, once it is known.
+    pub(in crate::vault) fn accessor(&self) -> Option<&Accessor> {
+        self.accessor.as_ref()
+    }
+
+    /// Adds the accessor and waits until the disk has it.
+    ///
+    /// This runs on a thread for blocking work: a sync takes from a tenth of a
+    /// millisecond to tens of them, too long for a worker that others wait for.
+    /// The entry comes back in either case; dropped midway, the work is done
+    /// all the same and the file stays for the sweep.
+    pub(in crate::vault) async fn made(
+        mut self,
+        accessor: Accessor,
+    ) -> (Option<Self>, Result<(), JournalError>) {
+        let path = self.path.clone();
+        let work = move || {
+            let written = self
+                .file
+                .write_all(&record::made_line(&accessor))
+                .map_err(JournalError::io(&self.path, "written"))
+                .and_then(|()| {
+                    self.file
+                        .sync_data()
+                        .map_err(JournalError::io(&self.path, "synced"))
+                });
+            self.accessor = Some(accessor);
+            (Some(self), written)
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|error| {
+                let error = std::io::Error::other(error);
+                (None, Err(JournalError::io(&path, "written")(error)))
+            })
+    }
+
+    /// Removes the file: the token is dead, or was never made. Inline: an
+    /// unlink takes microseconds.
+    pub(in crate::vault) fn done(self) {
+        // A file that stays is found by the next sweep, which asks Vault and
+        // removes it; nothing is lost but a line in its report.
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(%error, "a journal file of a dead token could not be removed");
+        }
+    }
+}

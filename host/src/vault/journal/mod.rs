@@ -1,0 +1,25 @@
+//! What survives a kill: one 0600 file per token that this host made.
+//!
+//! A file is created and locked, and the intent written, before the token is
+//! asked for; its accessor is added and synced to disk before the token is
+//! first used; the file goes when Vault confirmed that the token is dead. The
+//! lock lives as long as the process, so an unlocked file belongs to nobody
+//! who lives, and only such files are swept.
+//!
+//! A kill needs no sync at all: what was written is in the kernel. The one
+//! sync is for power loss, and covers the moment from which a token matters.
+//! A token minted in the instant before it was never used and dies by its
+//! `explicit_max_ttl`.
+//!
+//! The folder must be on a local file system: locks over NFS are not relied on.
+
+mod entry;
+mod error;
+mod folder;
+mod record;
+
+pub(super) use entry::Entry;
+pub use error::JournalError;
+pub(super) use folder::{Found, Journal};
+pub use record::AuthorityKind;
+pub(super) use record::Intent;

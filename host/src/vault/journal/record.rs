@@ -1,0 +1,179 @@
+//! What a journal file says: two lines of JSON.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::vault::accessor::Accessor;
+
+/// The form of the files; another number is left alone.
+const FORM: u8 = 1;
+
+/// What kind of token a file stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum AuthorityKind {
+    /// A process's log-in.
+    Login,
+    /// The token of one attempt.
+    Attempt,
+}
+
+/// The first line: written before the token is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::vault) struct Intent {
+    form: u8,
+    /// Log-in or attempt.
+    pub(in crate::vault) kind: AuthorityKind,
+    /// The run's id, or an id of the log-in's own.
+    pub(in crate::vault) id: String,
+    /// The task of an attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::vault) task: Option<String>,
+    /// Which server; an accessor means nothing to another one.
+    pub(in crate::vault) server: String,
+    /// Which namespace of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::vault) namespace: Option<String>,
+    /// When the token was asked for.
+    pub(in crate::vault) created: Timestamp,
+    /// When it is dead in any case, as far as is known at that moment.
+    pub(in crate::vault) expires: Timestamp,
+}
+
+/// The second line: written before the token is used.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Made {
+    accessor: Accessor,
+}
+
+impl Intent {
+    /// An intent of this form, made now.
+    pub(in crate::vault) fn new(
+        kind: AuthorityKind,
+        id: String,
+        task: Option<String>,
+        server: String,
+        namespace: Option<String>,
+        lives_at_most: std::time::Duration,
+    ) -> Self {
+        let created = Timestamp::now();
+        Self {
+            form: FORM,
+            kind,
+            id,
+            task,
+            server,
+            namespace,
+            created,
+            // Beyond the calendar's end means for ever.
+            expires: created.checked_add(lives_at_most).unwrap_or(Timestamp::MAX),
+        }
+    }
+
+    /// The name of the file.
+    pub(super) fn file_name(&self) -> Option<String> {
+        let fits = (1..=64).contains(&self.id.len())
+            && self
+                .id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        fits.then(|| format!("{}-{}.json", self.kind, self.id))
+    }
+
+    /// The first line.
+    pub(super) fn line(&self) -> Vec<u8> {
+        line(self)
+    }
+}
+
+/// The second line.
+pub(super) fn made_line(accessor: &Accessor) -> Vec<u8> {
+    line(&Made {
+        accessor: accessor.clone(),
+    })
+}
+
+fn line(value: &impl Serialize) -> Vec<u8> {
+    // These types have nothing that JSON cannot hold; an empty line would be
+    // found unreadable by the sweep, never taken for dead.
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// Reads a file. `None` when it is not of our making. A second line that was
+/// cut off counts as absent: the token had not been used.
+pub(super) fn parse(text: &[u8]) -> Option<(Intent, Option<Accessor>)> {
+    let mut lines = text.split_inclusive(|&b| b == b'\n');
+    let intent: Intent = serde_json::from_slice(lines.next()?).ok()?;
+    if intent.form != FORM {
+        return None;
+    }
+    let accessor = match lines.next() {
+        Some(line) if line.ends_with(b"\n") => {
+            Some(serde_json::from_slice::<Made>(line).ok()?.accessor)
+        }
+        _ => None,
+    };
+    Some((intent, accessor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intent() -> Intent {
+        Intent::new(
+            AuthorityKind::Attempt,
+            "0198-abc".to_owned(),
+            Some("hello".to_owned()),
+            "http://127.0.0.1:8200".to_owned(),
+            None,
+            std::time::Duration::from_secs(60),
+        )
+    }
+
+    #[test]
+    fn reads_back_what_it_wrote() {
+        let accessor = Accessor::try_from("abcdefgh".to_owned()).expect("fine");
+        let mut text = intent().line();
+        let (read, none) = parse(&text).expect("intent");
+        assert_eq!((read.id.as_str(), none.is_none()), ("0198-abc", true));
+
+        let second = made_line(&accessor);
+        text.extend_from_slice(&second[..second.len() / 2]);
+        assert!(parse(&text).expect("torn").1.is_none());
+
+        text.truncate(intent().line().len());
+        text.extend_from_slice(&second);
+        assert_eq!(
+            parse(&text).expect("whole").1.expect("made").expose(),
+            "abcdefgh"
+        );
+    }
+
+    #[test]
+    fn leaves_alone_what_it_does_not_know() {
+        for text in ["", "\n", "{}\n", "garbage", "{\"form\":1}\n"] {
+            assert!(parse(text.as_bytes()).is_none(), "{text:?}");
+        }
+        let mut newer = intent();
+        newer.form = 2;
+        assert!(parse(&newer.line()).is_none());
+    }
+
+    #[test]
+    fn an_id_is_a_plain_file_name() {
+        assert_eq!(intent().file_name().expect("fine"), "attempt-0198-abc.json");
+        for bad in ["", "../x", "a/b", "a.b", "a\0"] {
+            let intent = Intent {
+                id: bad.to_owned(),
+                ..intent()
+            };
+            assert!(intent.file_name().is_none(), "{bad:?}");
+        }
+    }
+}

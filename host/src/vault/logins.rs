@@ -1,0 +1,236 @@
+//! The process's log-in: one, made when first needed, shared by everybody.
+//!
+//! It is made again only when it died or would end before the attempt that
+//! needs it. The old one then stays until its last child is closed, because
+//! its end is theirs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+use vaultrs::api::token::requests::LookupTokenSelfRequest;
+
+use super::VaultError;
+use super::auth::{Login, Method, Owner};
+use super::client::Call;
+use super::error::Operation;
+use super::journal::{AuthorityKind, Entry};
+use super::shared::Shared;
+use crate::scrub::SecretSet;
+use crate::secret::Secret;
+
+/// How long the intent of a log-in is kept when a kill hid its outcome. Such a
+/// token was never used; it ends by the `token_ttl` of the log-in role, which
+/// this host cannot know then. An hour is what the documentation asks for.
+const IN_FLIGHT: Duration = Duration::from_secs(60 * 60);
+
+/// The log-ins of this process.
+pub(super) struct Logins {
+    method: Method,
+    current: Option<Arc<HostLogin>>,
+    /// Replaced, but perhaps with children.
+    retired: Vec<Arc<HostLogin>>,
+    /// The life of the last log-in: no fresh one would live longer.
+    life: Option<Duration>,
+    closed: bool,
+}
+
+/// A log-in with its place in the journal.
+pub(super) struct HostLogin {
+    login: Login,
+    /// None for a lent token and for a dead one.
+    entry: Mutex<Option<Entry>>,
+    ended: AtomicBool,
+}
+
+impl Logins {
+    pub(super) fn new(method: Method) -> Self {
+        Self {
+            method,
+            current: None,
+            retired: Vec::new(),
+            life: None,
+            closed: false,
+        }
+    }
+
+    /// Ends the service: whoever asks from now on is refused.
+    pub(super) fn close(&mut self) -> Vec<Arc<HostLogin>> {
+        self.closed = true;
+        let mut all = std::mem::take(&mut self.retired);
+        all.extend(self.current.take());
+        all
+    }
+}
+
+impl HostLogin {
+    /// The token, for one request.
+    pub(super) fn token(&self) -> &Secret {
+        &self.login.token
+    }
+
+    /// The time that it has left; `None` when it does not end.
+    pub(super) fn left(&self) -> Option<Duration> {
+        self.login.left()
+    }
+
+    /// True when this process has to end it.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self.login.owner, Owner::Process(_))
+    }
+
+    /// True once it is known to be dead, and its children with it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Notes that it is dead.
+    pub(super) fn set_ended(&self) {
+        self.ended.store(true, Ordering::Release);
+        if let Some(entry) = self.entry.lock().take() {
+            entry.done();
+        }
+    }
+
+    /// Makes the scrubber know it.
+    pub(super) fn reveal_to(&self, secrets: &SecretSet) {
+        for secret in self.login.obtained_by.iter().chain([&self.login.token]) {
+            // Credentials too short for the set are refused where they are read.
+            if secrets.add(secret).is_err() {
+                tracing::warn!("a log-in credential is too short to be kept out of output");
+            }
+        }
+    }
+
+    fn outlives(&self, needed: Duration) -> bool {
+        !self.has_ended() && self.left().is_none_or(|left| left > needed)
+    }
+}
+
+impl Shared {
+    /// The log-in, made now if need be. Whoever asks meanwhile waits for the
+    /// same one.
+    pub(super) async fn login(
+        self: &Arc<Self>,
+        needed: Duration,
+    ) -> Result<Arc<HostLogin>, VaultError> {
+        let mut logins = self.logins.lock().await;
+        let logins = &mut *logins;
+        if logins.closed {
+            return Err(VaultError::Closed);
+        }
+        if let Some(current) = &logins.current {
+            if current.outlives(needed) {
+                return Ok(Arc::clone(current));
+            }
+            if let (Some(life), true) = (logins.life, current.is_ours())
+                && life <= needed
+            {
+                return Err(too_short(life, needed));
+            }
+        }
+        let fresh = Arc::new(self.log_in(&mut logins.method).await?);
+        if let Some(old) = logins.current.replace(Arc::clone(&fresh))
+            && !old.has_ended()
+        {
+            logins.retired.push(old);
+        }
+        logins.life = fresh.left();
+        match fresh.left() {
+            Some(left) if left <= needed => Err(too_short(left, needed)),
+            _ => Ok(fresh),
+        }
+    }
+
+    /// A log-in after this one was found dead.
+    pub(super) async fn login_after(
+        self: &Arc<Self>,
+        dead: &Arc<HostLogin>,
+        needed: Duration,
+    ) -> Result<Arc<HostLogin>, VaultError> {
+        dead.set_ended();
+        self.login(needed).await
+    }
+
+    async fn log_in(&self, method: &mut Method) -> Result<HostLogin, VaultError> {
+        if !method.makes_a_token() {
+            return Ok(HostLogin {
+                login: method.log_in(&self.client).await?,
+                entry: Mutex::new(None),
+                ended: AtomicBool::new(false),
+            });
+        }
+        let id = Uuid::now_v7().to_string();
+        let entry = self
+            .journal
+            .begin(self.intent(AuthorityKind::Login, id, None, IN_FLIGHT))?;
+        let login = match method.log_in(&self.client).await {
+            Ok(login) => login,
+            Err(error) => {
+                if !error.may_have_made_a_token() {
+                    entry.done();
+                }
+                return Err(error);
+            }
+        };
+        let (entry, written) = match &login.owner {
+            Owner::Process(accessor) => entry.made(accessor.clone()).await,
+            Owner::Lender => (Some(entry), Ok(())),
+        };
+        let login = HostLogin {
+            login,
+            entry: Mutex::new(entry),
+            ended: AtomicBool::new(false),
+        };
+        if let Err(error) = written {
+            // Unwritten means unusable: a kill would leave it alive.
+            self.end_login(&login).await?;
+            return Err(error.into());
+        }
+        Ok(login)
+    }
+
+    /// Whether a host token lives: a dead token and a refusal are both 403.
+    pub(super) async fn lives(
+        &self,
+        login: &HostLogin,
+        limit: Duration,
+    ) -> Result<bool, VaultError> {
+        let call = Call::endpoint(Operation::Lookup, &LookupTokenSelfRequest {})?;
+        let reply = self.client.send_within(&call, login.token(), limit).await?;
+        match reply.status() {
+            403 => Ok(false),
+            _ => reply.success().map(|_| true),
+        }
+    }
+
+    /// Ends log-ins that were replaced and have no children any more.
+    pub(super) async fn end_retired(&self) {
+        // While somebody logs in, waiting would hold up the end of an attempt;
+        // the next end, or the process's, comes back to it.
+        let idle: Vec<_> = match self.logins.try_lock() {
+            Ok(mut logins) => logins
+                .retired
+                .extract_if(.., |login| Arc::strong_count(login) == 1)
+                .collect(),
+            Err(_) => return,
+        };
+        for login in idle {
+            if let Err(error) = self.end_login(&login).await {
+                tracing::warn!(
+                    reason = error.reason(),
+                    "an old log-in could not be revoked; the next sweep tries again"
+                );
+            }
+        }
+    }
+}
+
+fn too_short(life: Duration, needed: Duration) -> VaultError {
+    VaultError::LoginTooShort {
+        login_seconds: life.as_secs(),
+        needed_seconds: needed.as_secs(),
+    }
+}

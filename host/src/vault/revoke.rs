@@ -1,0 +1,232 @@
+//! Ending tokens, and knowing that they ended.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use vaultrs::api::token::requests::{LookupTokenAccessorRequest, RevokeTokenAccessorRequest};
+
+use super::VaultError;
+use super::accessor::Accessor;
+use super::client::{Call, Reply, jittered};
+use super::error::{Operation, VaultErrorKind};
+use super::logins::HostLogin;
+use super::shared::Shared;
+
+/// How often a revocation is tried.
+const TRIES: u32 = 3;
+
+/// How long all tries may take together: an attempt's end must not hang on a
+/// server that is away, and the journal remembers what is left.
+const TOTAL: Duration = Duration::from_secs(5);
+
+/// How long one request of it may take, so that a second try fits.
+const ONE: Duration = Duration::from_secs(2);
+
+/// The wait before the second try; four times that before the third.
+const FIRST_WAIT: Duration = Duration::from_millis(150);
+
+/// What one try showed.
+enum Verdict {
+    /// The token is dead; the request id when Vault gave one.
+    Dead(Option<String>),
+    /// The host's own token is dead.
+    LoginDead,
+}
+
+/// The tries and the time that a revocation has left.
+struct Patience {
+    deadline: Instant,
+    tries: u32,
+    wait: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self {
+            deadline: Instant::now() + TOTAL,
+            tries: TRIES,
+            wait: FIRST_WAIT,
+        }
+    }
+
+    /// The limit of the next request.
+    fn limit(&self) -> Duration {
+        self.deadline
+            .saturating_duration_since(Instant::now())
+            .min(ONE)
+    }
+
+    /// Waits before the next try; the error comes back when there is none.
+    async fn after(&mut self, error: VaultError) -> Result<(), VaultError> {
+        self.tries -= 1;
+        let wait = jittered(self.wait);
+        if error.kind() != VaultErrorKind::Unavailable
+            || self.tries == 0
+            || Instant::now() + wait >= self.deadline
+        {
+            return Err(error);
+        }
+        tokio::time::sleep(wait).await;
+        self.wait *= 4;
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Ends a token by its accessor. Success means that Vault confirmed it, or
+    /// knows no such token any more.
+    pub(super) async fn revoke(
+        self: &Arc<Self>,
+        login: &mut Arc<HostLogin>,
+        accessor: &Accessor,
+    ) -> Result<Option<String>, VaultError> {
+        let mut patience = Patience::new();
+        let mut logged_in_again = false;
+        loop {
+            if login.has_ended() && !logged_in_again {
+                // Somebody found it dead: its children are dead too, but ask.
+                logged_in_again = true;
+                *login = match self.login_after(login, Duration::ZERO).await {
+                    // This process ended it itself, and its children with it:
+                    // the role makes no orphans, the mint's answer was compared.
+                    Err(VaultError::Closed) if login.is_ours() => return Ok(None),
+                    fresh => fresh?,
+                };
+            }
+            match self.try_revoke(login, accessor, patience.limit()).await {
+                Ok(Verdict::Dead(request_id)) => return Ok(request_id),
+                Ok(Verdict::LoginDead) if !logged_in_again => {
+                    logged_in_again = true;
+                    *login = self.login_after(login, Duration::ZERO).await?;
+                }
+                Ok(Verdict::LoginDead) => {
+                    return Err(VaultError::LoginUnusable {
+                        reason: "its tokens die as soon as they are made",
+                        cure: "look for whoever revokes the tokens of the host's log-in role",
+                    });
+                }
+                Err(error) => patience.after(error).await?,
+            }
+        }
+    }
+
+    async fn try_revoke(
+        &self,
+        login: &HostLogin,
+        accessor: &Accessor,
+        limit: Duration,
+    ) -> Result<Verdict, VaultError> {
+        let call = Call::endpoint(
+            Operation::Revoke,
+            &RevokeTokenAccessorRequest {
+                accessor: accessor.expose().to_owned(),
+            },
+        )?;
+        let reply = self.client.send_within(&call, login.token(), limit).await?;
+        if unknown(&reply) {
+            return Ok(Verdict::Dead(None));
+        }
+        if !matches!(reply.status(), 400 | 403 | 404) {
+            let envelope = reply.success()?.envelope::<serde::de::IgnoredAny>()?;
+            // OpenBao: 204 for a token that it just ended, 200 with a warning
+            // for an accessor that it does not know. Both are dead.
+            return Ok(Verdict::Dead(envelope.request_id()));
+        }
+        if reply.status() == 403 && !self.lives(login, limit).await? {
+            return Ok(Verdict::LoginDead);
+        }
+        // A refusal, or a server that words an unknown accessor differently.
+        if self.is_dead(login, accessor, limit).await? {
+            return Ok(Verdict::Dead(None));
+        }
+        reply.success().map(|_| Verdict::Dead(None))
+    }
+
+    async fn is_dead(
+        &self,
+        login: &HostLogin,
+        accessor: &Accessor,
+        limit: Duration,
+    ) -> Result<bool, VaultError> {
+        let call = Call::endpoint(
+            Operation::Lookup,
+            &LookupTokenAccessorRequest {
+                accessor: accessor.expose().to_owned(),
+            },
+        )?;
+        let reply = self.client.send_within(&call, login.token(), limit).await?;
+        Ok(unknown(&reply) || reply.status() == 404)
+    }
+
+    /// Ends a log-in of this process, and with it whatever children it has.
+    pub(super) async fn end_login(&self, login: &HostLogin) -> Result<Option<String>, VaultError> {
+        if !login.is_ours() || login.has_ended() {
+            return Ok(None);
+        }
+        let mut patience = Patience::new();
+        loop {
+            match self.try_end_login(login, patience.limit()).await {
+                Ok(request_id) => {
+                    login.set_ended();
+                    return Ok(request_id);
+                }
+                Err(error) => patience.after(error).await?,
+            }
+        }
+    }
+
+    async fn try_end_login(
+        &self,
+        login: &HostLogin,
+        limit: Duration,
+    ) -> Result<Option<String>, VaultError> {
+        // vaultrs writes this path with a tab before it.
+        let call = Call::with_body(
+            Operation::Revoke,
+            http::Method::POST,
+            "auth/token/revoke-self",
+            &serde_json::Map::new(),
+        )?;
+        let reply = self.client.send_within(&call, login.token(), limit).await?;
+        if reply.status() == 403 && !self.lives(login, limit).await? {
+            return Ok(None);
+        }
+        let envelope = reply.success()?.envelope::<serde::de::IgnoredAny>()?;
+        Ok(envelope.request_id())
+    }
+}
+
+/// OpenBao says 400 and Vault 403 for an accessor that names no token; a plain
+/// refusal has another text.
+fn unknown(reply: &Reply) -> bool {
+    matches!(reply.status(), 400 | 403) && reply.says("invalid accessor")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overloaded() -> VaultError {
+        VaultError::Overloaded {
+            operation: Operation::Revoke,
+            status: 500,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends() {
+        let mut patience = Patience::new();
+        assert!(patience.after(overloaded()).await.is_ok());
+        assert!(patience.after(overloaded()).await.is_ok());
+        assert!(patience.after(overloaded()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_tried_again() {
+        let refused = VaultError::Refused {
+            operation: Operation::Revoke,
+            path: String::new(),
+        };
+        assert!(Patience::new().after(refused).await.is_err());
+    }
+}

@@ -1,0 +1,64 @@
+//! What everything that talks to Vault in this process shares.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use parking_lot::Mutex as BlockingMutex;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use super::auth::Method;
+use super::client::Client;
+use super::journal::{AuthorityKind, Intent, Journal};
+use super::logins::Logins;
+use super::{VaultConfig, VaultError};
+
+/// The one connection pool, the journal, and the log-ins of this process.
+pub(super) struct Shared {
+    pub(super) config: VaultConfig,
+    pub(super) client: Client,
+    pub(super) journal: Journal,
+    pub(super) logins: Mutex<Logins>,
+    /// True once this process swept, or began to.
+    pub(super) swept: AtomicBool,
+    /// The sweep that the first attempt started.
+    pub(super) sweeping: BlockingMutex<Option<JoinHandle<()>>>,
+}
+
+impl Shared {
+    pub(super) fn new(config: VaultConfig, state: &Path) -> Result<Self, VaultError> {
+        Ok(Self {
+            client: Client::new(&config)?,
+            journal: Journal::new(state),
+            logins: Mutex::new(Logins::new(Method::new(&config.auth))),
+            swept: AtomicBool::new(false),
+            sweeping: BlockingMutex::new(None),
+            config,
+        })
+    }
+
+    /// What the journal says before a token is asked for.
+    pub(super) fn intent(
+        &self,
+        kind: AuthorityKind,
+        id: String,
+        task: Option<String>,
+        lives_at_most: Duration,
+    ) -> Intent {
+        Intent::new(
+            kind,
+            id,
+            task,
+            self.config.address.to_string(),
+            self.config.namespace.as_ref().map(ToString::to_string),
+            lives_at_most,
+        )
+    }
+
+    /// Whether an entry of the journal is about this server.
+    pub(super) fn is_ours(&self, intent: &Intent) -> bool {
+        intent.server == self.config.address.to_string()
+            && intent.namespace.as_deref() == self.config.namespace.as_ref().map(|n| n.as_str())
+    }
+}

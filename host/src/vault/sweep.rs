@@ -1,0 +1,211 @@
+//! Revoking what a kill left behind.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::journal::{AuthorityKind, Entry, Found};
+use super::logins::HostLogin;
+use super::shared::Shared;
+use super::{VaultError, VaultErrorKind};
+
+/// What a sweep found and did.
+#[derive(Debug, Default, Serialize)]
+pub struct SweepReport {
+    /// Every file of the journal that belongs to no living process.
+    pub found: Vec<Swept>,
+    /// Files of processes that live, and of other sweeps: not touched.
+    pub live: usize,
+    /// Why Vault could not be asked, when it could not.
+    #[serde(skip)]
+    pub failure: Option<VaultError>,
+}
+
+/// One file that was left behind. Its accessor is not part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Log-in or attempt; none for a file that cannot be read.
+    pub kind: Option<AuthorityKind>,
+    /// The run's id, the log-in's, or the name of a file that cannot be read.
+    pub id: String,
+    /// The task of an attempt.
+    pub task: Option<String>,
+    /// When the token was asked for.
+    pub created: Option<Timestamp>,
+    /// When Vault ends an attempt's token in any case.
+    pub expires: Option<Timestamp>,
+    /// What became of it.
+    pub outcome: SweepOutcome,
+    /// A fixed word for why something is left.
+    pub reason: Option<&'static str>,
+}
+
+/// What became of a token that was left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum SweepOutcome {
+    /// Vault confirmed that it is dead; the file is gone.
+    Revoked,
+    /// Its process died while it was being made: it was never used, cannot be
+    /// named, and is dead at `expires` at the latest. The file stays until then.
+    InFlight,
+    /// The same, and that time has passed; the file is gone.
+    Expired,
+    /// It belongs to another server or namespace than the configured one.
+    OtherServer,
+    /// The file is damaged or not ours.
+    Unreadable,
+    /// Vault could not be asked, or refused: it may live.
+    Left,
+}
+
+impl SweepOutcome {
+    /// True when nothing is left to do.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Revoked | Self::Expired)
+    }
+}
+
+impl SweepReport {
+    /// True when nothing is left behind.
+    pub fn is_clean(&self) -> bool {
+        self.found.iter().all(|swept| swept.outcome.is_settled())
+    }
+}
+
+impl Shared {
+    /// Looks at every file of the journal, children before their parents.
+    ///
+    /// The small file work is done inline; every entry that needs Vault waits
+    /// for the network, so other tasks are not held up.
+    pub(super) async fn sweep(self: &Arc<Self>) -> Result<SweepReport, VaultError> {
+        self.swept.store(true, Ordering::Release);
+        let mut report = SweepReport::default();
+        let mut login = None;
+        for path in self.journal.names()? {
+            match self.journal.take(&path) {
+                Ok(Found::Nothing) => {}
+                Ok(Found::Live) => report.live += 1,
+                Ok(Found::Left(entry)) => {
+                    let swept = self
+                        .sweep_entry(entry, &mut login, &mut report.failure)
+                        .await;
+                    report.found.push(swept);
+                }
+                Ok(Found::Unreadable(path)) => {
+                    report
+                        .found
+                        .push(unreadable(&path, SweepOutcome::Unreadable));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a journal file cannot be swept");
+                    report.found.push(unreadable(&path, SweepOutcome::Left));
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    async fn sweep_entry(
+        self: &Arc<Self>,
+        entry: Entry,
+        login: &mut Option<Arc<HostLogin>>,
+        failure: &mut Option<VaultError>,
+    ) -> Swept {
+        let intent = entry.intent();
+        let mut swept = Swept {
+            kind: Some(intent.kind),
+            id: intent.id.clone(),
+            task: intent.task.clone(),
+            created: Some(intent.created),
+            // A log-in's end is known to Vault only.
+            expires: (intent.kind == AuthorityKind::Attempt || entry.accessor().is_none())
+                .then_some(intent.expires),
+            outcome: SweepOutcome::Left,
+            reason: None,
+        };
+        swept.outcome = if !self.is_ours(intent) {
+            SweepOutcome::OtherServer
+        } else if let Some(accessor) = entry.accessor() {
+            // Once Vault is away, asking again for each file would only take time.
+            if let Some(error) = failure {
+                swept.reason = Some(error.reason());
+                return swept;
+            }
+            let revoked = async {
+                let login = match login {
+                    Some(login) => login,
+                    None => login.insert(self.login(Duration::ZERO).await?),
+                };
+                // Its login may be dead by now: `revoke` logs in again, once.
+                self.revoke(login, accessor).await
+            };
+            if let Err(error) = revoked.await {
+                swept.reason = Some(error.reason());
+                // A refusal concerns this one token; anything else all of them.
+                if login.is_none() || error.kind() == VaultErrorKind::Unavailable {
+                    *failure = Some(error);
+                }
+                return swept;
+            }
+            SweepOutcome::Revoked
+        } else if Timestamp::now() > intent.expires {
+            SweepOutcome::Expired
+        } else {
+            SweepOutcome::InFlight
+        };
+        if swept.outcome.is_settled() {
+            entry.done();
+        }
+        swept
+    }
+
+    /// Sweeps beside the first attempt, when there is anything but our own
+    /// log-in in the journal. Listing a folder of one file takes microseconds.
+    pub(super) fn sweep_once_in_background(self: &Arc<Self>, login: &HostLogin) {
+        if self.swept.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match self.journal.names() {
+            Ok(names) if names.len() > usize::from(login.is_ours()) => {}
+            _ => return,
+        }
+        let shared = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            match shared.sweep().await {
+                Ok(report) if report.is_clean() => tracing::info!(
+                    revoked = report.found.len(),
+                    live = report.live,
+                    "swept the journal"
+                ),
+                Ok(_) => tracing::warn!(
+                    "the journal names tokens that may live; `cofferdam sweep` shows them"
+                ),
+                Err(error) => tracing::warn!(%error, "the journal cannot be swept"),
+            }
+        });
+        *self.sweeping.lock() = Some(task);
+    }
+}
+
+fn unreadable(path: &Path, outcome: SweepOutcome) -> Swept {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Swept {
+        kind: None,
+        id: name
+            .chars()
+            .take(120)
+            .flat_map(char::escape_debug)
+            .collect(),
+        task: None,
+        created: None,
+        expires: None,
+        outcome,
+        reason: (outcome == SweepOutcome::Left).then_some("journal"),
+    }
+}

@@ -1,0 +1,10 @@
+//! The Vault session against a real OpenBao, checked with its root token.
+
+mod capabilities;
+mod closing;
+mod log_in;
+mod minting;
+mod policies;
+mod sweeping;
+mod trouble;
+mod world;

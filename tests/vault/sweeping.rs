@@ -1,0 +1,225 @@
+//! What a kill left behind, and who is left alone.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cofferdam::vault::{AuthorityKind, SweepOutcome, Vault};
+use serde_json::json;
+
+use super::world::{World, open};
+
+#[tokio::test]
+async fn a_sweep_revokes_what_was_left_and_touches_nobody_who_lives() {
+    let world = World::start().await;
+    let dead = world.vault();
+    drop(open(&dead, "dead").await);
+    drop(dead);
+    let left = world.living().await;
+    assert_eq!(left.len(), 2, "a log-in and a child outlive their process");
+
+    // Opening starts a sweep of the neighbour's own in the background.
+    let neighbour = world.vault();
+    let living = open(&neighbour, "living").await;
+
+    let vault = world.vault();
+    let report = vault.sweep().await.unwrap();
+    assert!(report.failure.is_none());
+    assert!(report.live >= 2, "{report:?}");
+    assert!(
+        vault
+            .close()
+            .await
+            .is_none_or(|revocation| revocation.complete)
+    );
+
+    assert!(living.close().await.complete);
+    assert!(neighbour.close().await.expect("a log-in").complete);
+    for accessor in left {
+        assert_ne!(world.lookup(&accessor).await.0, 200);
+    }
+    assert!(world.living().await.is_empty());
+    assert!(world.journal().is_empty());
+}
+
+#[tokio::test]
+async fn a_sweep_reports_and_hides_accessors() {
+    let world = World::start().await;
+    let dead = world.vault();
+    drop(open(&dead, "dead").await);
+    drop(dead);
+    let left = world.journalled();
+
+    let vault = world.vault();
+    let report = vault.sweep().await.unwrap();
+    let kinds: Vec<_> = report
+        .found
+        .iter()
+        .map(|swept| (swept.kind, swept.outcome))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (Some(AuthorityKind::Attempt), SweepOutcome::Revoked),
+            (Some(AuthorityKind::Login), SweepOutcome::Revoked),
+        ]
+    );
+    assert!(report.is_clean());
+    let shown = format!("{report:?}{}", serde_json::to_string(&report).unwrap());
+    assert!(
+        left.iter().all(|accessor| !shown.contains(accessor)),
+        "{shown}"
+    );
+    assert_eq!(left.len(), 2);
+    vault.close().await;
+    assert!(world.living().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_first_attempt_sweeps_too() {
+    let world = World::start().await;
+    let dead = world.vault();
+    drop(open(&dead, "dead").await);
+    drop(dead);
+    let vault = world.vault();
+    assert!(open(&vault, "next").await.close().await.complete);
+    assert!(vault.close().await.expect("a log-in").complete);
+    assert!(world.living().await.is_empty());
+    assert!(world.journal().is_empty());
+}
+
+/// Writes a journal file as a killed process leaves it.
+fn leave(world: &World, name: &str, server: &str, expires: &str) {
+    let line = json!({
+        "form": 1, "kind": "attempt", "id": name, "task": "billing", "server": server,
+        "created": "2026-01-01T00:00:00Z", "expires": expires,
+    });
+    let folder = world.state().join("journal");
+    std::fs::write(
+        folder.join(format!("attempt-{name}.json")),
+        format!("{line}\n"),
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_mint_in_flight_stays_until_it_is_dead() {
+    let world = World::start().await;
+    let vault = world.vault();
+    open(&vault, "makes-the-folder").await.close().await;
+    vault.close().await;
+    leave(
+        &world,
+        "flying",
+        &world.bao.address(),
+        "2999-01-01T00:00:00Z",
+    );
+    leave(
+        &world,
+        "landed",
+        &world.bao.address(),
+        "2026-01-01T00:01:00Z",
+    );
+    leave(
+        &world,
+        "other",
+        "https://vault.example.com",
+        "2026-01-01T00:01:00Z",
+    );
+    std::fs::write(world.state().join("journal/garbage"), "x").unwrap();
+
+    let report = world.vault().sweep().await.unwrap();
+    let outcomes: Vec<_> = report
+        .found
+        .iter()
+        .map(|s| (s.id.as_str(), s.outcome))
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("flying", SweepOutcome::InFlight),
+            ("landed", SweepOutcome::Expired),
+            ("other", SweepOutcome::OtherServer),
+            ("garbage", SweepOutcome::Unreadable),
+        ]
+    );
+    assert!(!report.is_clean());
+    assert_eq!(world.journal().len(), 3);
+    assert!(world.living().await.is_empty(), "nothing needed a log-in");
+}
+
+#[tokio::test]
+async fn a_sweep_without_vault_keeps_everything() {
+    let world = World::start().await;
+    let dead = world.vault();
+    drop(open(&dead, "dead").await);
+    drop(dead);
+    let text = world.approle("");
+    // The same server's name, but nothing behind it.
+    let address = world.bao.address();
+    let files = world.journal().len();
+    let state = world.state();
+    let World {
+        bao,
+        folder: _folder,
+        files: _,
+    } = world;
+    bao.stop();
+    assert_eq!(text.address.to_string(), address);
+    let report = Vault::new(text, &state).unwrap().sweep().await.unwrap();
+    assert_eq!(
+        report.failure.as_ref().map(|error| error.reason()),
+        Some("unreachable")
+    );
+    assert_eq!(report.found.len(), files);
+    assert!(
+        report
+            .found
+            .iter()
+            .all(|swept| swept.outcome == SweepOutcome::Left)
+    );
+    assert_eq!(
+        std::fs::read_dir(state.join("journal")).unwrap().count(),
+        files
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_runs_beside_a_loop_of_sweeps_all_finish() {
+    let world = World::start().await;
+    let stop = AtomicBool::new(false);
+    let sweeps = async {
+        let mut count = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let vault = world.vault();
+            let report = vault.sweep().await.unwrap();
+            assert!(report.found.is_empty(), "took from the living: {report:?}");
+            vault.close().await;
+            count += 1;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        count
+    };
+    let runs = async {
+        let runs = (0..20).map(|number| {
+            let vault = world.vault();
+            async move {
+                for round in 0..3 {
+                    let session = open(&vault, &format!("run-{number}-{round}")).await;
+                    let path = cofferdam::vault::path::KvPath::V1 {
+                        mount: "kv1".parse().unwrap(),
+                        path: "billing".parse().unwrap(),
+                    };
+                    assert!(session.handle().kv(&path).await.is_ok());
+                    assert!(session.close().await.complete);
+                }
+                assert!(vault.close().await.expect("a log-in").complete);
+            }
+        });
+        futures_util::future::join_all(runs).await;
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (count, ()) = tokio::join!(sweeps, runs);
+    assert!(count > 1);
+    assert!(world.living().await.is_empty());
+    assert!(world.journal().is_empty());
+}
