@@ -71,7 +71,7 @@ impl HostConfig {
     /// # Errors
     /// [`ConfigError::Document`].
     pub fn parse(text: &str, file: &Path, root: &Path) -> Result<Self, ConfigError> {
-        let document: Document = strict::parse(text, file)?;
+        let document: Document = strict::parse(text, file, |_| None)?;
         let mut vault = document.vault;
         if let Some(vault) = &mut vault {
             vault.resolve(root);

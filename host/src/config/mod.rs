@@ -13,3 +13,6 @@ pub mod value;
 pub use engine::EngineConfig;
 pub use error::ConfigError;
 pub use host::HostConfig;
+
+#[cfg(test)]
+mod tests;

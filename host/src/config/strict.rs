@@ -28,11 +28,39 @@ pub struct DocumentError {
     pub hint: Option<String>,
 }
 
-/// Parses a whole document.
+/// Parses a whole document. `cure` knows what helps against an error that has
+/// no cure of its own.
 ///
 /// # Errors
 /// The first thing that is not TOML or not a `T`.
-pub(crate) fn parse<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, DocumentError> {
+pub(crate) fn parse<T: DeserializeOwned>(
+    text: &str,
+    file: &Path,
+    cure: fn(&DocumentError) -> Option<&'static str>,
+) -> Result<T, DocumentError> {
+    parse_document(text, file).map_err(|error: DocumentError| {
+        let cure = cure(&error).or_else(|| general_cure(&error));
+        DocumentError {
+            hint: error.hint.or_else(|| cure.map(str::to_owned)),
+            ..error
+        }
+    })
+}
+
+fn general_cure(error: &DocumentError) -> Option<&'static str> {
+    let problem = &error.problem;
+    if problem.starts_with("unknown field") {
+        Some("correct the spelling or remove the field; docs/GRANTS.md describes every one")
+    } else if problem.ends_with("is missing") {
+        Some("docs/GRANTS.md describes every field")
+    } else if problem.contains("as a Vault path") {
+        Some("name exactly one secret, key or mount; there are no patterns and no relative parts")
+    } else {
+        None
+    }
+}
+
+fn parse_document<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, DocumentError> {
     let at = |span, field, message: &str| DocumentError::at(text, file, span, field, message);
     let document = toml::Deserializer::parse(text).map_err(|error| {
         let key = error.span().and_then(|span| text.get(span));
@@ -53,9 +81,39 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, D
                 let field = field.trim_start_matches('.').to_owned();
                 at(error.span(), Some(field), "this field is missing")
             }
-            None => at(error.span(), Some(field), error.message()),
+            None => match inner_field(text, &field, error.message()) {
+                Some((span, inner, message)) => at(span, Some(inner), &message),
+                None => at(error.span(), Some(field), error.message()),
+            },
         }
     })
+}
+
+/// A table that is refused as a whole says which field is at fault:
+/// "`base` is empty; write …". Moves the place to that field.
+fn inner_field(
+    text: &str,
+    table: &str,
+    message: &str,
+) -> Option<(Option<Range<usize>>, String, String)> {
+    let (name, problem) = message.strip_prefix('`')?.split_once("` ")?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.');
+    if name.is_empty() || !name.bytes().all(plain) {
+        return None;
+    }
+    let field = format!("{table}.{name}");
+    let keys: Vec<&str> = field.split('.').filter(|key| !key.is_empty()).collect();
+    let outer = table.split('.').filter(|key| !key.is_empty()).count();
+    // The field itself, or as much of the way to it as the document has.
+    let span = (outer + 1..=keys.len())
+        .rev()
+        .find_map(|length| span_of(text, keys.get(..length)?));
+    let span = match span {
+        Some(span) => Some(span),
+        None if problem.starts_with("is missing") => span_of(text, keys.get(..outer)?),
+        None => return None,
+    };
+    Some((span, keys.join("."), problem.replacen("; ", "\n", 1)))
 }
 
 /// Where a key stands in a document that parsed: the place for what is found
@@ -95,12 +153,6 @@ impl DocumentError {
             problem: one_line(without_value(problem)),
             hint: hint.map(one_line),
         }
-    }
-
-    /// The same error with this cure, unless it has one.
-    pub(crate) fn or_hint(mut self, hint: Option<&str>) -> Self {
-        self.hint = self.hint.or_else(|| hint.map(str::to_owned));
-        self
     }
 }
 

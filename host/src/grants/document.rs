@@ -63,7 +63,7 @@ impl Grants {
     /// # Errors
     /// [`GrantsError::Document`] names file, line, column, field and cure.
     pub fn parse(text: &str, file: &Path, source: Digest) -> Result<Self, GrantsError> {
-        let document: Document = strict::parse(text, file).map_err(with_cure)?;
+        let document: Document = strict::parse(text, file, cure)?;
         let wrong = |keys: &[&str], message: &str| {
             let span = strict::span_of(text, keys);
             DocumentError::at(text, file, span, Some(keys.join(".")), message)
@@ -146,9 +146,8 @@ impl Grants {
 }
 
 /// The cure for an error of a type that serves more than this file.
-fn with_cure(error: DocumentError) -> DocumentError {
-    let field = error.field.clone().unwrap_or_default();
-    let cure = match field.as_str() {
+fn cure(error: &DocumentError) -> Option<&'static str> {
+    match error.field.as_deref()? {
         "digest" => Some(
             "`cofferdam build` prints the line to paste, and so does `cofferdam check` when the \
              component has changed",
@@ -158,16 +157,8 @@ fn with_cure(error: DocumentError) -> DocumentError {
             "`attested`, the default, asks that a party other than the task's own code vouches \
              for the caller; `claimed` takes the caller's word",
         ),
-        _ if error.problem.starts_with("unknown field") => {
-            Some("correct the spelling or remove the field; docs/GRANTS.md describes every one")
-        }
-        _ if error.problem.ends_with("is missing") => Some("docs/GRANTS.md describes every field"),
-        _ if error.problem.contains("as a Vault path") => Some(
-            "name exactly one secret, key or mount; there are no patterns and no relative parts",
-        ),
         _ => None,
-    };
-    error.or_hint(cure)
+    }
 }
 
 /// Where a component lies: absolute, or below the folder of `cofferdam.toml`.

@@ -16,4 +16,6 @@ pub use limits::Limits;
 pub use load::{GrantsFile, load, load_all};
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

@@ -120,19 +120,19 @@ fn a_changed_component_shows_both_lines() {
 #[test]
 fn imports_and_grants_are_compared() {
     let setup = Setup::new("", &component(&[KEYS_IMPORT, "env"], None));
-    assert_snapshot!(setup.text(), @r#"
+    assert_snapshot!(setup.text(), @r"
     …/grants/sync.toml: 2 findings
       - …/grants/sync.toml: the component imports `cofferdam:capabilities/keys@0.1.0`, but no `[keys.…]` is granted
         hint: grant what the task needs in a table `[keys.NAME]`, or build the task without the import
       - …/grants/sync.toml: the component imports `env`, which this host does not offer
         hint: a task has the interfaces of `wit/` and WASI 0.2 without HTTP; build it for the world `cofferdam:task/task`
-    "#);
+    ");
     let setup = Setup::new(KEYS, &component(&[], None));
-    assert_snapshot!(setup.text(), @r#"
+    assert_snapshot!(setup.text(), @r"
     …/grants/sync.toml: 1 finding
       - …/grants/sync.toml: `keys.signer`: nothing uses this grant: the component does not import its interface
         hint: remove it: what is not granted cannot be misused
-    "#);
+    ");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn needs_and_grants_are_compared() {
         &format!("{KEYS}{}", KEYS.replace("signer", "spare")),
         &component(&[KEYS_IMPORT], Some(&needs)),
     );
-    assert_snapshot!(setup.text(), @r#"
+    assert_snapshot!(setup.text(), @r"
     …/grants/sync.toml: 4 findings
       - …/grants/sync.toml: `component`: the component was built as the task `other`, not `sync`
         hint: correct the path, or the name in the component's `task.toml`
@@ -152,7 +152,7 @@ fn needs_and_grants_are_compared() {
         hint: grant it in a table `[http.signer]`, or correct the task's `task.toml`
       - …/grants/sync.toml: `keys.spare`: nothing uses this grant: the task's manifest does not need it
         hint: remove it: what is not granted cannot be misused
-    "#);
+    ");
     let setup = Setup::new("", &component(&[], Some("[]")));
     assert!(setup.text().contains("the manifest is not valid"));
 }
@@ -160,29 +160,29 @@ fn needs_and_grants_are_compared() {
 #[test]
 fn what_is_no_task_is_named() {
     let setup = Setup::new("", &wasm_encoder::Module::new().finish());
-    assert_snapshot!(setup.text(), @r#"
+    assert_snapshot!(setup.text(), @r"
     …/grants/sync.toml: 1 finding
       - …/sync.wasm: a core module, not a component
         hint: a task is a component: build it with `cofferdam build`, or for the target `wasm32-wasip2`
-    "#);
+    ");
     let setup = Setup::new("", &Component::new().finish());
-    assert_snapshot!(setup.text(), @r#"
+    assert_snapshot!(setup.text(), @r"
     …/grants/sync.toml: 1 finding
       - …/sync.wasm: the component exports no function `run`: it is not a task
         hint: build it for the world `cofferdam:task/task`; the guest SDK's macro does
-    "#);
+    ");
     let setup = Setup::new("", b"\0asm\x0d\0\x01\0\xff\xff");
-    assert_snapshot!(setup.text(), @r#"
+    assert_snapshot!(setup.text(), @r"
     …/grants/sync.toml: 1 finding
       - …/sync.wasm: the component is malformed: malformed section id (at offset 0x8)
         hint: build the component again
-    "#);
+    ");
     fs::remove_file(setup.0.path().join("sync.wasm")).unwrap();
-    assert_snapshot!(setup.text(), @r#"
+    assert_snapshot!(setup.text(), @r"
     …/grants/sync.toml: 1 finding
       - …/grants/sync.toml: `component`: the component `…/sync.wasm` cannot be read: No such file or directory (os error 2)
         hint: build it with `cofferdam build`, or correct the path; it is relative to the folder of `cofferdam.toml`
-    "#);
+    ");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn what_the_host_does_not_have_is_named() {
         &component(&[KEYS_IMPORT], None),
     );
     setup.write("cofferdam.toml", "");
-    assert_snapshot!(setup.text(), @r#"
+    assert_snapshot!(setup.text(), @r"
     …/grants/sync.toml: 4 findings
       - …/grants/sync.toml: the grants need Vault, but the configuration has no `[vault]`
         hint: add the table `[vault]` to `cofferdam.toml`; docs/GRANTS.md describes it
@@ -202,7 +202,7 @@ fn what_the_host_does_not_have_is_named() {
         hint: lower the limit, or raise the one of `[engine]` in `cofferdam.toml` that bounds `table_elements`
       - …/grants/sync.toml: `limits.instances`: 200 is more than the engine has: 100
         hint: lower the limit, or raise the one of `[engine]` in `cofferdam.toml` that bounds `instances`
-    "#);
+    ");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_file_that_is_wrong_does_not_hide_the_others() {
     setup.write("grants/open.toml", "");
     let open = setup.0.path().join("grants/open.toml");
     fs::set_permissions(&open, Permissions::from_mode(0o646)).unwrap();
-    assert_snapshot!(setup.text(), @r#"
+    assert_snapshot!(setup.text(), @r"
     …/grants/broken.toml: 1 finding
       - …/grants/broken.toml:2:1: `foo`: unknown field `foo`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`
         hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
@@ -220,7 +220,7 @@ fn a_file_that_is_wrong_does_not_hide_the_others() {
       - …/grants/open.toml: `…/grants/open.toml` can be written by others (mode 0646)
         hint: whoever can write it decides about credentials; review it, then run `chmod go-w …/grants/open.toml`
     …/grants/sync.toml: ok
-    "#);
+    ");
     let json = serde_json::to_value(setup.report()).unwrap();
     assert_eq!(json["tasks"][0]["findings"][0]["line"], 2);
     assert_eq!(json["tasks"][0]["findings"][0]["code"], "grants");

@@ -153,9 +153,7 @@ mod tests {
         }
         "#);
         documents.written = true;
-        assert_snapshot!(documents, @r#"
-        wrote the policy `cofferdam-task-t`
-        "#);
+        assert_snapshot!(documents, @"wrote the policy `cofferdam-task-t`");
     }
 
     #[test]
@@ -165,11 +163,11 @@ mod tests {
             PolicyRules::parse_hcl(&task.hcl).unwrap(),
             PolicyRules::default()
         );
-        assert_snapshot!(task.hcl, @r#"
+        assert_snapshot!(task.hcl, @r"
         # cofferdam-task-t: all that the task `t` may do in Vault.
         # Written by cofferdam from the grants file sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.
         # The task needs nothing in Vault.
-        "#);
+        ");
     }
 
     #[test]

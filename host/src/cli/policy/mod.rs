@@ -65,15 +65,14 @@ pub(super) async fn execute(
 
 fn documents(args: &PolicyArgs, config: &HostConfig) -> Result<Documents, Failure> {
     let host = if args.host {
-        Some(HostDocument::new(&token_role(config)?).map_err(PolicyCommandError::from)?)
+        Some(HostDocument::new(&token_role(config)?)?)
     } else {
         None
     };
     let tasks = granted(args, config)?
         .iter()
         .map(TaskDocument::new)
-        .collect::<Result<_, _>>()
-        .map_err(PolicyCommandError::from)?;
+        .collect::<Result<_, _>>()?;
     Ok(Documents {
         written: false,
         host,
