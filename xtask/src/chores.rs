@@ -21,16 +21,13 @@ pub(crate) fn build_guests() -> Result<()> {
     Ok(())
 }
 
-/// Builds `cofferdam` and the billing API, unoptimised, as the tests have them.
+/// Builds `cofferdam` and the billing API, unoptimised, with the tests.
+///
+/// Cargo unifies features over what one command selects. Building only what
+/// the demo needs would compile wasmtime and all the rest with other features,
+/// and `cargo test` would then do it all again: ten minutes instead of none.
 pub(crate) fn build_binaries() -> Result<()> {
-    must(cargo().args([
-        "build",
-        "--package",
-        "cofferdam",
-        "--package",
-        "invoice-api",
-        "--bins",
-    ]))
+    must(cargo().args(["build", "--workspace", "--bins", "--tests"]))
 }
 
 /// A binary of this workspace.
