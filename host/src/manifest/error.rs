@@ -106,6 +106,9 @@ impl Diagnostic for TaskFileError {
 /// A component that cannot be loaded or asked what it is.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
+    /// A core module, or no WebAssembly at all.
+    #[error("not a WebAssembly component")]
+    NotAComponent,
     /// It does not compile.
     #[error("the component cannot be loaded")]
     Unloadable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -134,6 +137,9 @@ impl Diagnostic for InspectError {
 
     fn hint(&self) -> Option<String> {
         let cure = match self {
+            Self::NotAComponent => {
+                "a task is a component: build it with `cofferdam build`, or turn a core module into one"
+            }
             Self::Unloadable(_) => "build the component again",
             Self::NotATask => {
                 "mark one function with `#[cofferdam_guest::task]`, or export the world `task` of wit/task"

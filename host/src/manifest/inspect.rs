@@ -45,6 +45,9 @@ pub struct Description {
 
 /// Loads a component and asks it.
 pub fn inspect(component: &[u8]) -> Result<Inspection, InspectError> {
+    if !wasmparser::Parser::is_component(component) {
+        return Err(InspectError::NotAComponent);
+    }
     let mut config = Config::new();
     config.consume_fuel(true);
     let engine = Engine::new(&config).map_err(unloadable)?;
@@ -185,12 +188,20 @@ mod tests {
             error(&wat::parse_str("(component)").unwrap()),
             "the component does not export the function `run` of `cofferdam:task`"
         );
+        let not_a_component = "not a WebAssembly component";
+        assert_eq!(error(&wat::parse_str("(module)").unwrap()), not_a_component);
         assert_eq!(
-            error(&wat::parse_str("(module)").unwrap()),
-            "the component cannot be loaded"
+            error(
+                b"#!/bin/sh
+"
+            ),
+            not_a_component
         );
+        let component = component(&[], "");
+        let cut = component.get(..component.len() - 3).unwrap();
+        assert_eq!(error(cut), "the component cannot be loaded");
         assert_eq!(
-            error(&component(&["cofferdam:capabilities/sql@0.1.0"], "")),
+            error(&self::component(&["cofferdam:capabilities/sql@0.1.0"], "")),
             "the component imports `cofferdam:capabilities/sql@0.1.0`, which this version of Cofferdam does not offer"
         );
     }
