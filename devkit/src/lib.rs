@@ -21,3 +21,4 @@ pub mod proxy;
 pub mod tools;
 pub mod upstream;
 mod wire;
+pub mod world;

@@ -2,6 +2,7 @@
 //! and the cure. Every error that can stop a run answers these.
 
 use serde::Serialize;
+use strum::IntoEnumIterator;
 
 /// Exit codes of `cofferdam run`; the other commands use 0, 1, 2, 3 and 4 in
 /// the same sense. Documented in README.md.
@@ -38,6 +39,13 @@ impl Exit {
     /// The number that the process exits with.
     pub fn code(self) -> u8 {
         self as u8
+    }
+
+    /// The exit of this number; a number that is none of ours counts as failed.
+    pub fn from_code(code: u8) -> Self {
+        Self::iter()
+            .find(|exit| exit.code() == code)
+            .unwrap_or(Self::Failed)
     }
 }
 

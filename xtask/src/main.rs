@@ -1,2 +1,55 @@
-//! x
-fn main() {}
+//! The project's chores. `cargo xtask demo` and `cargo xtask test` are all that
+//! a newcomer needs; both bring what they need into the target folder.
+
+mod chores;
+mod console;
+mod demo;
+mod dev_vault;
+mod preflight;
+mod stage;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Start a real OpenBao and a billing API, build two tasks, run them and prove what we claim.
+    Demo,
+    /// Check the style, build the guests and run every test.
+    Test {
+        /// Run only tests whose name contains one of these, and skip the style checks.
+        #[arg(last = true, value_name = "FILTER")]
+        filter: Vec<String>,
+    },
+    /// Build the guest components that the tests use, when they are not up to date.
+    Guests,
+    /// Keep a ready-made OpenBao and billing API in the foreground, for trying by hand.
+    DevVault,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Cli::parse().chore {
+        Chore::Demo => demo::run().await,
+        Chore::Test { filter } => test::run(&filter),
+        Chore::Guests => chores::guests(),
+        Chore::DevVault => dev_vault::run().await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -101,6 +101,13 @@ pub enum Event<'a> {
         /// Vault's request id of the revocation.
         vault_request_id: Option<&'a str>,
     },
+    /// The process's log-in was ended.
+    LoginClosed {
+        /// Whether it was revoked.
+        revoked: bool,
+        /// A fixed word for the reason when not.
+        reason: Option<&'a str>,
+    },
     /// A run ended.
     RunEnded {
         /// `done`, `failed`, `trapped`, `out_of_limits`, `cancelled`, `refused`.

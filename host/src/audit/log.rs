@@ -81,7 +81,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the sync fails.
-    pub fn seal(self) -> Result<SealedAudit, AuditError> {
+    pub fn seal(&self) -> Result<SealedAudit, AuditError> {
         Ok(SealedAudit {
             head: Digest::of(b""),
             synced: true,

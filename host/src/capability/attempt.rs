@@ -1,9 +1,16 @@
 //! What the capabilities of one attempt share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
+
+use super::credential::Credentials;
+use super::http::{HttpClients, RenderedCredentials};
+use super::ledger::{Denial, Ledger};
+use super::{Pulse, TaskLog};
 use crate::audit::Recorder;
 use crate::grants::Grants;
 use crate::identity::Identity;
@@ -13,7 +20,10 @@ use crate::vault::SessionHandle;
 /// One attempt, as its capabilities see it.
 pub struct Attempt {
     parts: AttemptParts,
-    cancelled: AtomicBool,
+    ended: AtomicBool,
+    credentials: Credentials,
+    rendered: RenderedCredentials,
+    ledger: Mutex<Ledger>,
 }
 
 /// The parts of an [`Attempt`].
@@ -28,44 +38,14 @@ pub struct AttemptParts {
     pub session: Option<SessionHandle>,
     /// The secrets in use.
     pub secrets: SecretSet,
+    /// The process's HTTP clients and the destinations that none may reach.
+    pub http: Arc<HttpClients>,
     /// When the attempt ends.
     pub deadline: Instant,
-    /// Where log lines go.
-    pub log: Arc<dyn LogSink>,
-}
-
-/// How serious a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::Display)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum LogLevel {
-    /// Finest.
-    Trace,
-    /// For developers.
-    Debug,
-    /// Ordinary.
-    Info,
-    /// Attention.
-    Warn,
-    /// Failure.
-    Error,
-}
-
-/// One line of a task's log: scrubbed, control characters escaped.
-#[derive(Debug, Clone)]
-pub struct LogLine {
-    /// How serious it is.
-    pub level: LogLevel,
-    /// Where it comes from: a target of the `log` crate, `stdout`, `stderr`.
-    pub target: String,
-    /// The text.
-    pub message: String,
-}
-
-/// Where a task's log lines go.
-pub trait LogSink: Send + Sync {
-    /// Takes one line; must not block for long.
-    fn line(&self, line: LogLine);
+    /// The task's log.
+    pub log: Arc<TaskLog>,
+    /// Cancellation and heartbeat.
+    pub pulse: Pulse,
 }
 
 impl Attempt {
@@ -73,7 +53,10 @@ impl Attempt {
     pub fn new(parts: AttemptParts) -> Self {
         Self {
             parts,
-            cancelled: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            credentials: Credentials::default(),
+            rendered: RenderedCredentials::default(),
+            ledger: Mutex::default(),
         }
     }
 
@@ -82,8 +65,43 @@ impl Attempt {
         &self.parts
     }
 
-    /// Whether somebody asked the attempt to stop.
-    pub fn cancelled(&self) -> &AtomicBool {
-        &self.cancelled
+    /// Ends the attempt: credentials are forgotten, and a call through a handle
+    /// that is still held is refused as `revoked` and writes nothing more. Call
+    /// it once the store is dropped and before the audit is sealed.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.credentials.forget();
+        self.rendered.forget();
+    }
+
+    /// What was refused, by grant, operation and reason; at most 64 lines.
+    pub fn denials(&self) -> Vec<Denial> {
+        self.ledger.lock().denials()
+    }
+
+    /// Refusals beyond the lines of [`Attempt::denials`]; the audit has them.
+    pub fn unlisted_denials(&self) -> u64 {
+        self.ledger.lock().unlisted()
+    }
+
+    /// Calls that the grants covered, by `kind.name.operation`.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.ledger.lock().calls()
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub(super) fn rendered(&self) -> &RenderedCredentials {
+        &self.rendered
+    }
+
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock()
     }
 }

@@ -1,6 +1,5 @@
 //! Where words for people and data for machines go.
 
-use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
 

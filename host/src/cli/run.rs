@@ -1,17 +1,272 @@
-//! `cofferdam run`.
+//! `cofferdam run`: one attempt of one task, from the request to the report.
 
-use super::{Failure, Globals, Output};
-use crate::diagnostic::Exit;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Not there yet.
+use indicatif::ProgressBar;
+use parking_lot::Mutex;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::Globals;
+use super::output::{Failure, Format, Output};
+use crate::capability::{LogLine, LogSink};
+use crate::config::HostConfig;
+use crate::diagnostic::{Blame, Diagnostic, Exit};
+use crate::engine::Progress;
+use crate::identity::{Assurance, IdentityParts, InvalidIdentity};
+use crate::name::{InvalidName, TaskName};
+use crate::run::{Outcome, RunReport, RunRequest, Runner};
+
+/// Run one attempt of a task.
+///
+/// The result goes to stdout, the task's log and everything else to stderr.
+/// Exit codes: 0 done, 1 failed, 2 bad usage or files, 3 denied, 4 Vault not
+/// available, 5 out of limits, 6 trapped, 7 done but a revocation failed, 75
+/// retry asked for, 99 skipped, 130 cancelled.
 #[derive(Debug, clap::Args)]
-pub(super) struct RunArgs {}
+pub(super) struct RunArgs {
+    /// The task; its grants are in `<grants>/<TASK>.toml`.
+    task: String,
+    /// One JSON value, `@FILE`, or `-` for stdin.
+    #[arg(long, default_value = "{}")]
+    input: String,
+    /// Airflow's dag_id; the grants say which may run the task.
+    #[arg(long)]
+    dag_id: String,
+    /// Airflow's task_id; default: the task's name.
+    #[arg(long)]
+    task_id: Option<String>,
+    /// Airflow's run_id.
+    #[arg(long, default_value = "manual")]
+    run_id: String,
+    /// Airflow's try_number; the first is 1.
+    #[arg(long, default_value_t = 1)]
+    try_number: u32,
+    /// Airflow's map_index; -1 for a task that is not mapped.
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+    map_index: i32,
+    /// Airflow's logical_date, RFC 3339.
+    #[arg(long)]
+    logical_date: Option<String>,
+}
 
-/// Executes the command.
+/// Arguments that cannot be accepted.
+#[derive(Debug, thiserror::Error)]
+enum InvalidArgument {
+    #[error(transparent)]
+    Task(#[from] InvalidName),
+    #[error(transparent)]
+    Identity(#[from] InvalidIdentity),
+    #[error("cannot read the input `{path}`")]
+    Input {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the input is larger than {} bytes", RunRequest::MAX_INPUT)]
+    InputTooLarge,
+    #[error("the input is not UTF-8")]
+    InputNotText,
+}
+
+impl Diagnostic for InvalidArgument {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Task
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::InputTooLarge => {
+                Some("pass a reference to the data instead of the data".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
 pub(super) async fn execute(
-    _args: RunArgs,
-    _globals: &Globals,
-    _output: &Output,
+    args: RunArgs,
+    globals: &Globals,
+    output: &Output,
 ) -> Result<Exit, Failure> {
-    Ok(Exit::Done)
+    // Signals first: from here on Ctrl-C cancels the attempt and still revokes.
+    let cancel = cancelled_by_signals();
+    let request = request(args)?;
+    let config = HostConfig::load(&globals.config)?;
+    let runner = Runner::new(config)?;
+    let report = runner
+        .run(
+            request,
+            Arc::new(Stderr(*output)),
+            Arc::new(Spinner::default()),
+            cancel,
+        )
+        .await;
+    let report = runner.close(report).await;
+    print(&report, output);
+    Ok(Exit::from_code(report.exit))
+}
+
+fn request(args: RunArgs) -> Result<RunRequest, Failure> {
+    let task: TaskName = args.task.parse().map_err(InvalidArgument::from)?;
+    let identity = IdentityParts {
+        dag_id: args.dag_id,
+        task_id: args.task_id.unwrap_or_else(|| task.to_string()),
+        run_id: args.run_id,
+        try_number: args.try_number,
+        map_index: args.map_index,
+        logical_date: args.logical_date,
+        assurance: Assurance::Claimed,
+    };
+    let identity = identity.check().map_err(InvalidArgument::from)?;
+    Ok(RunRequest::new(task, identity, input(&args.input)?)?)
+}
+
+fn input(argument: &str) -> Result<String, InvalidArgument> {
+    match (argument, argument.strip_prefix('@')) {
+        ("-", _) => read_input(Path::new("standard input"), std::io::stdin().lock()),
+        (_, Some(path)) => {
+            let path = Path::new(path);
+            let file = std::fs::File::open(path);
+            read_input(
+                path,
+                file.map_err(|source| InvalidArgument::Input {
+                    path: path.to_owned(),
+                    source,
+                })?,
+            )
+        }
+        _ => Ok(argument.to_owned()),
+    }
+}
+
+/// Reads at most one byte more than any grants file can allow.
+fn read_input(path: &Path, reader: impl Read) -> Result<String, InvalidArgument> {
+    let mut bytes = Vec::new();
+    reader
+        .take(RunRequest::MAX_INPUT as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| InvalidArgument::Input {
+            path: path.to_owned(),
+            source,
+        })?;
+    if bytes.len() > RunRequest::MAX_INPUT {
+        return Err(InvalidArgument::InputTooLarge);
+    }
+    String::from_utf8(bytes).map_err(|_| InvalidArgument::InputNotText)
+}
+
+/// SIGINT, SIGTERM and SIGHUP ask the attempt to stop.
+fn cancelled_by_signals() -> CancellationToken {
+    let cancel = CancellationToken::new();
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        // Without a handler the signal kills us and the next sweep revokes.
+        let Ok(mut stream) = signal(kind) else {
+            continue;
+        };
+        let cancel = cancel.clone();
+        tokio::spawn(async move {
+            stream.recv().await;
+            cancel.cancel();
+        });
+    }
+    cancel
+}
+
+/// Log lines for people.
+struct Stderr(Output);
+
+impl LogSink for Stderr {
+    fn line(
+        &self,
+        LogLine {
+            level,
+            target,
+            message,
+        }: LogLine,
+    ) {
+        self.0.note(format_args!(
+            "{:5} {target}: {message}",
+            level.to_string().to_uppercase()
+        ));
+    }
+}
+
+/// A spinner on a terminal while a component is compiled.
+#[derive(Default)]
+struct Spinner(Mutex<Option<ProgressBar>>);
+
+impl Progress for Spinner {
+    fn compiling(&self, path: &Path) {
+        if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new_spinner();
+            bar.set_message(format!("compiling {} (once)", path.display()));
+            bar.enable_steady_tick(Duration::from_millis(100));
+            *self.0.lock() = Some(bar);
+        }
+    }
+
+    fn compiled(&self) {
+        if let Some(bar) = self.0.lock().take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn print(report: &RunReport, output: &Output) {
+    if output.format() == Format::Json {
+        output.json(report);
+        return;
+    }
+    if let Some(result) = &report.result {
+        output.data(result);
+    }
+    match &report.outcome {
+        Outcome::Done => {}
+        Outcome::Failed { disposition, message } => {
+            output.note(format_args!("error: the task failed ({disposition}): {message}"));
+        }
+        Outcome::Trapped { reason } => output.note(format_args!("error: the task trapped: {reason}")),
+        Outcome::OutOfLimits { limit } => output.note(format_args!(
+            "error: the task reached its limit `{limit}`\n\nhint: `limits.{limit}` in the grants file sets it"
+        )),
+        Outcome::Cancelled => output.note("error: the run was cancelled"),
+        Outcome::Refused { message, hint, .. } => {
+            output.note(format_args!("error: {message}"));
+            if let Some(hint) = hint {
+                output.note(format_args!("\nhint: {hint}"));
+            }
+        }
+    }
+    for denial in &report.denials {
+        output.note(format_args!(
+            "denied: {} {} ({}, {} times)",
+            denial.grant, denial.operation, denial.decision, denial.count
+        ));
+    }
+    if let Some(revocation) = &report.revocation {
+        match revocation.reason {
+            Some(reason) if !revocation.complete => output.note(format_args!(
+                "warning: a credential of this run may still be alive ({reason})\n\n\
+                 hint: run `cofferdam sweep` once Vault is back; it ends by itself at its explicit_max_ttl"
+            )),
+            _ => output.note("revoked: every credential of this run is dead"),
+        }
+    }
+    output.note(format_args!(
+        "run {} {} (audit head {})",
+        report.run,
+        report.outcome.word(),
+        report.audit_head
+    ));
 }

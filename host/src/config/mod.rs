@@ -1,22 +1,15 @@
-//! `cofferdam.toml`: the operator's file.
+//! `cofferdam.toml`, the operator's file, and what every file that people
+//! write has in common: who may have written it ([`guarded`]), strict parsing
+//! that names the place ([`strict`]), and values with units and ranges
+//! ([`value`]).
 
-use std::path::PathBuf;
+mod engine;
+mod error;
+pub mod guarded;
+mod host;
+pub mod strict;
+pub mod value;
 
-use crate::vault::VaultConfig;
-
-/// The operator's configuration, with every path absolute.
-#[derive(Debug, Clone)]
-pub struct HostConfig {
-    /// The folder of the file; grants name components relative to it.
-    pub root: PathBuf,
-    /// Where grants files lie. Default `grants`.
-    pub grants: PathBuf,
-    /// The journal's folder. Default `state`.
-    pub state: PathBuf,
-    /// The audit's folder. Default `audit`.
-    pub audit: PathBuf,
-    /// The compiled-code cache. Default `cache`.
-    pub cache: PathBuf,
-    /// `[vault]`; none when no task needs it.
-    pub vault: Option<VaultConfig>,
-}
+pub use engine::EngineConfig;
+pub use error::ConfigError;
+pub use host::HostConfig;

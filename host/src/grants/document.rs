@@ -1,13 +1,17 @@
 //! The grants of one task.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
-use super::{CallerRule, Limits};
+use serde::Deserialize;
+
+use super::{CallerRule, GrantsError, Limits};
 use crate::capability::http::HttpGrant;
 use crate::capability::keys::KeysGrant;
 use crate::capability::reveal::RevealGrant;
+use crate::config::strict::{self, DocumentError};
 use crate::digest::Digest;
+use crate::manifest::NeedKind;
 use crate::name::{GrantName, TaskName};
 use crate::vault::policy::PolicyRules;
 
@@ -34,7 +38,68 @@ pub struct Grants {
     pub source: Digest,
 }
 
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    task: TaskName,
+    component: ComponentPath,
+    digest: Digest,
+    caller: CallerRule,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    http: BTreeMap<GrantName, HttpGrant>,
+    #[serde(default)]
+    keys: BTreeMap<GrantName, KeysGrant>,
+    #[serde(default)]
+    reveal: BTreeMap<GrantName, RevealGrant>,
+}
+
 impl Grants {
+    /// Parses a grants file. `file` is its name, for messages and because its
+    /// stem is the task; `source` is the digest of its bytes.
+    ///
+    /// # Errors
+    /// [`GrantsError::Document`] names file, line, column, field and cure.
+    pub fn parse(text: &str, file: &Path, source: Digest) -> Result<Self, GrantsError> {
+        let document: Document = strict::parse(text, file).map_err(with_cure)?;
+        let wrong = |keys: &[&str], message: &str| {
+            let span = strict::span_of(text, keys);
+            DocumentError::at(text, file, span, Some(keys.join(".")), message)
+        };
+        let task = document.task.as_str();
+        if file.file_stem().and_then(|stem| stem.to_str()) != Some(task) {
+            return Err(wrong(
+                &["task"],
+                &format!(
+                    "the task `{task}` in a file of another name\nname the file `{task}.toml`, or \
+                     correct the task"
+                ),
+            )
+            .into());
+        }
+        let grants = Self {
+            task: document.task,
+            component: document.component.0,
+            digest: document.digest,
+            caller: document.caller,
+            limits: document.limits,
+            http: document.http,
+            keys: document.keys,
+            reveal: document.reveal,
+            source,
+        };
+        if let Some((first, second, name)) = grants.ambiguous() {
+            let message = format!(
+                "the name is taken by `{first}.{name}`\ngive each grant a name of its own: a task \
+                 and a reviewer must mean the same thing by it"
+            );
+            return Err(wrong(&[&second.to_string(), name.as_str()], &message).into());
+        }
+        Ok(grants)
+    }
+
     /// What the task needs in Vault; empty for a task without Vault-backed grants.
     pub fn policy(&self) -> PolicyRules {
         let mut rules = PolicyRules::default();
@@ -55,11 +120,78 @@ impl Grants {
         !self.policy().0.is_empty()
     }
 
+    /// NeedKind and name of every grant, by kind and name.
+    pub fn entries(&self) -> impl Iterator<Item = (NeedKind, &GrantName)> {
+        let http = self.http.keys().map(|name| (NeedKind::Http, name));
+        let keys = self.keys.keys().map(|name| (NeedKind::Keys, name));
+        let reveal = self.reveal.keys().map(|name| (NeedKind::Reveal, name));
+        http.chain(keys).chain(reveal)
+    }
+
     /// `kind.name` of every grant, for the audit and the report.
     pub fn names(&self) -> Vec<String> {
-        let http = self.http.keys().map(|name| format!("http.{name}"));
-        let keys = self.keys.keys().map(|name| format!("keys.{name}"));
-        let reveal = self.reveal.keys().map(|name| format!("reveal.{name}"));
-        http.chain(keys).chain(reveal).collect()
+        self.entries()
+            .map(|(kind, name)| format!("{kind}.{name}"))
+            .collect()
+    }
+
+    /// The first name that two kinds share.
+    fn ambiguous(&self) -> Option<(NeedKind, NeedKind, &GrantName)> {
+        let mut seen = BTreeMap::new();
+        self.entries().find_map(|(kind, name)| {
+            let first = seen.insert(name, kind)?;
+            Some((first, kind, name))
+        })
+    }
+}
+
+/// The cure for an error of a type that serves more than this file.
+fn with_cure(error: DocumentError) -> DocumentError {
+    let field = error.field.clone().unwrap_or_default();
+    let cure = match field.as_str() {
+        "digest" => Some(
+            "`cofferdam build` prints the line to paste, and so does `cofferdam check` when the \
+             component has changed",
+        ),
+        "caller" | "caller.dags" => Some("name who may run the task: `dags = [\"billing\"]`"),
+        "caller.identity" => Some(
+            "`attested`, the default, asks that a party other than the task's own code vouches \
+             for the caller; `claimed` takes the caller's word",
+        ),
+        _ if error.problem.starts_with("unknown field") => {
+            Some("correct the spelling or remove the field; docs/GRANTS.md describes every one")
+        }
+        _ if error.problem.ends_with("is missing") => Some("docs/GRANTS.md describes every field"),
+        _ if error.problem.contains("as a Vault path") => Some(
+            "name exactly one secret, key or mount; there are no patterns and no relative parts",
+        ),
+        _ => None,
+    };
+    error.or_hint(cure)
+}
+
+/// Where a component lies: absolute, or below the folder of `cofferdam.toml`.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct ComponentPath(PathBuf);
+
+impl TryFrom<String> for ComponentPath {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.is_empty() || text.chars().any(char::is_control) {
+            return Err(
+                "not the name of a file\nwrite the path of the component, relative to the folder \
+                 of `cofferdam.toml`",
+            );
+        }
+        let path = PathBuf::from(text);
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err(
+                "the path leaves its folder through `..`\nwrite it below the folder of \
+                 `cofferdam.toml`, or absolute",
+            );
+        }
+        Ok(Self(path))
     }
 }

@@ -2,31 +2,160 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer};
+
+use crate::config::value::{self, Range};
+
 /// What one attempt may use up. Every field has a default, and every one is
 /// named in the report when it bites.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Wall time of the attempt. Default 60 s, at most 24 h.
+    #[serde(deserialize_with = "timeout")]
     pub timeout: Duration,
     /// How long a task that was asked to stop may take. Default 500 ms, at most 4 s
     /// (Airflow kills 5 s after it asked).
+    #[serde(deserialize_with = "grace")]
     pub grace: Duration,
     /// Longest silence between two `control.heartbeat` calls; unlimited when `None`.
+    #[serde(deserialize_with = "heartbeat")]
     pub heartbeat: Option<Duration>,
     /// Linear memory in bytes. Default 128 MiB, at most what the engine's pool holds.
+    #[serde(deserialize_with = "memory")]
     pub memory: usize,
     /// Elements of all tables. Default 20,000.
+    #[serde(deserialize_with = "table_elements")]
     pub table_elements: usize,
     /// Core instances. Default 100.
+    #[serde(deserialize_with = "instances")]
     pub instances: usize,
     /// Live handles. Default 1,000.
+    #[serde(deserialize_with = "handles")]
     pub handles: usize,
     /// Size of the result in bytes. Default 1 MiB.
+    #[serde(deserialize_with = "output")]
     pub output: usize,
     /// Size of the input in bytes. Default 8 MiB.
+    #[serde(deserialize_with = "input")]
     pub input: usize,
     /// Log text in bytes. Default 1 MiB.
+    #[serde(deserialize_with = "log")]
     pub log: usize,
     /// Calls from the task into the host, WASI included. Default 1,000,000.
+    #[serde(deserialize_with = "host_calls")]
     pub host_calls: u64,
+}
+
+impl Limits {
+    /// `timeout`.
+    pub const TIMEOUT: Range<Duration> = Range {
+        default: Duration::from_secs(60),
+        min: Duration::from_millis(10),
+        max: Duration::from_secs(24 * 60 * 60),
+    };
+    /// `grace`.
+    pub const GRACE: Range<Duration> = Range {
+        default: Duration::from_millis(500),
+        min: Duration::ZERO,
+        max: Duration::from_secs(4),
+    };
+    /// `heartbeat`, where it is set at all; an absent field is unlimited.
+    pub const HEARTBEAT: Range<Duration> = Range {
+        default: Duration::from_secs(60),
+        min: Duration::from_millis(10),
+        max: Duration::from_secs(24 * 60 * 60),
+    };
+    /// `memory`. The least is one page of WebAssembly.
+    pub const MEMORY: Range<usize> = Range {
+        default: 128 << 20,
+        min: 64 << 10,
+        max: 4 << 30,
+    };
+    /// `table_elements`.
+    pub const TABLE_ELEMENTS: Range<usize> = Range {
+        default: 20_000,
+        min: 1,
+        max: 1_000_000,
+    };
+    /// `instances`.
+    pub const INSTANCES: Range<usize> = Range {
+        default: 100,
+        min: 1,
+        max: 1_000,
+    };
+    /// `handles`.
+    pub const HANDLES: Range<usize> = Range {
+        default: 1_000,
+        min: 1,
+        max: 100_000,
+    };
+    /// `output`.
+    pub const OUTPUT: Range<usize> = Range {
+        default: 1 << 20,
+        min: 1,
+        max: 64 << 20,
+    };
+    /// `input`.
+    pub const INPUT: Range<usize> = Range {
+        default: 8 << 20,
+        min: 1,
+        max: 64 << 20,
+    };
+    /// `log`.
+    pub const LOG: Range<usize> = Range {
+        default: 1 << 20,
+        min: 0,
+        max: 64 << 20,
+    };
+    /// `host_calls`.
+    pub const HOST_CALLS: Range<u64> = Range {
+        default: 1_000_000,
+        min: 1,
+        max: 1_000_000_000,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Self::TIMEOUT.default,
+            grace: Self::GRACE.default,
+            heartbeat: None,
+            memory: Self::MEMORY.default,
+            table_elements: Self::TABLE_ELEMENTS.default,
+            instances: Self::INSTANCES.default,
+            handles: Self::HANDLES.default,
+            output: Self::OUTPUT.default,
+            input: Self::INPUT.default,
+            log: Self::LOG.default,
+            host_calls: Self::HOST_CALLS.default,
+        }
+    }
+}
+
+/// One reader a field: serde names a function, which cannot take the range.
+macro_rules! readers {
+    ($($name:ident: $type:ty = $reader:path, $range:ident;)*) => {
+        $(fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+            $reader(deserializer, &Limits::$range)
+        })*
+    };
+}
+
+readers! {
+    timeout: Duration = value::duration, TIMEOUT;
+    grace: Duration = value::duration, GRACE;
+    memory: usize = value::size, MEMORY;
+    table_elements: usize = value::count, TABLE_ELEMENTS;
+    instances: usize = value::count, INSTANCES;
+    handles: usize = value::count, HANDLES;
+    output: usize = value::size, OUTPUT;
+    input: usize = value::size, INPUT;
+    log: usize = value::size, LOG;
+    host_calls: u64 = value::count, HOST_CALLS;
+}
+
+fn heartbeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    value::duration(deserializer, &Limits::HEARTBEAT).map(Some)
 }

@@ -1,16 +1,61 @@
-//! Reads a grants file.
+//! Reads grants files: the one edge of this module that touches the disk.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use super::{Grants, GrantsError};
+use crate::config::guarded::{self, FileError};
+use crate::digest::Digest;
 use crate::name::TaskName;
 
-/// Reads and parses the grants of a task from the grants folder.
+/// Reads and parses the grants of a task from the grants folder. Only the
+/// process's user and root may be able to write the file and the folder.
 ///
 /// # Errors
 /// [`GrantsError`] names file, line and cure.
 pub fn load(folder: &Path, task: &TaskName) -> Result<Grants, GrantsError> {
     let path = folder.join(format!("{task}.toml"));
-    let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-    Err(GrantsError::Io { path, source })
+    load_file(&path).map_err(|error| match error {
+        GrantsError::File(FileError::Io {
+            path: failed,
+            source,
+        }) if failed == path && source.kind() == std::io::ErrorKind::NotFound => {
+            GrantsError::Missing {
+                task: task.clone(),
+                path,
+            }
+        }
+        error => error,
+    })
+}
+
+/// One file of the grants folder.
+#[derive(Debug)]
+pub struct GrantsFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What it grants, or what is wrong with it.
+    pub grants: Result<Grants, GrantsError>,
+}
+
+/// Reads every `*.toml` of the grants folder, sorted by name; the rest of the
+/// folder (a README, CODEOWNERS) is none of our business.
+///
+/// # Errors
+/// The folder's own; each file's stands beside its path.
+pub fn load_all(folder: &Path) -> Result<Vec<GrantsFile>, FileError> {
+    let paths = guarded::list(folder)?;
+    Ok(paths
+        .into_iter()
+        .filter(|path| path.extension() == Some(OsStr::new("toml")))
+        .map(|path| GrantsFile {
+            grants: load_file(&path),
+            path,
+        })
+        .collect())
+}
+
+fn load_file(path: &Path) -> Result<Grants, GrantsError> {
+    let text = guarded::read(path)?;
+    Grants::parse(&text, path, Digest::of(text.as_bytes()))
 }

@@ -2,13 +2,18 @@
 //! security reviewer reads. Parsing does no I/O; [`load`] is the edge that reads.
 
 mod caller;
+mod cover;
 mod document;
 mod error;
 mod limits;
 mod load;
 
 pub use caller::CallerRule;
+pub use cover::{Uncovered, uncovered, unused};
 pub use document::Grants;
 pub use error::GrantsError;
 pub use limits::Limits;
-pub use load::load;
+pub use load::{GrantsFile, load, load_all};
+
+#[cfg(test)]
+mod tests;

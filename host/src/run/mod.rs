@@ -1,1 +1,14 @@
-//! run
+//! One run is one straight line. [`Runner::run`] reads as the list in
+//! ARCHITECTURE.md: request, audit, grants, component, authority, instance,
+//! guest, revocation, seal, report. Each step takes the type that the step
+//! before made, so the order cannot be rearranged.
+
+mod error;
+mod report;
+mod request;
+mod runner;
+
+pub use error::RunError;
+pub use report::{Outcome, RevocationReport, RunReport};
+pub use request::{InvalidRequest, RunRequest};
+pub use runner::{PreparedTask, Runner};

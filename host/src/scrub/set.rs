@@ -25,7 +25,10 @@ impl SecretSet {
         if secret.len() < MIN_SECRET_LEN {
             return Err(TooShort);
         }
-        self.0.write().push(secret.clone());
+        let mut known = self.0.write();
+        if !known.iter().any(|it| it.expose() == secret.expose()) {
+            known.push(secret.clone());
+        }
         Ok(())
     }
 
@@ -36,11 +39,23 @@ impl SecretSet {
 
     /// A scrubber for one stream, over the secrets known now.
     pub fn scrubber(&self) -> Scrubber {
-        Scrubber::new()
+        Scrubber::new(self.0.read().clone())
     }
 
     /// Scrubs one whole text.
     pub fn scrub_text(&self, text: &str) -> String {
-        text.to_owned()
+        let mut out = Vec::with_capacity(text.len());
+        let mut scrubber = self.scrubber();
+        scrubber.push(text.as_bytes(), &mut out);
+        scrubber.finish(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// Whether a secret stands in these bytes.
+    pub fn contains_secret(&self, bytes: &[u8]) -> bool {
+        let known = self.0.read();
+        known
+            .iter()
+            .any(|secret| memchr::memmem::find(bytes, secret.expose()).is_some())
     }
 }

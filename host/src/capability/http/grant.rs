@@ -2,13 +2,21 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+use serde::Deserialize;
 use url::Url;
 
+use super::destination::Network;
+use super::document::RawHttpGrant;
+use super::path::RequestPath;
+use super::rule::AllowRule;
+use super::template::Template;
 use crate::vault::path::KvPath;
 use crate::vault::policy::{PolicyCapability, PolicyRules};
 
 /// One API that a task may call.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "RawHttpGrant")]
 pub struct HttpGrant {
     /// Base address; its path ends in `/`.
     pub base: Url,
@@ -27,16 +35,7 @@ pub struct HttpGrant {
     /// Largest response body in bytes, after decoding. Default 8 MiB.
     pub max_response: usize,
     /// Response headers that carry credentials but may pass (`set-cookie`, …).
-    pub pass_headers: Vec<String>,
-}
-
-/// One `METHOD path/pattern` line.
-#[derive(Debug, Clone)]
-pub struct AllowRule {
-    /// The method, upper case.
-    pub method: String,
-    /// The pattern: `*` within a segment, `**` over segments.
-    pub pattern: String,
+    pub pass_headers: Vec<HeaderName>,
 }
 
 /// A KV secret and how it is put on a request.
@@ -54,37 +53,24 @@ pub enum Injection {
     /// A header whose value is a template over the secret's fields.
     Header {
         /// The header's name.
-        name: String,
+        name: HeaderName,
         /// Such as `Bearer {token}`.
-        value: String,
+        value: Template,
     },
-    /// `Authorization: Basic`, from two fields of the secret.
+    /// `Authorization: Basic`, from two templates over the secret's fields.
     Basic {
         /// Template of the user name.
-        username: String,
+        username: Template,
         /// Template of the password.
-        password: String,
+        password: Template,
     },
     /// A query parameter.
     Query {
-        /// The parameter's name.
+        /// The parameter's name: letters, digits and `- . _ ~`.
         name: String,
         /// Template of its value.
-        value: String,
+        value: Template,
     },
-}
-
-/// Which addresses a destination may resolve to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum Network {
-    /// Public addresses only.
-    #[default]
-    Public,
-    /// RFC 1918, RFC 6598 and unique local addresses.
-    Private,
-    /// 127.0.0.0/8 and ::1.
-    Loopback,
 }
 
 impl HttpGrant {
@@ -93,5 +79,10 @@ impl HttpGrant {
         if let Some(credential) = &self.credential {
             rules.allow(credential.kv.api_path(), PolicyCapability::Read);
         }
+    }
+
+    /// Whether a rule covers a request.
+    pub(super) fn covers(&self, method: &str, path: &RequestPath) -> bool {
+        self.allow.iter().any(|rule| rule.covers(method, path))
     }
 }

@@ -1,32 +1,147 @@
 //! The WIT side of `http`.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 use wasmtime::component::Resource;
 
-use crate::capability::View;
+use super::body::Body;
+use super::client::{Destination, HttpClients, NoClient};
+use super::exchange;
+use super::grant::HttpGrant;
+use super::inject::Rendered;
 use crate::capability::bindings::cofferdam::capabilities::{http, types};
+use crate::capability::call::{Refusal, grant_label};
+use crate::capability::{Attempt, View};
+use crate::name::GrantName;
 
 /// An open `[http.NAME]` grant.
-pub struct ClientHandle {}
+pub struct ClientHandle {
+    name: GrantName,
+    grant: Arc<HttpGrant>,
+    label: Arc<str>,
+    destination: OnceCell<Arc<Destination>>,
+}
 
 /// A response whose body is being read.
-pub struct ResponseHandle {}
+pub struct ResponseHandle {
+    status: u16,
+    headers: http::Headers,
+    body: Body,
+}
+
+/// The credentials of one attempt as they go on the wire, by grant.
+#[derive(Default)]
+pub(crate) struct RenderedCredentials(Mutex<HashMap<GrantName, Arc<Rendered>>>);
+
+impl ClientHandle {
+    /// Opens a grant of this name.
+    pub(super) fn open(attempt: &Attempt, name: &str) -> Result<Self, types::Failure> {
+        let found = name.parse().ok().and_then(|name: GrantName| {
+            let grant = attempt.parts().grants.http.get(&name)?;
+            Some((name, grant))
+        });
+        let label = grant_label("http", name);
+        let Some((name, grant)) = found else {
+            return Err(attempt.refuse(&label, "open", "", Refusal::NotGranted));
+        };
+        Ok(Self {
+            name,
+            grant: Arc::new(grant.clone()),
+            label: label.into(),
+            destination: OnceCell::new(),
+        })
+    }
+
+    pub(super) fn name(&self) -> &GrantName {
+        &self.name
+    }
+
+    pub(super) fn grant(&self) -> &HttpGrant {
+        &self.grant
+    }
+
+    /// `http.NAME`.
+    pub(super) fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    pub(super) async fn destination(
+        &self,
+        clients: &HttpClients,
+    ) -> Result<&Destination, NoClient> {
+        let made = self
+            .destination
+            .get_or_try_init(|| clients.destination(&self.grant));
+        Ok(made.await?)
+    }
+}
+
+impl ResponseHandle {
+    pub(super) fn new(status: u16, headers: http::Headers, body: Body) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn parts(&mut self) -> (u16, &http::Headers, &mut Body) {
+        (self.status, &self.headers, &mut self.body)
+    }
+}
+
+impl RenderedCredentials {
+    pub(super) fn get(&self, grant: &GrantName) -> Option<Arc<Rendered>> {
+        self.0.lock().get(grant).cloned()
+    }
+
+    pub(super) fn put(&self, grant: &GrantName, rendered: Arc<Rendered>) {
+        self.0.lock().insert(grant.clone(), rendered);
+    }
+
+    /// Drops everything.
+    pub(crate) fn forget(&self) {
+        self.0.lock().clear();
+    }
+}
 
 impl http::Host for View<'_> {
     async fn open(
         &mut self,
-        _grant: String,
+        grant: String,
     ) -> wasmtime::Result<Result<Resource<ClientHandle>, types::Failure>> {
-        Err(wasmtime::format_err!("absent"))
+        let handle = match ClientHandle::open(self.attempt, &grant) {
+            Ok(handle) => handle,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let label = handle.label.clone();
+        Ok(self.table.push(handle).map_err(|_| {
+            self.attempt
+                .refuse(&label, "open", "", Refusal::LimitReached("handles"))
+        }))
     }
 }
 
 impl http::HostClient for View<'_> {
     async fn send(
         &mut self,
-        _client: Resource<ClientHandle>,
-        _request: http::Request,
+        client: Resource<ClientHandle>,
+        request: http::Request,
     ) -> wasmtime::Result<Result<Resource<ResponseHandle>, http::Error>> {
-        Err(wasmtime::format_err!("absent"))
+        let client = self.table.get(&client)?;
+        let label = client.label.clone();
+        let response = match exchange::send(self.attempt, client, request).await {
+            Ok(response) => response,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(self.table.push(response).map_err(|_| {
+            let refusal = Refusal::LimitReached("handles");
+            http::Error::Denied(self.attempt.refuse(&label, "send", "", refusal))
+        }))
     }
 
     async fn drop(&mut self, client: Resource<ClientHandle>) -> wasmtime::Result<()> {
@@ -36,27 +151,27 @@ impl http::HostClient for View<'_> {
 }
 
 impl http::HostResponse for View<'_> {
-    async fn status(&mut self, _response: Resource<ResponseHandle>) -> wasmtime::Result<u16> {
-        Err(wasmtime::format_err!("absent"))
+    async fn status(&mut self, response: Resource<ResponseHandle>) -> wasmtime::Result<u16> {
+        Ok(self.table.get(&response)?.status)
     }
 
     async fn headers(
         &mut self,
-        _response: Resource<ResponseHandle>,
+        response: Resource<ResponseHandle>,
     ) -> wasmtime::Result<http::Headers> {
-        Err(wasmtime::format_err!("absent"))
+        Ok(self.table.get(&response)?.headers.clone())
     }
 
     async fn read(
         &mut self,
-        _response: Resource<ResponseHandle>,
-        _max: u32,
+        response: Resource<ResponseHandle>,
+        max: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, http::Error>> {
-        Err(wasmtime::format_err!("absent"))
+        Ok(self.table.get_mut(&response)?.body.read(max).await)
     }
 
     async fn drop(&mut self, response: Resource<ResponseHandle>) -> wasmtime::Result<()> {
-        self.table.delete(response)?;
+        self.table.delete(response)?.body.abandon();
         Ok(())
     }
 }

@@ -1,7 +1,33 @@
-//! The `http` capability.
+//! The `http` capability: calls to one API, under a credential that the host
+//! adds and the task never holds.
+//!
+//! Order of a call: parse → scope → DNS and address check → audit intent →
+//! resolve the credential → inject → send → scrub.
 
+mod base;
+mod body;
+mod client;
+mod decode;
+mod destination;
+mod document;
+mod exchange;
 mod grant;
+mod headers;
 mod host;
+mod inject;
+mod origin;
+mod path;
+mod resolve;
+mod rule;
+mod template;
+mod transport;
 
-pub use grant::*;
-pub use host::*;
+pub use client::HttpClients;
+pub use destination::Network;
+pub use grant::{HttpCredential, HttpGrant, Injection};
+pub(crate) use host::RenderedCredentials;
+pub use host::{ClientHandle, ResponseHandle};
+pub use origin::ForbiddenOrigin;
+pub use resolve::Resolver;
+pub use rule::AllowRule;
+pub use template::Template;

@@ -1,0 +1,57 @@
+//! The bare side of every benchmark, in a process of its own: reads one JSON
+//! command a line, does the work `n` times, answers with the durations in
+//! nanoseconds. It knows nothing of Cofferdam's code.
+
+mod component;
+mod secret;
+
+use std::io::{BufRead, Write};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+/// One batch of work.
+#[derive(Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+enum Command {
+    /// Instantiate a component and call `run`.
+    Component {
+        path: String,
+        input: String,
+        n: usize,
+    },
+    /// Mint, sync, read a KV secret, call upstream, revoke.
+    Secret { plan: secret::Plan, n: usize },
+    /// Call upstream only.
+    Upstream { plan: secret::Plan, n: usize },
+}
+
+#[derive(Serialize)]
+struct Answer {
+    nanos: Vec<u64>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut bare = None;
+    let client = secret::client()?;
+    for line in std::io::stdin().lock().lines() {
+        let nanos = match serde_json::from_str(&line?)? {
+            Command::Component { path, input, n } => {
+                let bare = match &mut bare {
+                    Some(bare) => bare,
+                    none => none.insert(component::Bare::load(&path)?),
+                };
+                bare.batch(&input, n).await?
+            }
+            Command::Secret { plan, n } => secret::attempts(&client, &plan, n).await?,
+            Command::Upstream { plan, n } => secret::upstream_calls(&client, &plan, n).await?,
+        };
+        let mut out = std::io::stdout().lock();
+        serde_json::to_writer(&mut out, &Answer { nanos })?;
+        out.write_all(b"\n")?;
+        out.flush()?;
+    }
+    Ok(())
+}

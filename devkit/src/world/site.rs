@@ -1,0 +1,158 @@
+//! The folder and what stands around it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::Run;
+use crate::openbao::{DevOptions, OpenBao, Provision};
+use crate::process::{private_folder, write_private};
+
+/// The dag_id that every grants file of a world admits.
+pub const DAG: &str = "tests";
+
+/// An installation. Dropping it stops its server and removes its folder.
+pub struct World {
+    folder: TempDir,
+    binary: PathBuf,
+    bao: Option<OpenBao>,
+}
+
+impl World {
+    /// An installation without Vault.
+    pub fn bare(binary: &Path) -> Result<Self> {
+        let world = Self {
+            folder: private_folder("world")?,
+            binary: binary.to_owned(),
+            bao: None,
+        };
+        world.write("cofferdam.toml", "[paths]\n")?;
+        fs::create_dir(world.path("grants"))?;
+        Ok(world)
+    }
+
+    /// An installation with an OpenBao of its own, provisioned, with the host's
+    /// policy and token role in place; the host logs in by AppRole.
+    pub async fn with_vault(binary: &Path, what: &Provision<'_>) -> Result<Self> {
+        let mut world = Self::bare(binary)?;
+        let bao = OpenBao::start_dev(DevOptions::default())?;
+        bao.provision(what, world.folder()).await?;
+        world.vault_at(&bao.address())?;
+        world.bao = Some(bao);
+        world.must(&[
+            "policy",
+            "--host",
+            "--write",
+            "--admin-token-file",
+            "admin-token",
+        ])?;
+        Ok(world)
+    }
+
+    /// Points the configuration at this address, such as a proxy's.
+    pub fn vault_at(&self, address: &str) -> Result<()> {
+        self.write(
+            "cofferdam.toml",
+            &format!(
+                "[vault]\naddress = \"{address}\"\n\n[vault.auth.approle]\n\
+                 role_id_file = \"role-id\"\nsecret_id_file = \"secret-id\"\n"
+            ),
+        )
+    }
+
+    /// The folder of `cofferdam.toml`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The binary under test.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// The server.
+    pub fn bao(&self) -> Result<&OpenBao> {
+        self.bao.as_ref().context("this world has no OpenBao")
+    }
+
+    /// Takes the server out, to stop it in mid-run.
+    pub fn take_bao(&mut self) -> Result<OpenBao> {
+        self.bao.take().context("this world has no OpenBao")
+    }
+
+    /// Writes a file that only its owner may touch.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        write_private(&self.path(name), text)
+    }
+
+    /// Installs a task: the component's digest is pinned, `grants` is what
+    /// follows `[caller]` in the grants file.
+    pub fn task(&self, name: &str, component: &Path, grants: &str) -> Result<()> {
+        let bytes = fs::read(component).with_context(|| {
+            format!(
+                "cannot read `{}`; `cargo xtask guests` builds it",
+                component.display()
+            )
+        })?;
+        let digest: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let text = format!(
+            "task = \"{name}\"\ncomponent = \"{}\"\ndigest = \"sha256:{digest}\"\n\n\
+             [caller]\ndags = [\"{DAG}\"]\nidentity = \"claimed\"\n\n{grants}\n",
+            component.display()
+        );
+        self.write(&format!("grants/{name}.toml"), &text)
+    }
+
+    /// Writes the task's policy into Vault, with our own command.
+    pub fn policy(&self, task: &str) -> Result<()> {
+        self.must(&[
+            "policy",
+            task,
+            "--write",
+            "--admin-token-file",
+            "admin-token",
+        ])
+    }
+
+    /// A run of this task, not yet started.
+    pub fn run(&self, task: &str) -> Run<'_> {
+        Run::new(self, task)
+    }
+
+    /// The binary with these arguments, in this folder, with an empty environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(arguments)
+            .current_dir(self.folder())
+            .env_clear()
+            .env("RUST_BACKTRACE", "1");
+        command
+    }
+
+    fn must(&self, arguments: &[&str]) -> Result<()> {
+        let output = self
+            .command(arguments)
+            .output()
+            .context("cannot start the binary")?;
+        ensure!(
+            output.status.success(),
+            "`cofferdam {}` failed:\n{}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+}

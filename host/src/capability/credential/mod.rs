@@ -1,0 +1,7 @@
+//! Where a grant's secret lies, and the secrets that an attempt has read.
+
+mod cache;
+mod document;
+
+pub(crate) use cache::Credentials;
+pub(crate) use document::{CredentialSource, RawCredential, field_name};

@@ -1,0 +1,169 @@
+//! One destination: a host and a port, the network it must lie in, and the
+//! addresses that were checked. Connections go to checked addresses only, so
+//! that a name which changes its answer gains nothing (THREATS 6).
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use url::{Host, Url};
+
+use super::destination::Network;
+use super::resolve::Resolver;
+
+/// How long a checked answer is used before the name is asked again. Short
+/// enough to follow a fail-over, long enough that a paging task asks once.
+const ANSWER_LIFE: Duration = Duration::from_secs(10);
+
+/// A host and port that no grant may reach: Vault's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForbiddenOrigin {
+    host: Host<String>,
+    port: u16,
+}
+
+impl ForbiddenOrigin {
+    /// The origin of an address such as `https://vault.example.com:8200`;
+    /// `None` when it has no host or no known port.
+    pub fn of(url: &Url) -> Option<Self> {
+        Some(Self {
+            host: url.host()?.to_owned(),
+            port: url.port_or_known_default()?,
+        })
+    }
+}
+
+/// Why a destination cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Blocked {
+    /// The name has no address now.
+    #[error("the name cannot be resolved")]
+    Unresolved,
+    /// One of its addresses lies outside the grant's network.
+    #[error("an address lies outside the granted network")]
+    Network,
+    /// It is Vault.
+    #[error("vault is never a destination")]
+    Forbidden,
+}
+
+/// A destination and what guards it.
+pub(super) struct Origin {
+    host: Host<String>,
+    port: u16,
+    network: Network,
+    forbidden: Arc<[ForbiddenOrigin]>,
+    resolver: Arc<dyn Resolver>,
+    checked: Mutex<Option<Checked>>,
+}
+
+#[derive(Clone)]
+struct Checked {
+    until: Instant,
+    addresses: Arc<[SocketAddr]>,
+}
+
+impl Origin {
+    pub(super) fn new(
+        host: Host<String>,
+        port: u16,
+        network: Network,
+        forbidden: Arc<[ForbiddenOrigin]>,
+        resolver: Arc<dyn Resolver>,
+    ) -> Self {
+        Self {
+            host,
+            port,
+            network,
+            forbidden,
+            resolver,
+            checked: Mutex::new(None),
+        }
+    }
+
+    /// The addresses to connect to: all of the name's, all of them checked. An
+    /// answer with one bad address is refused whole.
+    pub(super) async fn addresses(&self) -> Result<Arc<[SocketAddr]>, Blocked> {
+        let known = self.checked.lock().clone();
+        if let Some(checked) = known.filter(|checked| Instant::now() < checked.until) {
+            return Ok(checked.addresses);
+        }
+        let found = self.resolve(&self.host).await?;
+        if !found.iter().all(|address| self.network.admits(*address)) {
+            return Err(Blocked::Network);
+        }
+        self.check_forbidden(&found).await?;
+        let addresses: Arc<[SocketAddr]> = found
+            .into_iter()
+            .map(|address| SocketAddr::new(address, self.port))
+            .collect();
+        *self.checked.lock() = Some(Checked {
+            until: Instant::now() + ANSWER_LIFE,
+            addresses: addresses.clone(),
+        });
+        Ok(addresses)
+    }
+
+    /// Vault listens on one port; whatever name or address leads there is Vault.
+    async fn check_forbidden(&self, found: &[IpAddr]) -> Result<(), Blocked> {
+        for forbidden in self.forbidden.iter().filter(|it| it.port == self.port) {
+            if forbidden.host == self.host {
+                return Err(Blocked::Forbidden);
+            }
+            // Fails closed: while Vault's name has no answer, nothing on its
+            // port can be told from it.
+            let vault = self.resolve(&forbidden.host).await?;
+            let same = |address: &IpAddr| {
+                vault.iter().any(|of| {
+                    // A server bound to every address answers on all of 127.0.0.0/8 and ::1.
+                    of == address || (of.is_loopback() && address.is_loopback())
+                })
+            };
+            if found.iter().any(same) {
+                return Err(Blocked::Forbidden);
+            }
+        }
+        Ok(())
+    }
+
+    async fn resolve(&self, host: &Host<String>) -> Result<Vec<IpAddr>, Blocked> {
+        let mut addresses = match host {
+            Host::Ipv4(address) => vec![IpAddr::V4(*address)],
+            Host::Ipv6(address) => vec![IpAddr::V6(*address)],
+            Host::Domain(name) => self
+                .resolver
+                .resolve(name)
+                .await
+                .map_err(|_| Blocked::Unresolved)?,
+        };
+        if addresses.is_empty() {
+            return Err(Blocked::Unresolved);
+        }
+        for address in &mut addresses {
+            *address = address.to_canonical();
+        }
+        Ok(addresses)
+    }
+}
+
+/// The resolver that the HTTP client connects through: it knows one name.
+pub(super) struct CheckedNames(pub(super) Arc<Origin>);
+
+impl reqwest::dns::Resolve for CheckedNames {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let origin = self.0.clone();
+        Box::pin(async move {
+            let expected = match &origin.host {
+                Host::Domain(expected) => expected == name.as_str(),
+                Host::Ipv4(_) | Host::Ipv6(_) => false,
+            };
+            if !expected {
+                return Err(Blocked::Network.into());
+            }
+            let addresses = origin.addresses().await?;
+            let addresses: Vec<SocketAddr> = addresses.to_vec();
+            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}

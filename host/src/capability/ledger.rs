@@ -1,0 +1,108 @@
+//! What the report tells of an attempt's capability calls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::call::DenialKind;
+
+/// Refusals that differ only in number, as one line of the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Denial {
+    /// `http.billing`; a name that is not well-formed is shown as `http.?`.
+    pub grant: String,
+    /// `open`, `send`, `sign`, …
+    pub operation: String,
+    /// Why.
+    pub decision: DenialKind,
+    /// How often.
+    pub count: u64,
+}
+
+/// Distinct [`Denial`] lines kept for one attempt. The guest chooses the names
+/// that it tries, so the list is bounded; the audit has them all.
+const MAX_DENIALS: usize = 64;
+
+/// The counters of one attempt.
+#[derive(Default)]
+pub(super) struct Ledger {
+    denials: Vec<Denial>,
+    unlisted: u64,
+    calls: Vec<(Arc<str>, &'static str, u64)>,
+}
+
+impl Ledger {
+    pub(super) fn denied(&mut self, grant: &str, operation: &str, decision: DenialKind) {
+        let full = self.denials.len() >= MAX_DENIALS;
+        let known = self.denials.iter_mut().find(|denial| {
+            denial.grant == grant && denial.operation == operation && denial.decision == decision
+        });
+        match known {
+            Some(denial) => denial.count += 1,
+            None if !full => self.denials.push(Denial {
+                grant: grant.to_owned(),
+                operation: operation.to_owned(),
+                decision,
+                count: 1,
+            }),
+            None => self.unlisted += 1,
+        }
+    }
+
+    /// Counts a call under a grant that exists, so the list is bounded by the grants file.
+    pub(super) fn called(&mut self, grant: &Arc<str>, operation: &'static str) {
+        let known = self
+            .calls
+            .iter_mut()
+            .find(|(name, of, _)| *of == operation && name == grant);
+        match known {
+            Some((_, _, count)) => *count += 1,
+            None => self.calls.push((grant.clone(), operation, 1)),
+        }
+    }
+
+    pub(super) fn denials(&self) -> Vec<Denial> {
+        self.denials.clone()
+    }
+
+    pub(super) fn unlisted(&self) -> u64 {
+        self.unlisted
+    }
+
+    pub(super) fn calls(&self) -> BTreeMap<String, u64> {
+        self.calls
+            .iter()
+            .map(|(grant, operation, count)| (format!("{grant}.{operation}"), *count))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_tries_names_does_not_grow_the_list() {
+        let mut ledger = Ledger::default();
+        for n in 0..1_000 {
+            ledger.denied(&format!("http.g{n}"), "open", DenialKind::NotGranted);
+        }
+        ledger.denied("http.g0", "open", DenialKind::NotGranted);
+        assert_eq!(ledger.denials().len(), MAX_DENIALS);
+        assert_eq!(ledger.denials()[0].count, 2);
+        assert_eq!(ledger.unlisted(), 1_000 - MAX_DENIALS as u64);
+    }
+
+    #[test]
+    fn calls_are_counted_by_grant_and_operation() {
+        let mut ledger = Ledger::default();
+        let grant: Arc<str> = "keys.signer".into();
+        ledger.called(&grant, "sign");
+        ledger.called(&grant, "sign");
+        ledger.called(&grant, "verify");
+        let calls = ledger.calls();
+        assert_eq!(calls["keys.signer.sign"], 2);
+        assert_eq!(calls["keys.signer.verify"], 1);
+    }
+}

@@ -1,0 +1,193 @@
+//! The policies with their heads, for people, machines and Vault.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::error::PolicyCommandError;
+use crate::digest::Digest;
+use crate::grants::Grants;
+use crate::name::TaskName;
+use crate::vault::path::VaultName;
+use crate::vault::policy::{HOST_POLICY, TokenRole, host_policy, task_policy_name};
+
+/// What was asked for.
+#[derive(Debug, Serialize)]
+pub(super) struct Documents {
+    /// Whether Vault has them now.
+    pub(super) written: bool,
+    /// The host's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) host: Option<HostDocument>,
+    /// One for each task.
+    pub(super) tasks: Vec<TaskDocument>,
+}
+
+/// The policy of one task.
+#[derive(Debug, Serialize)]
+pub(super) struct TaskDocument {
+    task: TaskName,
+    /// The digest of the grants file that it was made from.
+    grants: Digest,
+    /// The policy's name in Vault.
+    pub(super) policy: VaultName,
+    /// Its text.
+    pub(super) hcl: String,
+}
+
+/// The policy of the host's own log-in, and the token role.
+#[derive(Debug, Serialize)]
+pub(super) struct HostDocument {
+    /// The policy's name in Vault.
+    pub(super) policy: VaultName,
+    /// Its text.
+    pub(super) hcl: String,
+    /// The token role's name.
+    pub(super) token_role: VaultName,
+    /// Its settings, as `auth/token/roles/NAME` takes them.
+    pub(super) role: TokenRole,
+}
+
+impl TaskDocument {
+    pub(super) fn new(grants: &Grants) -> Result<Self, PolicyCommandError> {
+        let policy = task_policy_name(&grants.task);
+        let rules = grants.policy().to_hcl()?;
+        let rules = match rules.as_str() {
+            // Vault takes no empty policy; one without rules allows nothing.
+            "" => "# The task needs nothing in Vault.\n",
+            rules => rules,
+        };
+        let hcl = format!(
+            "# {policy}: all that the task `{}` may do in Vault.\n\
+             # Written by cofferdam from the grants file {}.\n{rules}",
+            grants.task, grants.source
+        );
+        Ok(Self {
+            task: grants.task.clone(),
+            grants: grants.source,
+            policy: policy.parse()?,
+            hcl,
+        })
+    }
+}
+
+impl HostDocument {
+    pub(super) fn new(token_role: &VaultName) -> Result<Self, PolicyCommandError> {
+        let hcl = format!(
+            "# {HOST_POLICY}: all that the log-in of a Cofferdam host may do. Whoever holds it can\n\
+             # mint every task's authority: give it to nobody else.\n{}",
+            host_policy(token_role).to_hcl()?
+        );
+        Ok(Self {
+            policy: HOST_POLICY.parse()?,
+            hcl,
+            token_role: token_role.clone(),
+            role: TokenRole::standard(),
+        })
+    }
+}
+
+impl fmt::Display for Documents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if let Some(host) = &self.host {
+            let name = &host.token_role;
+            if self.written {
+                parts.push(format!("wrote the policy `{}`", host.policy));
+                parts.push(format!("wrote the token role `{name}`"));
+            } else {
+                parts.push(host.hcl.clone());
+                let role = serde_json::to_string(&host.role).map_err(|_| fmt::Error)?;
+                parts.push(format!(
+                    "# {name}: the token role that attempts are minted through. It is no policy:\n\
+                     # echo '{role}' | bao write auth/token/roles/{name} -\n"
+                ));
+            }
+        }
+        for task in &self.tasks {
+            parts.push(if self.written {
+                format!("wrote the policy `{}`", task.policy)
+            } else {
+                task.hcl.clone()
+            });
+        }
+        f.write_str(parts.join("\n").trim_end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::vault::policy::PolicyRules;
+
+    fn grants(tables: &str) -> Grants {
+        let digest = Digest::of(b"");
+        let text = format!(
+            "task = \"t\"\ncomponent = \"t.wasm\"\ndigest = \"{digest}\"\n\
+             [caller]\ndags = [\"d\"]\n{tables}"
+        );
+        Grants::parse(&text, Path::new("t.toml"), digest).unwrap()
+    }
+
+    #[test]
+    fn a_task_gets_its_paths_under_a_head() {
+        let grants = grants(
+            "[keys.signer]\ntransit = { mount = \"transit\", key = \"k\" }\nallow = [\"sign\"]\n",
+        );
+        let task = TaskDocument::new(&grants).unwrap();
+        assert_eq!(PolicyRules::parse_hcl(&task.hcl).unwrap(), grants.policy());
+        let mut documents = Documents {
+            written: false,
+            host: None,
+            tasks: vec![task],
+        };
+        assert_snapshot!(documents, @r#"
+        # cofferdam-task-t: all that the task `t` may do in Vault.
+        # Written by cofferdam from the grants file sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.
+        path "transit/sign/k" {
+          capabilities = ["update"]
+        }
+        "#);
+        documents.written = true;
+        assert_snapshot!(documents, @r#"
+        wrote the policy `cofferdam-task-t`
+        "#);
+    }
+
+    #[test]
+    fn a_task_that_needs_nothing_gets_a_policy_without_rules() {
+        let task = TaskDocument::new(&grants("")).unwrap();
+        assert_eq!(
+            PolicyRules::parse_hcl(&task.hcl).unwrap(),
+            PolicyRules::default()
+        );
+        assert_snapshot!(task.hcl, @r#"
+        # cofferdam-task-t: all that the task `t` may do in Vault.
+        # Written by cofferdam from the grants file sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.
+        # The task needs nothing in Vault.
+        "#);
+    }
+
+    #[test]
+    fn the_host_gets_its_policy_and_the_role_as_a_comment() {
+        let host = HostDocument::new(&"cofferdam".parse().unwrap()).unwrap();
+        let rules = PolicyRules::parse_hcl(&host.hcl).unwrap();
+        let documents = Documents {
+            written: false,
+            host: Some(host),
+            tasks: Vec::new(),
+        };
+        let text = documents.to_string();
+        assert_eq!(PolicyRules::parse_hcl(&text).unwrap(), rules);
+        assert!(text.contains("path \"auth/token/create/cofferdam\""));
+        let tail: Vec<_> = text.lines().rev().take(2).collect();
+        assert_snapshot!(tail.join("\n"), @r#"
+        # echo '{"allowed_policies_glob":["cofferdam-task-*"],"orphan":false,"renewable":false,"token_type":"service","token_no_default_policy":true,"token_explicit_max_ttl":90000}' | bao write auth/token/roles/cofferdam -
+        # cofferdam: the token role that attempts are minted through. It is no policy:
+        "#);
+    }
+}

@@ -1,0 +1,119 @@
+//! `cofferdam policy`: the least that Vault must allow, from the grants.
+
+mod document;
+mod error;
+
+use std::path::PathBuf;
+
+use super::{Failure, Format, Globals, Output};
+use crate::config::{HostConfig, guarded};
+use crate::diagnostic::Exit;
+use crate::grants::{self, Grants};
+use crate::name::TaskName;
+use crate::vault::Admin;
+use crate::vault::path::VaultName;
+use document::{Documents, HostDocument, TaskDocument};
+use error::PolicyCommandError;
+
+/// The name of the token role where no `[vault]` names another.
+const DEFAULT_TOKEN_ROLE: &str = "cofferdam";
+
+/// Prints the minimal Vault policies of tasks and of the host, or writes them
+/// into Vault.
+///
+/// Vault then refuses what a grants file does not grant, whatever happens to
+/// the host.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("whose").required(true).multiple(true)))]
+pub(super) struct PolicyArgs {
+    /// The tasks.
+    #[arg(value_name = "TASK", group = "whose")]
+    tasks: Vec<TaskName>,
+    /// Every task of the grants folder.
+    #[arg(long, group = "whose", conflicts_with = "tasks")]
+    all: bool,
+    /// The host's own policy and the token role.
+    #[arg(long, group = "whose")]
+    host: bool,
+    /// Write them into Vault instead of printing them.
+    #[arg(long, requires = "admin_token_file")]
+    write: bool,
+    /// A file with a token that may write policies (and, with --host, the token
+    /// role); only its owner may be able to read it.
+    #[arg(long, value_name = "FILE", requires = "write")]
+    admin_token_file: Option<PathBuf>,
+}
+
+/// Executes the command.
+pub(super) async fn execute(
+    args: PolicyArgs,
+    globals: &Globals,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let config = HostConfig::load(&globals.config)?;
+    let mut documents = documents(&args, &config)?;
+    if let Some(file) = &args.admin_token_file {
+        write(&config, file, &documents).await?;
+        documents.written = true;
+    }
+    match output.format() {
+        Format::Json => output.json(&documents),
+        Format::Text => output.data(&documents),
+    }
+    Ok(Exit::Done)
+}
+
+fn documents(args: &PolicyArgs, config: &HostConfig) -> Result<Documents, Failure> {
+    let host = if args.host {
+        Some(HostDocument::new(&token_role(config)?).map_err(PolicyCommandError::from)?)
+    } else {
+        None
+    };
+    let tasks = granted(args, config)?
+        .iter()
+        .map(TaskDocument::new)
+        .collect::<Result<_, _>>()
+        .map_err(PolicyCommandError::from)?;
+    Ok(Documents {
+        written: false,
+        host,
+        tasks,
+    })
+}
+
+fn granted(args: &PolicyArgs, config: &HostConfig) -> Result<Vec<Grants>, Failure> {
+    let mut granted = Vec::new();
+    if args.all {
+        for file in grants::load_all(&config.grants)? {
+            granted.push(file.grants?);
+        }
+    }
+    for task in &args.tasks {
+        granted.push(grants::load(&config.grants, task)?);
+    }
+    Ok(granted)
+}
+
+fn token_role(config: &HostConfig) -> Result<VaultName, PolicyCommandError> {
+    match &config.vault {
+        Some(vault) => Ok(vault.token_role.clone()),
+        None => Ok(DEFAULT_TOKEN_ROLE.parse()?),
+    }
+}
+
+async fn write(
+    config: &HostConfig,
+    token_file: &std::path::Path,
+    documents: &Documents,
+) -> Result<(), Failure> {
+    let vault = config.vault.as_ref().ok_or(PolicyCommandError::NoVault)?;
+    let admin = Admin::connect(vault, guarded::read_secret(token_file)?)?;
+    if let Some(host) = &documents.host {
+        admin.put_policy(&host.policy, &host.hcl).await?;
+        admin.put_token_role(&host.token_role, &host.role).await?;
+    }
+    for task in &documents.tasks {
+        admin.put_policy(&task.policy, &task.hcl).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! One attempt: a store of its own, run until it ends or is ended.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use wasmtime::component::ResourceTableError;
+use wasmtime::{CallHook, Store, Trap};
+
+use super::LoadedTask;
+use super::limiter::Limit;
+use super::state::{HostCallsExceeded, TaskState};
+use crate::capability::Attempt;
+use crate::capability::bindings::cofferdam::task::outcome;
+use crate::grants::Limits;
+
+/// How the guest ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GuestOutcome {
+    /// It returned a result; not yet known to be JSON.
+    Done(String),
+    /// It declared failure.
+    Failed {
+        /// What the caller should do.
+        disposition: Disposition,
+        /// For people; not yet scrubbed.
+        message: String,
+    },
+    /// It trapped. The text is wasmtime's name of the trap.
+    Trapped(String),
+    /// A limit ended it.
+    OutOfLimits(Limit),
+    /// It was asked to stop, and did or was stopped.
+    Cancelled,
+}
+
+/// What the caller should do about a failure that the task declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Disposition {
+    /// Try again.
+    Retry,
+    /// Do not.
+    Fail,
+    /// There was nothing to do.
+    Skip,
+}
+
+/// The outcome with the limits that bit on the way.
+#[derive(Debug, Clone)]
+pub struct GuestRun {
+    /// How it ended.
+    pub outcome: GuestOutcome,
+    /// Limits that bit, whether or not they ended it.
+    pub limits: Vec<Limit>,
+}
+
+/// Runs one attempt to its end. Never fails: whatever happens to the guest is
+/// an outcome. Ends within the deadline, and within the grace period after
+/// `cancel`.
+pub async fn run(
+    task: &LoadedTask,
+    attempt: &Arc<Attempt>,
+    limits: &Limits,
+    input: &str,
+    cancel: &CancellationToken,
+) -> GuestRun {
+    let mut store = store(task, attempt, limits);
+    let ended = {
+        let call = call(task, &mut store, input);
+        tokio::pin!(call);
+        tokio::select! {
+            biased;
+            () = stopped(task, attempt, limits, cancel) => End::Stopped,
+            limit = timed_out(attempt, limits) => End::Limit(limit),
+            result = &mut call => End::Returned(result),
+        }
+    };
+    let refused = store.data().limiter.refused();
+    store.data().flush();
+    let outcome = match ended {
+        End::Stopped => GuestOutcome::Cancelled,
+        End::Limit(limit) => GuestOutcome::OutOfLimits(limit),
+        End::Returned(Ok(Ok(result))) if result.len() > limits.output => {
+            GuestOutcome::OutOfLimits(Limit::Output)
+        }
+        End::Returned(Ok(Ok(result))) => GuestOutcome::Done(result),
+        End::Returned(Ok(Err(outcome::Failed { .. }))) if attempt.parts().pulse.cancelled() => {
+            GuestOutcome::Cancelled
+        }
+        End::Returned(Ok(Err(outcome::Failed {
+            disposition,
+            message,
+        }))) => GuestOutcome::Failed {
+            disposition: disposition.into(),
+            message,
+        },
+        End::Returned(Err(error)) => trapped(&error, refused),
+    };
+    let mut hit: Vec<Limit> = refused.into_iter().collect();
+    if let GuestOutcome::OutOfLimits(limit) = outcome {
+        hit.push(limit);
+    }
+    if attempt.parts().log.truncated() {
+        hit.push(Limit::Log);
+    }
+    hit.sort_unstable();
+    hit.dedup();
+    GuestRun {
+        outcome,
+        limits: hit,
+    }
+}
+
+enum End {
+    Stopped,
+    Limit(Limit),
+    Returned(wasmtime::Result<Result<String, outcome::Failed>>),
+}
+
+/// Bytes that one call may hand to the host. The arguments of a call are
+/// copied out of the guest before any of our code sees them; wasmtime's own
+/// default is 128 MiB. A grant's request limit is below it.
+const CALL_BYTES: usize = 64 << 20;
+
+fn store(task: &LoadedTask, attempt: &Arc<Attempt>, limits: &Limits) -> Store<TaskState> {
+    let mut store = Store::new(
+        task.pre().engine(),
+        TaskState::new(Arc::clone(attempt), limits),
+    );
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(CALL_BYTES);
+    // Every tick the guest yields to the executor: its neighbours, its deadline.
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store.call_hook(|mut context, hook| {
+        if matches!(hook, CallHook::CallingHost) {
+            context.data_mut().count_host_call()?;
+        }
+        Ok(())
+    });
+    store
+}
+
+async fn call(
+    task: &LoadedTask,
+    store: &mut Store<TaskState>,
+    input: &str,
+) -> wasmtime::Result<Result<String, outcome::Failed>> {
+    let instance = task.pre().instantiate_async(&mut *store).await?;
+    instance.call_run(&mut *store, input).await
+}
+
+/// Resolves when the attempt was cancelled and its grace period is over. A
+/// task that cannot ask whether it was cancelled gets none.
+async fn stopped(
+    task: &LoadedTask,
+    attempt: &Attempt,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) {
+    cancel.cancelled().await;
+    attempt.parts().pulse.cancel();
+    if task.watches_cancellation() {
+        tokio::time::sleep(limits.grace).await;
+    }
+}
+
+/// Resolves when the attempt is past its deadline or silent for too long.
+async fn timed_out(attempt: &Attempt, limits: &Limits) -> Limit {
+    let parts = attempt.parts();
+    loop {
+        let silent = limits
+            .heartbeat
+            .map(|limit| parts.pulse.last_heartbeat() + limit);
+        let wake = silent.map_or(parts.deadline, |silent| silent.min(parts.deadline));
+        sleep_until(wake.into()).await;
+        let now = Instant::now();
+        if now >= parts.deadline {
+            return Limit::Timeout;
+        }
+        if silent.is_some_and(|silent| {
+            now >= silent
+                && parts.pulse.last_heartbeat() + limits.heartbeat.unwrap_or(Duration::MAX) <= now
+        }) {
+            return Limit::Heartbeat;
+        }
+    }
+}
+
+/// Names what happened to a guest that did not return.
+fn trapped(error: &wasmtime::Error, refused: Option<Limit>) -> GuestOutcome {
+    if error.is::<HostCallsExceeded>() {
+        return GuestOutcome::OutOfLimits(Limit::HostCalls);
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return GuestOutcome::OutOfLimits(Limit::Handles);
+    }
+    match (error.downcast_ref::<Trap>(), refused) {
+        // A guest whose allocation failed aborts itself.
+        (_, Some(limit)) => GuestOutcome::OutOfLimits(limit),
+        (Some(Trap::StackOverflow), None) => GuestOutcome::OutOfLimits(Limit::Stack),
+        (Some(trap), None) => GuestOutcome::Trapped(trap.to_string()),
+        (None, None) => GuestOutcome::Trapped(format!("{:#}", error.root_cause())),
+    }
+}
+
+impl From<outcome::Disposition> for Disposition {
+    fn from(disposition: outcome::Disposition) -> Self {
+        match disposition {
+            outcome::Disposition::Retry => Self::Retry,
+            outcome::Disposition::Fail => Self::Fail,
+            outcome::Disposition::Skip => Self::Skip,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The engine of one process.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use wasmtime::component::Linker;
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::cache::CodeCache;
+use super::state::TaskState;
+use super::{LoadError, LoadedTask};
+use crate::capability::Capabilities;
+use crate::capability::bindings::cofferdam;
+use crate::config::EngineConfig;
+use crate::digest::Digest;
+
+/// How often a running guest is interrupted so that the deadline, a
+/// cancellation and its neighbours get their turn.
+const EPOCH_TICK: Duration = Duration::from_millis(10);
+
+/// Stack of a guest. wasmtime's own default; a deeper recursion traps and is
+/// reported as the limit `stack`.
+pub(super) const MAX_WASM_STACK: usize = 512 << 10;
+
+/// Stack of guest and host together: the guest's plus room for host functions
+/// (wasmtime wants it larger than [`MAX_WASM_STACK`]).
+const ASYNC_STACK: usize = 2 << 20;
+
+/// Linear memories of one component. A Python component has a few.
+const MEMORIES_PER_TASK: u32 = 8;
+/// Linear memories of all live tasks together, per task: nearly every task
+/// has one, and each reserves 4 GiB of address space.
+const MEMORIES_SHARE: u32 = 2;
+/// Tables of one component.
+const TABLES_PER_TASK: u32 = 16;
+
+/// Told when a compile begins and ends; it can take seconds.
+pub trait Progress: Send + Sync {
+    /// A component is being compiled.
+    fn compiling(&self, path: &Path);
+    /// It is compiled.
+    fn compiled(&self);
+}
+
+/// The engine of one process: settings, linker, code cache, loaded tasks.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) linker: Linker<TaskState>,
+    pub(super) config: EngineConfig,
+    pub(super) cache: CodeCache,
+    pub(super) loaded: Mutex<HashMap<Digest, LoadedTask>>,
+}
+
+impl Engine {
+    /// Starts the engine. Compiled code is kept in `cache`, authenticated with
+    /// a key in `state`.
+    ///
+    /// # Errors
+    /// Settings out of range, a folder that others can write, or a machine
+    /// that wasmtime cannot serve.
+    pub fn new(config: EngineConfig, cache: &Path, state: &Path) -> Result<Self, LoadError> {
+        let wasmtime =
+            wasmtime::Engine::new(&wasmtime_config(&config)).map_err(LoadError::Engine)?;
+        let linker = linker(&wasmtime).map_err(LoadError::Engine)?;
+        let cache = CodeCache::open(cache, state, &wasmtime)?;
+        tick(&wasmtime)?;
+        Ok(Self(Arc::new(Inner {
+            wasmtime,
+            linker,
+            config,
+            cache,
+            loaded: Mutex::default(),
+        })))
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+}
+
+fn wasmtime_config(settings: &EngineConfig) -> Config {
+    let tasks = settings.instances;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(tasks)
+        .total_core_instances(tasks.saturating_mul(settings.max_core_instances))
+        .total_memories(tasks.saturating_mul(MEMORIES_SHARE).max(MEMORIES_PER_TASK))
+        .total_tables(tasks.saturating_mul(TABLES_PER_TASK))
+        .total_stacks(tasks)
+        .max_core_instances_per_component(settings.max_core_instances)
+        .max_memories_per_component(MEMORIES_PER_TASK)
+        .max_tables_per_component(TABLES_PER_TASK)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .table_elements(settings.max_table_elements)
+        .max_memory_size(settings.max_memory);
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .epoch_interruption(true)
+        .max_wasm_stack(MAX_WASM_STACK)
+        .async_stack_size(ASYNC_STACK);
+    config
+}
+
+fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<TaskState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    let l = &mut linker;
+    cofferdam::capabilities::types::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
+    cofferdam::capabilities::http::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
+    cofferdam::capabilities::keys::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
+    cofferdam::capabilities::reveal::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
+    cofferdam::task::outcome::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
+    cofferdam::task::context::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
+    cofferdam::task::log::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
+    cofferdam::task::control::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
+    Ok(linker)
+}
+
+/// Starts the thread that moves the epoch on; it ends with the engine.
+fn tick(engine: &wasmtime::Engine) -> Result<(), LoadError> {
+    let engine = engine.weak();
+    let ticker = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            thread::sleep(EPOCH_TICK);
+        }
+    };
+    thread::Builder::new()
+        .name("epoch".to_owned())
+        .spawn(ticker)
+        .map(drop)
+        .map_err(|error| LoadError::Engine(error.into()))
+}

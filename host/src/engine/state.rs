@@ -1,0 +1,87 @@
+//! What one store holds.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::limiter::Limiter;
+use super::stdio::LogPipe;
+use crate::capability::{Attempt, View};
+use crate::grants::Limits;
+
+/// Most bytes of randomness in one WASI call; a guest chooses the number.
+const MAX_RANDOM: u64 = 64 << 10;
+
+/// The state of one attempt's store.
+pub(super) struct TaskState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    attempt: Arc<Attempt>,
+    pipes: [LogPipe; 2],
+    host_calls_left: u64,
+    pub(super) limiter: Limiter,
+}
+
+/// The trap of a task that called the host too often.
+#[derive(Debug, thiserror::Error)]
+#[error("the task used up its host calls")]
+pub(super) struct HostCallsExceeded;
+
+impl TaskState {
+    pub(super) fn new(attempt: Arc<Attempt>, limits: &Limits) -> Self {
+        let stdout = LogPipe::new("stdout", Arc::clone(&attempt.parts().log));
+        let stderr = LogPipe::new("stderr", Arc::clone(&attempt.parts().log));
+        // WASI with nothing in it: no files, no environment, no arguments, no
+        // network. What a guest prints becomes lines of its log.
+        let wasi = WasiCtx::builder()
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
+            .max_random_size(MAX_RANDOM)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
+        Self {
+            wasi,
+            table,
+            attempt,
+            pipes: [stdout, stderr],
+            host_calls_left: limits.host_calls,
+            limiter: Limiter::new(limits),
+        }
+    }
+
+    /// The view of one capability call.
+    pub(super) fn view(&mut self) -> View<'_> {
+        View {
+            attempt: &self.attempt,
+            table: &mut self.table,
+        }
+    }
+
+    /// Counts one call into the host, WASI included.
+    pub(super) fn count_host_call(&mut self) -> Result<(), HostCallsExceeded> {
+        self.host_calls_left = self
+            .host_calls_left
+            .checked_sub(1)
+            .ok_or(HostCallsExceeded)?;
+        Ok(())
+    }
+
+    /// Writes out what a guest printed without a final newline.
+    pub(super) fn flush(&self) {
+        self.pipes.iter().for_each(LogPipe::flush);
+    }
+}
+
+impl WasiView for TaskState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}

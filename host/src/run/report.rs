@@ -1,0 +1,148 @@
+//! What a run tells its caller. Scrubbed and escaped; holds no secret, no
+//! token, and no text of Vault's.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::error::Phase;
+use crate::capability::Denial;
+use crate::diagnostic::{Blame, Exit};
+use crate::engine::{Disposition, GuestOutcome};
+use crate::vault::Revocation;
+
+/// The report of one run; `cofferdam run --format json` prints it.
+#[derive(Debug, Serialize)]
+pub struct RunReport {
+    /// Our id of the run, as the audit has it.
+    pub run: String,
+    /// The task.
+    pub task: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The result of a task that is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Box<RawValue>>,
+    /// Limits of the grants file that bit, by field name.
+    pub limits: Vec<String>,
+    /// Calls that were refused, with their grant.
+    pub denials: Vec<Denial>,
+    /// Refusals beyond the lines of `denials`; the audit has them all.
+    pub unlisted_denials: u64,
+    /// Calls that the grants covered, by `kind.name.operation`.
+    pub calls: BTreeMap<String, u64>,
+    /// What became of the authority; absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<RevocationReport>,
+    /// Hash of the audit chain's head when the run was sealed.
+    pub audit_head: String,
+    /// Whether the audit reached the disk.
+    pub audit_synced: bool,
+    /// The exit code of `cofferdam run`.
+    pub exit: u8,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The task returned a result.
+    Done,
+    /// The task declared failure.
+    Failed {
+        /// What the caller should do.
+        disposition: Disposition,
+        /// The task's words.
+        message: String,
+    },
+    /// The task trapped.
+    Trapped {
+        /// wasmtime's name of the trap.
+        reason: String,
+    },
+    /// A limit ended it.
+    OutOfLimits {
+        /// Which.
+        limit: String,
+    },
+    /// It was cancelled.
+    Cancelled,
+    /// It did not reach the guest.
+    Refused {
+        /// Where it stopped.
+        phase: Phase,
+        /// Who has to act.
+        blame: Blame,
+        /// What happened, with its causes.
+        message: String,
+        /// The cure.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+}
+
+/// What became of the authorities of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RevocationReport {
+    /// Whether everything was revoked and that was confirmed.
+    pub complete: bool,
+    /// A fixed word for the reason when not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+}
+
+impl RevocationReport {
+    /// Takes in what became of another authority.
+    pub(super) fn and(self, other: &Revocation) -> Self {
+        Self {
+            complete: self.complete && other.complete,
+            reason: self.reason.or(other.reason),
+        }
+    }
+}
+
+impl From<&Revocation> for RevocationReport {
+    fn from(revocation: &Revocation) -> Self {
+        Self {
+            complete: revocation.complete,
+            reason: revocation.reason,
+        }
+    }
+}
+
+impl Outcome {
+    /// The word that the audit uses.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed { .. } => "failed",
+            Self::Trapped { .. } => "trapped",
+            Self::OutOfLimits { .. } => "out_of_limits",
+            Self::Cancelled => "cancelled",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
+/// The exit code of a guest's outcome, before revocation is considered.
+pub(super) fn guest_exit(outcome: &GuestOutcome) -> Exit {
+    match outcome {
+        GuestOutcome::Done(_) => Exit::Done,
+        GuestOutcome::Failed {
+            disposition: Disposition::Fail,
+            ..
+        } => Exit::Failed,
+        GuestOutcome::Failed {
+            disposition: Disposition::Retry,
+            ..
+        } => Exit::Retry,
+        GuestOutcome::Failed {
+            disposition: Disposition::Skip,
+            ..
+        } => Exit::Skipped,
+        GuestOutcome::Trapped(_) => Exit::Trapped,
+        GuestOutcome::OutOfLimits(_) => Exit::OutOfLimits,
+        GuestOutcome::Cancelled => Exit::Cancelled,
+    }
+}

@@ -1,0 +1,488 @@
+//! The line.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::report::guest_exit;
+use super::{Outcome, RevocationReport, RunError, RunReport, RunRequest};
+use crate::audit::{AuditLog, Event, Recorder};
+use crate::capability::http::HttpClients;
+use crate::capability::{Attempt, AttemptParts, LogSink, Pulse, TaskLog};
+use crate::config::HostConfig;
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::engine::instance::{self, GuestRun};
+use crate::engine::{Disposition, Engine, GuestOutcome, LoadedTask, Progress};
+use crate::grants::{self, Grants};
+use crate::name::TaskName;
+use crate::scrub::{SecretSet, escape_control};
+use crate::vault::{AttemptAuthority, Revocation, Session, Vault};
+
+/// Everything that runs of one process share. Cheap to clone.
+#[derive(Clone)]
+pub struct Runner(Arc<Shared>);
+
+struct Shared {
+    config: HostConfig,
+    engine: Engine,
+    audit: AuditLog,
+    vault: Option<Vault>,
+    http: Arc<HttpClients>,
+}
+
+/// A task whose grants and component are known to fit each other.
+#[derive(Clone)]
+pub struct PreparedTask {
+    grants: Arc<Grants>,
+    component: LoadedTask,
+}
+
+impl Runner {
+    /// Starts the engine and opens the audit; contacts nobody.
+    ///
+    /// # Errors
+    /// When the audit, the engine or the Vault configuration cannot be used.
+    pub fn new(config: HostConfig) -> Result<Self, RunError> {
+        let audit = AuditLog::create(&config.audit)?;
+        let engine = Engine::new(config.engine, &config.cache, &config.state)?;
+        let vault = config
+            .vault
+            .clone()
+            .map(|vault| Vault::new(vault, &config.state))
+            .transpose()?;
+        // Vault itself is never a destination of a task.
+        let http = Arc::new(HttpClients::new(Vec::new()));
+        Ok(Self(Arc::new(Shared {
+            config,
+            engine,
+            audit,
+            vault,
+            http,
+        })))
+    }
+
+    /// Resolves the grants and loads the component: steps 3 and 4. What it
+    /// returns can serve many runs.
+    ///
+    /// # Errors
+    /// When the grants or the component cannot be used.
+    pub async fn prepare(
+        &self,
+        task: &TaskName,
+        progress: Arc<dyn Progress>,
+    ) -> Result<PreparedTask, RunError> {
+        let (shared, task) = (Arc::clone(&self.0), task.clone());
+        // Reading, hashing and compiling block.
+        let prepared = tokio::task::spawn_blocking(move || {
+            let grants = grants::load(&shared.config.grants, &task)?;
+            let component = shared
+                .engine
+                .load(&grants, &shared.config.root, &*progress)?;
+            Ok(PreparedTask {
+                grants: Arc::new(grants),
+                component,
+            })
+        });
+        prepared.await.unwrap_or(Err(RunError::Panic))
+    }
+
+    /// Runs one attempt, from the request to the report. It always ends in a
+    /// report, and it goes on to its end when the caller drops the future.
+    pub async fn run(
+        &self,
+        request: RunRequest,
+        log: Arc<dyn LogSink>,
+        progress: Arc<dyn Progress>,
+        cancel: CancellationToken,
+    ) -> RunReport {
+        let prepared = self.prepare(request.task(), progress).await;
+        self.run_prepared(prepared, request, log, cancel).await
+    }
+
+    /// [`Runner::run`] for a task that was prepared before.
+    pub async fn run_prepared(
+        &self,
+        prepared: Result<PreparedTask, RunError>,
+        request: RunRequest,
+        log: Arc<dyn LogSink>,
+        cancel: CancellationToken,
+    ) -> RunReport {
+        let line = Line {
+            shared: Arc::clone(&self.0),
+            run: Uuid::now_v7().to_string(),
+            request,
+            secrets: SecretSet::default(),
+        };
+        let fallback = (line.run.clone(), line.request.task().to_string());
+        let walk = tokio::spawn(async move { line.walk(prepared, log, cancel).await });
+        walk.await.unwrap_or_else(|_| {
+            let (run, task) = fallback;
+            refused_report(run, task, &RunError::Panic)
+        })
+    }
+
+    /// Ends the process's log-in. `report` is that of the last run; it takes in
+    /// what became of the log-in and the chain's final head.
+    pub async fn close(self, report: RunReport) -> RunReport {
+        let Some(vault) = self.0.vault.clone() else {
+            return report;
+        };
+        let Some(revocation) = vault.close().await else {
+            return report;
+        };
+        let recorder = self.0.audit.recorder(&report.run);
+        let closed = Event::LoginClosed {
+            revoked: revocation.complete,
+            reason: revocation.reason,
+        };
+        let recorded = recorder.record(&closed);
+        let sealed = recorded.and_then(|_| recorder.seal());
+        let revocation = match report.revocation {
+            Some(child) => child.and(&revocation),
+            None => RevocationReport::from(&revocation),
+        };
+        let exit = exit_with(report.exit, &revocation);
+        let (audit_head, audit_synced) = match sealed {
+            Ok(sealed) => (sealed.head.to_string(), sealed.synced),
+            Err(_) => (report.audit_head, false),
+        };
+        RunReport {
+            revocation: Some(revocation),
+            exit,
+            audit_head,
+            audit_synced,
+            ..report
+        }
+    }
+}
+
+/// One walk down the line.
+struct Line {
+    shared: Arc<Shared>,
+    run: String,
+    request: RunRequest,
+    secrets: SecretSet,
+}
+
+/// Everything before the guest, done.
+struct Opened {
+    prepared: PreparedTask,
+    session: Option<Session>,
+}
+
+impl Line {
+    async fn walk(
+        self,
+        prepared: Result<PreparedTask, RunError>,
+        log: Arc<dyn LogSink>,
+        cancel: CancellationToken,
+    ) -> RunReport {
+        let recorder = Arc::new(self.shared.audit.recorder(&self.run));
+        let opened = match self.open(prepared, &recorder).await {
+            Ok(opened) => opened,
+            Err(error) => return self.refuse(&error, &recorder),
+        };
+        let Opened { prepared, session } = opened;
+        let attempt = self.attempt(&prepared, session.as_ref(), &recorder, log);
+        let guest = self.guest(&prepared, &attempt, cancel).await;
+        // From here on every path revokes and seals.
+        let revocation = match session {
+            Some(session) => Some(session.close().await),
+            None => None,
+        };
+        self.report(guest, &attempt, revocation.as_ref(), &recorder)
+    }
+
+    /// Steps 3 to 5 with their audit. When it fails, nothing is left alive.
+    async fn open(
+        &self,
+        prepared: Result<PreparedTask, RunError>,
+        recorder: &Recorder,
+    ) -> Result<Opened, RunError> {
+        let known = prepared.as_ref().ok();
+        recorder.record(&Event::RunStarted {
+            task: self.request.task().as_str(),
+            identity: self.request.identity(),
+            grants: known.map(|task| task.grants.source),
+            component: known.map(|task| task.component.digest()),
+            granted: known.map(|task| task.grants.names()).unwrap_or_default(),
+        })?;
+        let prepared = prepared?;
+        self.admit(&prepared.grants)?;
+        let session = self.authority(&prepared.grants, recorder).await?;
+        Ok(Opened { prepared, session })
+    }
+
+    fn admit(&self, grants: &Grants) -> Result<(), RunError> {
+        let identity = self.request.identity();
+        if !grants.caller.admits(identity) {
+            return Err(RunError::Caller {
+                task: grants.task.to_string(),
+                dag_id: identity.dag_id().to_owned(),
+                assurance: identity.assurance(),
+                demanded: grants.caller.identity,
+            });
+        }
+        let (size, limit) = (self.request.input().len(), grants.limits.input);
+        if size > limit {
+            return Err(RunError::InputTooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    /// Step 5. A task without Vault-backed grants never contacts Vault.
+    async fn authority(
+        &self,
+        grants: &Grants,
+        recorder: &Recorder,
+    ) -> Result<Option<Session>, RunError> {
+        if !grants.needs_vault() {
+            return Ok(None);
+        }
+        let vault = self
+            .shared
+            .vault
+            .as_ref()
+            .ok_or_else(|| RunError::NoVault {
+                task: grants.task.to_string(),
+            })?;
+        let wanted = AttemptAuthority {
+            run: self.run.clone(),
+            task: grants.task.clone(),
+            deadline: grants.limits.timeout + grants.limits.grace,
+            meta: self.meta(grants),
+        };
+        let session = vault.open(wanted, &self.secrets).await?;
+        let recorded = recorder.record(&Event::AuthorityOpened {
+            policy: &format!("cofferdam-task-{}", grants.task),
+            explicit_max_ttl: session.explicit_max_ttl().as_secs(),
+            vault_request_id: session.mint_request_id(),
+        });
+        if let Err(error) = recorded {
+            session.close().await;
+            return Err(error.into());
+        }
+        Ok(Some(session))
+    }
+
+    /// The attempt's identity, as it stands in clear in Vault's own audit.
+    fn meta(&self, grants: &Grants) -> BTreeMap<String, String> {
+        let identity = self.request.identity();
+        let entries = [
+            ("cofferdam_run", self.run.clone()),
+            ("task", grants.task.to_string()),
+            ("component", grants.digest.to_string()),
+            ("dag_id", identity.dag_id().to_owned()),
+            ("task_id", identity.task_id().to_owned()),
+            ("run_id", identity.run_id().to_owned()),
+            ("try_number", identity.try_number().to_string()),
+            ("map_index", identity.map_index().to_string()),
+            ("assurance", identity.assurance().to_string()),
+        ];
+        entries
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    }
+
+    fn attempt(
+        &self,
+        prepared: &PreparedTask,
+        session: Option<&Session>,
+        recorder: &Arc<Recorder>,
+        log: Arc<dyn LogSink>,
+    ) -> Arc<Attempt> {
+        let limits = &prepared.grants.limits;
+        Arc::new(Attempt::new(AttemptParts {
+            grants: Arc::clone(&prepared.grants),
+            identity: self.request.identity().clone(),
+            recorder: Arc::clone(recorder),
+            session: session.map(Session::handle),
+            secrets: self.secrets.clone(),
+            http: Arc::clone(&self.shared.http),
+            deadline: Instant::now() + limits.timeout,
+            log: Arc::new(TaskLog::new(log, self.secrets.clone(), limits.log)),
+            pulse: Pulse::start(),
+        }))
+    }
+
+    /// Steps 6 and 7, in a task of their own, so that a panic in a host
+    /// function ends the guest and not the line.
+    async fn guest(
+        &self,
+        prepared: &PreparedTask,
+        attempt: &Arc<Attempt>,
+        cancel: CancellationToken,
+    ) -> Option<GuestRun> {
+        let (prepared, running) = (prepared.clone(), Arc::clone(attempt));
+        let input = self.request.input().to_owned();
+        let guest = tokio::spawn(async move {
+            instance::run(
+                &prepared.component,
+                &running,
+                &prepared.grants.limits,
+                &input,
+                &cancel,
+            )
+            .await
+        });
+        let guest = guest.await.ok();
+        // The store is gone; whatever still holds a handle gets nothing more.
+        attempt.end();
+        guest
+    }
+
+    /// Steps 9 and 10.
+    fn report(
+        &self,
+        guest: Option<GuestRun>,
+        attempt: &Attempt,
+        revocation: Option<&Revocation>,
+        recorder: &Recorder,
+    ) -> RunReport {
+        let (outcome, result, limits, exit) = match guest {
+            Some(guest) => self.outcome(guest),
+            None => (
+                refusal(&RunError::Panic),
+                None,
+                Vec::new(),
+                RunError::Panic.exit(),
+            ),
+        };
+        let revocation = revocation.map(|revocation| {
+            let _ = recorder.record(&Event::AuthorityClosed {
+                revoked: revocation.complete,
+                reason: revocation.reason,
+                vault_request_id: revocation.request_id.as_deref(),
+            });
+            RevocationReport::from(revocation)
+        });
+        let exit = match &revocation {
+            Some(revocation) => exit_with(exit.code(), revocation),
+            None => exit.code(),
+        };
+        let report = RunReport {
+            run: self.run.clone(),
+            task: self.request.task().to_string(),
+            outcome,
+            result,
+            limits,
+            denials: attempt.denials(),
+            unlisted_denials: attempt.unlisted_denials(),
+            calls: attempt.calls(),
+            revocation,
+            audit_head: String::new(),
+            audit_synced: false,
+            exit,
+        };
+        seal(report, recorder)
+    }
+
+    /// What the guest's end means to the caller; its words are scrubbed.
+    fn outcome(&self, guest: GuestRun) -> (Outcome, Option<Box<RawValue>>, Vec<String>, Exit) {
+        let limits = guest.limits.iter().map(ToString::to_string).collect();
+        let exit = guest_exit(&guest.outcome);
+        let words = |text: &str| escape_control(&self.secrets.scrub_text(text));
+        let outcome = match guest.outcome {
+            GuestOutcome::Done(result) => {
+                return match RawValue::from_string(self.secrets.scrub_text(&result)) {
+                    Ok(result) => (Outcome::Done, Some(result), limits, exit),
+                    Err(_) => {
+                        let message = "the task's result is not JSON".to_owned();
+                        let outcome = Outcome::Failed {
+                            disposition: Disposition::Fail,
+                            message,
+                        };
+                        (outcome, None, limits, Exit::Failed)
+                    }
+                };
+            }
+            GuestOutcome::Failed {
+                disposition,
+                message,
+            } => Outcome::Failed {
+                disposition,
+                message: words(&message),
+            },
+            GuestOutcome::Trapped(reason) => Outcome::Trapped {
+                reason: words(&reason),
+            },
+            GuestOutcome::OutOfLimits(limit) => Outcome::OutOfLimits {
+                limit: limit.to_string(),
+            },
+            GuestOutcome::Cancelled => Outcome::Cancelled,
+        };
+        (outcome, None, limits, exit)
+    }
+
+    fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
+        let report = refused_report(self.run.clone(), self.request.task().to_string(), error);
+        seal(report, recorder)
+    }
+}
+
+/// A failed revocation changes only success: what the task did comes first.
+fn exit_with(exit: u8, revocation: &RevocationReport) -> u8 {
+    if exit == Exit::Done.code() && !revocation.complete {
+        Exit::DoneUnrevoked.code()
+    } else {
+        exit
+    }
+}
+
+fn refusal(error: &RunError) -> Outcome {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        message.push_str(": ");
+        message.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    Outcome::Refused {
+        phase: error.phase(),
+        blame: error.blame(),
+        message,
+        hint: error.hint(),
+    }
+}
+
+fn refused_report(run: String, task: String, error: &RunError) -> RunReport {
+    RunReport {
+        run,
+        task,
+        outcome: refusal(error),
+        result: None,
+        limits: Vec::new(),
+        denials: Vec::new(),
+        unlisted_denials: 0,
+        calls: BTreeMap::new(),
+        revocation: None,
+        audit_head: String::new(),
+        audit_synced: false,
+        exit: error.exit().code(),
+    }
+}
+
+/// Step 9: the last fact of the run, then the sync.
+fn seal(report: RunReport, recorder: &Recorder) -> RunReport {
+    let ended = Event::RunEnded {
+        outcome: report.outcome.word(),
+        limits: &report.limits,
+        exit: report.exit,
+    };
+    match recorder.record(&ended).and_then(|_| recorder.seal()) {
+        Ok(sealed) => RunReport {
+            audit_head: sealed.head.to_string(),
+            audit_synced: sealed.synced,
+            ..report
+        },
+        Err(error) => {
+            tracing::error!(%error, "the audit could not be sealed");
+            report
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! `cargo xtask demo`: the whole line on this machine, told step by step. Every
+//! claim is checked; the first that does not hold ends the demo with an error.
+
+mod alive;
+mod hunt;
+mod story;
+
+pub(crate) use story::run;

@@ -1,0 +1,229 @@
+//! The steps, in the order of the story.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use cofferdam_devkit::canary::Canary;
+use cofferdam_devkit::tools;
+use serde_json::Value;
+
+use super::alive;
+use super::hunt::Search;
+use crate::chores::build_binaries;
+use crate::console::{heading, quote, say};
+use crate::dev_vault::command_line;
+use crate::preflight::{Need, check};
+use crate::stage::{Finished, POLICY_COMMAND, Stage, Template};
+
+pub(crate) async fn run() -> Result<()> {
+    let start = Instant::now();
+    check(&[Need::Compiler, Need::Bao, Need::WasmTarget])?;
+    heading("Building cofferdam (some minutes on a fresh machine)");
+    build_binaries()?;
+    let env = tools::wasm_target()?;
+    let canary = Canary::random();
+    let mut search = Search::default();
+
+    heading("A Vault and an API that wants a token");
+    let mut stage = Stage::start("demo", &canary, env).await?;
+    say(format_args!(
+        "OpenBao is up at {} with an AppRole for the host, a",
+        stage.bao.address()
+    ));
+    say("secret for the billing API, and a signing key that never leaves it.");
+    say(format_args!(
+        "The billing API is up at {}. It knows nobody without",
+        stage.api.address()
+    ));
+    say("that secret, which was made up a moment ago. We hunt for it at the end.");
+
+    build(&stage, &mut search)?;
+    grant(&mut stage, &mut search)?;
+    hello(&stage, &mut search)?;
+    let report = invoice_sync(&stage, &mut search)?;
+    audit(&stage, &report, &mut search)?;
+    credentials_are_dead(&stage).await?;
+    canary_is_nowhere(&stage, &canary, search)?;
+
+    heading("Stopping the servers");
+    let (folder, sockets) = (stage.folder.clone(), [stage.bao.socket()]);
+    stage.stop();
+    for socket in sockets {
+        ensure!(
+            std::net::TcpStream::connect(socket).is_err(),
+            "a server is still up"
+        );
+    }
+    say(format_args!(
+        "All is stopped. What the demo made lies in {}.",
+        folder.display()
+    ));
+    say(format_args!(
+        "Every claim held. {:.0} s.",
+        start.elapsed().as_secs_f32()
+    ));
+    Ok(())
+}
+
+fn build(stage: &Stage, search: &mut Search) -> Result<()> {
+    heading("Two tasks become components");
+    for template in [&stage.hello, &stage.invoice_sync] {
+        let source = Stage::source(template);
+        let built = stage.build(template)?.success()?;
+        show(
+            &format!("cofferdam build {source} --output {}", template.component()),
+            &built,
+        );
+        search.output(&format!("build {}", template.task()), &built);
+    }
+    Ok(())
+}
+
+fn grant(stage: &mut Stage, search: &mut Search) -> Result<()> {
+    heading("Security decides what they may do");
+    stage.grant()?;
+    say("grants/invoice-sync.toml, the file that a reviewer reads:");
+    quote(&stage.invoice_sync.to_string());
+    for arguments in [
+        ["check"].as_slice(),
+        &["policy", "invoice-sync"],
+        &POLICY_COMMAND,
+    ] {
+        let done = stage.cofferdam(arguments)?.success()?;
+        show(&format!("cofferdam {}", arguments.join(" ")), &done);
+        search.output(&arguments.join(" "), &done);
+    }
+    say("Vault itself now refuses what the file does not grant.");
+    Ok(())
+}
+
+fn hello(stage: &Stage, search: &mut Search) -> Result<()> {
+    heading("A task without capabilities");
+    let before = alive::requests(&stage.bao)?;
+    let done = play(stage, &stage.hello, search)?;
+    let result: Value = serde_json::from_str(&done.stdout).context("the result is not JSON")?;
+    ensure!(result.is_object(), "the result is no object");
+    ensure!(
+        alive::requests(&stage.bao)? == before,
+        "hello contacted Vault"
+    );
+    say("Vault was not contacted: this task has no business there.");
+    Ok(())
+}
+
+/// The same run twice: as people see it, and as machines do, with the host's
+/// log at its most talkative for the search.
+fn invoice_sync(stage: &Stage, search: &mut Search) -> Result<Value> {
+    heading("A task that uses a secret it cannot read");
+    play(stage, &stage.invoice_sync, search)?;
+    say("It read every page of the invoices, added them up per customer, signed the");
+    say("summary and handed it in. The token and the key stayed with the host.");
+
+    let run = Stage::run_arguments(&stage.invoice_sync)?;
+    let mut arguments = vec!["--format", "json", "--log-level", "trace"];
+    arguments.extend(run.iter().map(String::as_str));
+    let done = stage.cofferdam(&arguments)?.success()?;
+    search.output("run invoice-sync at trace level", &done);
+    let report: Value = serde_json::from_str(&done.stdout).context("the report is not JSON")?;
+    let revoked = report.pointer("/revocation/complete");
+    ensure!(
+        revoked == Some(&Value::Bool(true)),
+        "the report tells of no revocation: {report}"
+    );
+    Ok(report)
+}
+
+fn play(stage: &Stage, template: &Template, search: &mut Search) -> Result<Finished> {
+    let arguments = Stage::run_arguments(template)?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = stage.cofferdam(&arguments)?.success()?;
+    show(&command_line(template)?, &done);
+    search.output(&format!("run {}", template.task()), &done);
+    Ok(done)
+}
+
+fn audit(stage: &Stage, report: &Value, search: &mut Search) -> Result<()> {
+    heading("What the audit says");
+    let field = |name: &str| {
+        let text = report.get(name).and_then(Value::as_str);
+        text.with_context(|| format!("the report has no {name}"))
+    };
+    let (run, head) = (field("run")?, field("audit_head")?);
+    let file = audit_file(stage, run)?;
+    let name = file.display().to_string();
+    let shown = stage.cofferdam(&["audit", "show", run])?.success()?;
+    show(&format!("cofferdam audit show {run}"), &shown);
+    search.output("audit show", &shown);
+
+    let verify = ["audit", "verify", &name, "--head", head];
+    let verified = stage.cofferdam(&verify)?.success()?;
+    show(&format!("cofferdam {}", verify.join(" ")), &verified);
+
+    // A check that cannot fail proves nothing: change one letter of a copy.
+    let copy = stage.folder.join("changed.jsonl");
+    let text =
+        std::fs::read_to_string(stage.folder.join(&file)).context("cannot read the audit")?;
+    let changed = text.replacen("\"event\":\"run_started\"", "\"event\":\"run_startet\"", 1);
+    ensure!(changed != text, "the audit does not begin a run");
+    std::fs::write(&copy, changed).context("cannot copy the audit")?;
+    stage
+        .cofferdam(&["audit", "verify", "changed.jsonl"])?
+        .exits_with(1)?;
+    say("A copy with one changed letter is found out.");
+    Ok(())
+}
+
+/// The audit file of a run, relative to the stage: one file for each process.
+fn audit_file(stage: &Stage, run: &str) -> Result<PathBuf> {
+    for entry in std::fs::read_dir(stage.folder.join("audit")).context("there is no audit")? {
+        let name = entry.context("cannot read the audit folder")?.file_name();
+        let file = PathBuf::from("audit").join(name);
+        let text = std::fs::read_to_string(stage.folder.join(&file)).unwrap_or_default();
+        if text.contains(run) {
+            return Ok(file);
+        }
+    }
+    bail!("no audit file tells of run {run}")
+}
+
+async fn credentials_are_dead(stage: &Stage) -> Result<()> {
+    heading("Are the credentials dead? Vault is asked with root");
+    let minted = alive::minted(&stage.bao)?;
+    ensure!(minted >= 2, "two runs minted {minted} tokens");
+    say(format_args!(
+        "Vault's own audit shows {minted} tokens minted for two attempts."
+    ));
+    alive::control(&stage.bao).await?;
+    let living = alive::living(&stage.bao).await?;
+    ensure!(living.is_empty(), "tokens are alive: {living:?}");
+    say("None of them is alive, and the host's own log-in is not either.");
+    say("(A token made on purpose was seen alive, so the question works.)");
+    Ok(())
+}
+
+fn canary_is_nowhere(stage: &Stage, canary: &Canary, mut search: Search) -> Result<()> {
+    heading("Is the secret anywhere?");
+    for name in ["audit", "state", "cache", "components", "grants"] {
+        let folder = stage.folder.join(name);
+        if folder.exists() {
+            search.folder(folder);
+        }
+    }
+    let places = search.control()?;
+    say(format_args!(
+        "A marker was hidden in each of {places} places, in several spellings: all found."
+    ));
+    let searched = search.finish(canary)?;
+    say(format_args!(
+        "The billing token was looked for in {searched} outputs and files of the host,\n\
+         its log at trace level, audit, state and cache among them: found nowhere."
+    ));
+    Ok(())
+}
+
+fn show(command: &str, done: &Finished) {
+    say(format_args!("$ {command}"));
+    quote(&done.stderr);
+    quote(&done.stdout);
+}

@@ -1,0 +1,11 @@
+//! A whole installation in a working folder: a provisioned OpenBao, the
+//! billing API, the two example tasks built and granted, a `cofferdam.toml`.
+//! The demo plays on it, and `dev-vault` keeps it standing.
+
+mod api;
+mod grants;
+mod set;
+
+pub(crate) use api::BillingApi;
+pub(crate) use grants::{HELLO, INVOICE_SYNC, Template};
+pub(crate) use set::{Finished, POLICY_COMMAND, Stage};

@@ -1,0 +1,120 @@
+//! `cargo xtask test`: everything that a change must pass.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use cofferdam_devkit::tools;
+
+use crate::chores::{build_binaries, build_guests, cargo, must};
+use crate::console;
+use crate::preflight::{Need, check};
+
+/// The host's workspace.
+const WORKSPACE: &str = "Cargo.toml";
+/// The workspace of everything that is compiled to WebAssembly. Its own checks
+/// run natively: clippy may not know the wasm target's library.
+const GUESTS: &str = "guest-sdk/Cargo.toml";
+
+pub(crate) fn run(filter: &[String]) -> Result<()> {
+    let mut needs = vec![
+        Need::Compiler,
+        Need::Bao,
+        Need::WasmTarget,
+        Need::SecondUser,
+    ];
+    if filter.is_empty() {
+        needs.push(Need::Linters);
+    }
+    check(&needs)?;
+
+    let mut run = Steps::new();
+    if filter.is_empty() {
+        // These do not depend on each other: see all that is wrong in one go.
+        run.step("format", || must(&mut format(WORKSPACE)));
+        run.step("lints", || must(&mut lints(WORKSPACE)));
+        run.step("format of the guests", || must(&mut format(GUESTS)));
+        run.step("lints of the guests", || must(&mut lints(GUESTS)));
+    }
+    let is_built = run.step("binaries", build_binaries) && run.step("guests", build_guests);
+    if filter.is_empty() {
+        run.step("tests of the guest SDK", || {
+            must(cargo().args(["test", "--manifest-path", GUESTS, "--workspace"]))
+        });
+    }
+    if is_built {
+        run.step("tests", || {
+            // Found or installed once, here, and not by each test.
+            let bao = tools::bao()?;
+            let mut tests = cargo();
+            tests.args(["test", "--workspace", "--no-fail-fast", "--"]);
+            must(tests.args(filter).env(tools::BAO_VARIABLE, bao))
+        });
+    }
+    run.close()
+}
+
+fn format(manifest: &str) -> Command {
+    let mut command = cargo();
+    command.args(["fmt", "--manifest-path", manifest, "--all", "--check"]);
+    command
+}
+
+fn lints(manifest: &str) -> Command {
+    let mut command = cargo();
+    command.args([
+        "clippy",
+        "--manifest-path",
+        manifest,
+        "--workspace",
+        "--all-targets",
+    ]);
+    command.args(["--", "--deny", "warnings"]);
+    command
+}
+
+struct Steps {
+    start: Instant,
+    failed: Vec<String>,
+    lines: Vec<String>,
+}
+
+impl Steps {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            failed: Vec::new(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Runs one step, whatever became of the others.
+    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) -> bool {
+        console::heading(name);
+        let start = Instant::now();
+        let result = work();
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        let seconds = start.elapsed().as_secs_f32();
+        self.lines.push(format!("{word:6} {seconds:7.1} s  {name}"));
+        if let Err(error) = &result {
+            console::complain(&format!("error: {error:#}"));
+            self.failed.push(name.to_owned());
+        }
+        result.is_ok()
+    }
+
+    fn close(self) -> Result<()> {
+        console::heading("summary");
+        for line in &self.lines {
+            console::say(line);
+        }
+        console::say(format_args!(
+            "total  {:7.1} s",
+            self.start.elapsed().as_secs_f32()
+        ));
+        if !self.failed.is_empty() {
+            bail!("failed: {}", self.failed.join(", "));
+        }
+        Ok(())
+    }
+}
