@@ -290,7 +290,8 @@ mod tests {
         assert_eq!(check(|_| {}), None);
         assert_eq!(check(|auth| auth.lease_duration = 60), None);
         let names = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
-        let cases: [(Box<dyn FnOnce(&mut AuthAnswer)>, &str); 11] = [
+        type Change = Box<dyn FnOnce(&mut AuthAnswer)>;
+        let cases: [(Change, &str); 11] = [
             (
                 Box::new(move |a| a.policies = names(&[POLICY, "default"])),
                 "`default`",
