@@ -246,6 +246,7 @@ mod tests {
         let head = recorder.seal().unwrap().head.to_string();
         let other = AuditLog::create(&audit).unwrap();
         let config = folder.path().join("cofferdam.toml");
+        std::fs::write(&config, "[paths]\n").unwrap();
         let (config, path) = (config.to_str().unwrap(), log.path().to_str().unwrap());
         let cli = |args: &[&'static str]| [&["--config", config], args].concat();
 
