@@ -139,3 +139,23 @@ async fn a_log_in_that_ends_before_the_attempt_is_refused_before_the_mint() {
     assert!(vault.close().await.expect("a log-in").complete);
     assert!(world.living().await.is_empty());
 }
+
+#[tokio::test]
+async fn a_log_in_that_cannot_carry_attempts_is_given_back() {
+    let world = World::start().await;
+    for role in [
+        json!({"token_num_uses": 5, "token_type": "service"}),
+        json!({"token_num_uses": 0, "token_type": "batch"}),
+    ] {
+        let path = "auth/approle/role/cofferdam-host";
+        let (status, _) = world.root("POST", path, Some(role)).await;
+        assert_eq!(status, 204);
+        let vault = world.vault();
+        let error = refused(&vault, "one").await;
+        assert!(matches!(error, VaultError::LoginUnusable { .. }), "{error}");
+        assert!(error.hint().unwrap().contains("AppRole"));
+        assert!(vault.close().await.is_none());
+        assert!(world.living().await.is_empty());
+        assert!(world.journal().is_empty());
+    }
+}

@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod closing;
+mod faults;
 mod log_in;
 mod minting;
 mod policies;

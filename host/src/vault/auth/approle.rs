@@ -82,6 +82,7 @@ impl AppRole {
             });
         }
         if auth.num_uses != 0 {
+            give_back(client, &auth.client_token).await;
             return Err(VaultError::LoginUnusable {
                 reason: "the log-in role limits how often its tokens are used",
                 cure: "set `token_num_uses=0` on the AppRole",
@@ -149,6 +150,26 @@ impl AppRole {
             });
         }
         Ok(answer.secret_id)
+    }
+}
+
+/// Ends a token that will not be used, as well as it goes: it was never
+/// journalled, and ends by itself after its few uses or its `token_ttl`.
+async fn give_back(client: &Client, token: &Secret) {
+    let given_back = async {
+        let call = Call::with_body(
+            Operation::Revoke,
+            http::Method::POST,
+            "auth/token/revoke-self",
+            &serde_json::Map::new(),
+        )?;
+        client.send(&call, Some(token)).await?.success()
+    };
+    if let Err(error) = given_back.await {
+        tracing::warn!(
+            reason = error.reason(),
+            "an unusable log-in could not be revoked; it ends after its `token_ttl`"
+        );
     }
 }
 

@@ -1,0 +1,133 @@
+//! A server that fails at chosen requests, through the fault-injecting proxy.
+
+use cofferdam::vault::path::KvPath;
+use cofferdam::vault::{AuthorityKind, SweepOutcome, Vault, VaultConfig};
+use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
+
+use super::world::{World, config, open, refused, try_open};
+
+/// `[vault]` for the server behind the proxy.
+fn behind(world: &World, proxy: &Proxy) -> VaultConfig {
+    config(&format!(
+        "address = {:?}\ntimeout = \"2s\"\n[auth.approle]\nrole_id_file = {:?}\nsecret_id_file = {:?}\n",
+        proxy.address(),
+        world.files.role_id_file,
+        world.files.secret_id_file,
+    ))
+}
+
+fn count(proxy: &Proxy, part: &str) -> usize {
+    let passed = proxy.passed();
+    passed
+        .iter()
+        .filter(|one| one.target.contains(part))
+        .count()
+}
+
+#[tokio::test]
+async fn a_lost_mint_is_never_repeated_and_is_remembered() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.bao.socket()).unwrap();
+    let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+    let lost = proxy.inject(Rule::on("POST", "token/create", Fault::ResetAfterAnswer).times(1));
+    let error = refused(&vault, "lost").await;
+    assert_eq!(error.reason(), "unreachable", "{error}");
+    assert_eq!(lost.hits(), 1);
+    assert_eq!(count(&proxy, "token/create"), 1, "asked once");
+    assert_eq!(
+        world.living().await.len(),
+        2,
+        "the log-in and a token that nobody knows"
+    );
+
+    let report = vault.sweep().await.unwrap();
+    assert_eq!(report.found.len(), 1, "{report:?}");
+    assert_eq!(report.found[0].outcome, SweepOutcome::InFlight);
+    assert_eq!(report.found[0].id, "lost");
+    // It is a child of the log-in: a proper end of the process ends it too.
+    assert!(vault.close().await.expect("a log-in").complete);
+    assert!(world.living().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_revocation_is_tried_again_and_confirmed() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.bao.socket()).unwrap();
+    let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+    let session = open(&vault, "one").await;
+    // The first is done but its answer is lost; the second meets a storm.
+    let lost = proxy.inject(Rule::on("POST", "revoke-accessor", Fault::ResetAfterAnswer).times(1));
+    let storm =
+        proxy.inject(Rule::on("POST", "revoke-accessor", Fault::Status(503, None)).times(1));
+    assert!(session.close().await.complete);
+    assert_eq!((lost.hits(), storm.hits()), (1, 1));
+    assert_eq!(count(&proxy, "revoke-accessor"), 3);
+    assert!(vault.close().await.expect("a log-in").complete);
+    assert!(world.living().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_read_is_repeated_once() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.bao.socket()).unwrap();
+    let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+    let session = open(&vault, "one").await;
+    let path = KvPath::V1 {
+        mount: "kv1".parse().unwrap(),
+        path: "billing".parse().unwrap(),
+    };
+    let once = proxy.inject(Rule::on("GET", "kv1/billing", Fault::Status(429, None)).times(1));
+    assert!(session.handle().kv(&path).await.is_ok());
+    assert_eq!((once.hits(), count(&proxy, "kv1/billing")), (1, 2));
+
+    let always = proxy.inject(Rule::on("GET", "kv1/billing", Fault::Status(500, None)).times(9));
+    let error = session.handle().kv(&path).await.expect_err("a storm");
+    assert_eq!(error.reason(), "overloaded");
+    assert_eq!(always.hits(), 2);
+    assert!(session.close().await.complete);
+    vault.close().await;
+}
+
+#[tokio::test]
+async fn a_lost_log_in_is_remembered_without_a_name() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.bao.socket()).unwrap();
+    let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+    let lost = proxy.inject(Rule::on("POST", "approle/login", Fault::ResetAfterAnswer).times(1));
+    assert_eq!(refused(&vault, "one").await.reason(), "unreachable");
+    assert_eq!((lost.hits(), count(&proxy, "approle/login")), (1, 1));
+    let report = vault.sweep().await.unwrap();
+    assert_eq!(report.found.len(), 1);
+    assert_eq!(report.found[0].kind, Some(AuthorityKind::Login));
+    assert_eq!(report.found[0].outcome, SweepOutcome::InFlight);
+    // The next attempt is not held up by it.
+    assert!(open(&vault, "two").await.close().await.complete);
+    assert!(vault.close().await.expect("a log-in").complete);
+    assert_eq!(
+        world.living().await.len(),
+        1,
+        "the one that nobody can name"
+    );
+}
+
+#[tokio::test]
+async fn a_mint_that_nobody_waits_for_any_more_is_remembered() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.bao.socket()).unwrap();
+    let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+    let held = proxy.inject(Rule::on("POST", "token/create", Fault::HoldResponse).times(1));
+    {
+        let waiting = try_open(&vault, "gone");
+        tokio::pin!(waiting);
+        tokio::select! {
+            _ = &mut waiting => panic!("the answer is held"),
+            hit = held.hit(std::time::Duration::from_secs(5)) => hit.unwrap(),
+        }
+    }
+    let report = vault.sweep().await.unwrap();
+    assert_eq!(report.found.len(), 1, "{report:?}");
+    assert_eq!(report.found[0].outcome, SweepOutcome::InFlight);
+    held.release();
+    assert!(vault.close().await.expect("a log-in").complete);
+    assert!(world.living().await.is_empty());
+}
