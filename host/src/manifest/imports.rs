@@ -1,6 +1,6 @@
 //! What a component imports and exports, read from its bytes alone.
 
-use wasmparser::{Chunk, Parser, Payload};
+use wasmparser::{Chunk, ComponentTypeRef, Parser, Payload, TypeBounds};
 
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 
@@ -63,7 +63,12 @@ pub fn shape(bytes: &[u8]) -> Result<Shape, NotAComponent> {
             } => skip = skip.saturating_add(inside.len()),
             Payload::ComponentImportSection(imports) => {
                 for import in imports {
-                    shape.imports.push(import?.name.name.to_owned());
+                    let import = import?;
+                    // A `use` in the world imports the name of a known type; there
+                    // is nothing to offer for it.
+                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                        shape.imports.push(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(exports) => {
@@ -105,7 +110,8 @@ mod tests {
     use proptest::prelude::*;
     use wasm_encoder::{
         Component, ComponentExportKind, ComponentExportSection, ComponentImportSection,
-        ComponentTypeRef, ComponentTypeSection, InstanceType, ModuleSection,
+        ComponentTypeRef, ComponentTypeSection, InstanceType, ModuleSection, PrimitiveValType,
+        TypeBounds,
     };
 
     use super::*;
@@ -114,11 +120,13 @@ mod tests {
         let mut component = Component::new();
         let mut types = ComponentTypeSection::new();
         types.instance(&InstanceType::new());
+        types.defined_type().primitive(PrimitiveValType::String);
         component.section(&types);
         let mut imports = ComponentImportSection::new();
         for name in ["cofferdam:task/log@0.1.0", "wasi:cli/exit@0.2.6"] {
             imports.import(name, ComponentTypeRef::Instance(0));
         }
+        imports.import("failed", ComponentTypeRef::Type(TypeBounds::Eq(1)));
         component.section(&imports);
         component.section(&ModuleSection(&wasm_encoder::Module::new()));
         let mut exports = ComponentExportSection::new();
@@ -128,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_names_before_and_behind_a_nested_module() {
+    fn reads_names_around_a_nested_module_and_leaves_used_types_out() {
         let shape = shape(&component()).unwrap();
         assert_eq!(
             shape.imports,
