@@ -11,10 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use zeroize::Zeroizing;
 
 use crate::diagnostic::{Blame, Diagnostic, Exit};
-use crate::secret::Secret;
 
 /// Largest file of either kind: a thousand times what a person reviews.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -56,20 +54,6 @@ pub enum FileError {
         /// Our user's number.
         user: u32,
     },
-    /// Others could have read the credential in it.
-    #[error("`{}` holds a credential and can be read by others (mode {mode:04o})", path.display())]
-    Readable {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// Not a credential alone on a line.
-    #[error("`{}` does not hold one line with a credential", path.display())]
-    NotOneLine {
-        /// The file.
-        path: PathBuf,
-    },
     /// Longer than [`MAX_BYTES`].
     #[error("`{}` is larger than 256 KiB", path.display())]
     TooLarge {
@@ -104,37 +88,6 @@ pub fn read(path: &Path) -> Result<String, FileError> {
     let file = File::from(file);
     trust(&file, path, "regular file")?;
     read_text(&file, path)
-}
-
-/// Reads a file that holds one credential in one line, which only its owner
-/// can read. The folder is the owner's business: nothing here decides what a
-/// credential may do.
-///
-/// # Errors
-/// As [`read`]; never the content.
-pub fn read_secret(path: &Path) -> Result<Secret, FileError> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file =
-        rustix::fs::open(path, flags, Mode::empty()).map_err(|error| io(path, error.into()))?;
-    let file = File::from(file);
-    trust(&file, path, "regular file")?;
-    let mode = file.metadata().map_err(|source| io(path, source))?.mode();
-    if mode & 0o077 != 0 {
-        return Err(FileError::Readable {
-            path: path.to_owned(),
-            mode: mode & 0o7777,
-        });
-    }
-    let text = Zeroizing::new(read_text(&file, path)?);
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    // A control character would break out of the header that it travels in.
-    if line.is_empty() || line.chars().any(char::is_control) {
-        return Err(FileError::NotOneLine {
-            path: path.to_owned(),
-        });
-    }
-    Ok(Secret::new(line))
 }
 
 /// Lists a folder that only we or root can have written, sorted by name.
@@ -245,20 +198,13 @@ impl Diagnostic for FileError {
                 "whoever can write it decides about credentials; review it, then run `chmod go-w {}`",
                 path.display()
             )),
-            Self::Readable { path, .. } => Some(format!(
-                "take the right away with `chmod 600 {}`; if others could read it, replace the \
-                 credential",
-                path.display()
-            )),
             Self::Owner { path, .. } => Some(format!(
                 "review it, then run `chown root {}`",
                 path.display()
             )),
-            Self::Io { .. }
-            | Self::Kind { .. }
-            | Self::NotOneLine { .. }
-            | Self::TooLarge { .. }
-            | Self::NotText { .. } => None,
+            Self::Io { .. } | Self::Kind { .. } | Self::TooLarge { .. } | Self::NotText { .. } => {
+                None
+            }
         }
     }
 }
@@ -322,28 +268,6 @@ mod tests {
         }
         chmod(folder.path(), 0o755);
         assert_eq!(list(folder.path()).unwrap(), [path]);
-    }
-
-    #[test]
-    fn a_credential_is_one_line_that_only_its_owner_can_read() {
-        let folder = folder();
-        let path = file(folder.path(), 0o600);
-        fs::write(&path, "hunter2-hunter2\n").unwrap();
-        assert_eq!(read_secret(&path).unwrap().expose(), b"hunter2-hunter2");
-        for content in ["", "\n", "hunter2\nhunter2", "hunter2\0"] {
-            fs::write(&path, content).unwrap();
-            let error = read_secret(&path).unwrap_err();
-            assert!(matches!(error, FileError::NotOneLine { .. }), "{error:?}");
-        }
-        for mode in [0o640, 0o604] {
-            chmod(&path, mode);
-            let error = read_secret(&path).unwrap_err();
-            assert!(matches!(error, FileError::Readable { .. }), "{error:?}");
-            assert!(!format!("{error:?}{error}").contains("hunter2"));
-        }
-        chmod(&path, 0o620);
-        let error = read_secret(&path).unwrap_err();
-        assert!(matches!(error, FileError::Writable { .. }), "{error:?}");
     }
 
     #[test]

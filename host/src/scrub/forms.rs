@@ -5,9 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::MIN_SECRET_LEN;
 use super::escape::{Escapes, Parsed, parse};
-use crate::secret::Secret;
+use crate::secret::{MIN_SECRET_LEN, Secret};
 
 /// Bytes that spell a secret.
 pub(super) type Spelling = Zeroizing<Vec<u8>>;

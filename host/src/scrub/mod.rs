@@ -40,7 +40,3 @@ pub use set::{SecretSet, TooShort};
 
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";
-
-/// Secrets shorter than this are refused for injection: matching them would
-/// confirm guesses and mangle ordinary output.
-pub const MIN_SECRET_LEN: usize = 8;

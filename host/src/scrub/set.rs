@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::Scrubber;
 use super::patterns::Patterns;
-use super::{MIN_SECRET_LEN, Scrubber};
-use crate::secret::Secret;
+use crate::secret::{MIN_SECRET_LEN, Secret};
 
 /// Every secret that one attempt has used so far. Clones share the set.
 #[derive(Clone, Default)]

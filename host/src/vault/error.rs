@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::auth::CredentialFileError;
 use super::journal::JournalError;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
+use crate::secret::CredentialFileError;
 
 /// What a capability needs to know of a [`VaultError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -322,7 +322,7 @@ impl Diagnostic for VaultError {
             Self::LoginTooShort { .. } => {
                 "raise the `token_ttl` of the host's log-in role, or lower the task's `timeout`".to_owned()
             }
-            Self::CredentialFile(error) => error.cure().to_owned(),
+            Self::CredentialFile(error) => error.hint().unwrap_or_default(),
             Self::WrappedUsedUp { .. } => {
                 "a wrapped secret-id serves one process: write a fresh one; if no process of yours used it, treat it as stolen".to_owned()
             }

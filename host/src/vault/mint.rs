@@ -16,8 +16,7 @@ use super::logins::HostLogin;
 use super::policy::task_policy_name;
 use super::session::AttemptAuthority;
 use super::shared::Shared;
-use crate::scrub::MIN_SECRET_LEN;
-use crate::secret::Secret;
+use crate::secret::{MIN_SECRET_LEN, Secret};
 
 /// What the token's life exceeds the attempt's time limit by: the grace of a
 /// task that was asked to stop (4 s), and the 5 s that its revocation may take,

@@ -27,7 +27,6 @@ mod sweep;
 mod transit;
 
 pub use admin::Admin;
-pub use auth::{CredentialFault, CredentialFileError};
 pub use config::VaultConfig;
 pub use error::{ConnectionFault, Operation, VaultError, VaultErrorKind};
 pub use handle::{Answer, SessionHandle};

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use super::grant::Injection;
 use super::template::Template;
-use crate::scrub::{MIN_SECRET_LEN, SecretSet};
-use crate::secret::Secret;
+use crate::scrub::SecretSet;
+use crate::secret::{MIN_SECRET_LEN, Secret};
 use crate::vault::KvData;
 
 /// Everything but RFC 3986's unreserved characters is escaped.

@@ -6,10 +6,11 @@ mod error;
 use std::path::PathBuf;
 
 use super::{Failure, Format, Globals, Output};
-use crate::config::{HostConfig, guarded};
+use crate::config::HostConfig;
 use crate::diagnostic::Exit;
 use crate::grants::{self, Grants};
 use crate::name::TaskName;
+use crate::secret::{Privacy, read_file};
 use crate::vault::Admin;
 use crate::vault::path::VaultName;
 use document::{Documents, HostDocument, TaskDocument};
@@ -106,7 +107,7 @@ async fn write(
     documents: &Documents,
 ) -> Result<(), Failure> {
     let vault = config.vault.as_ref().ok_or(PolicyCommandError::NoVault)?;
-    let admin = Admin::connect(vault, guarded::read_secret(token_file)?)?;
+    let admin = Admin::connect(vault, read_file(token_file, Privacy::Secret)?)?;
     if let Some(host) = &documents.host {
         admin.put_policy(&host.policy, &host.hcl).await?;
         admin.put_token_role(&host.token_role, &host.role).await?;

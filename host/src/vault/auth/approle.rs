@@ -6,10 +6,8 @@ use serde::Deserialize;
 use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
 use vaultrs::api::sys::requests::{UnwrapRequest, WrappingLookupRequest};
 
-use super::file::{self, Privacy};
 use super::{Login, Owner};
-use crate::scrub::MIN_SECRET_LEN;
-use crate::secret::Secret;
+use crate::secret::{MIN_SECRET_LEN, Privacy, Secret, read_file};
 use crate::vault::VaultError;
 use crate::vault::accessor::Accessor;
 use crate::vault::client::{Call, Client};
@@ -45,7 +43,7 @@ impl AppRole {
     pub(super) async fn log_in(&mut self, client: &Client) -> Result<Login, VaultError> {
         let role_id = match &self.config.role_id {
             RoleId::Inline(id) => Secret::new(id.as_str()),
-            RoleId::File(path) => file::read(path, Privacy::Public)?,
+            RoleId::File(path) => read_file(path, Privacy::Public)?,
         };
         let secret_id = self.secret_id(client).await?;
         let call = Call::endpoint(
@@ -103,7 +101,7 @@ impl AppRole {
 
     async fn secret_id(&mut self, client: &Client) -> Result<Secret, VaultError> {
         if !self.config.wrapped {
-            return Ok(file::read(&self.config.secret_id_file, Privacy::Secret)?);
+            return Ok(read_file(&self.config.secret_id_file, Privacy::Secret)?);
         }
         if let Some(secret_id) = &self.unwrapped {
             return Ok(secret_id.clone());
@@ -117,7 +115,7 @@ impl AppRole {
     /// ever retried: a replay is a sign of theft.
     async fn unwrap(&self, client: &Client) -> Result<Secret, VaultError> {
         let file = &self.config.secret_id_file;
-        let wrapping = file::read(file, Privacy::Secret)?;
+        let wrapping = read_file(file, Privacy::Secret)?;
         let used_up = || VaultError::WrappedUsedUp { file: file.clone() };
         let lookup = Call::endpoint(
             Operation::WrapLookup,

@@ -2,11 +2,9 @@
 //! them. A method answers with a [`Login`] and knows nothing of attempts.
 
 mod approle;
-mod file;
 mod login;
 mod method;
 mod token_file;
 
-pub use file::{CredentialFault, CredentialFileError};
 pub(super) use login::{Login, Owner};
 pub(super) use method::Method;

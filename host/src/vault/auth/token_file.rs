@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;
 
-use super::file::{self, Privacy};
 use super::{Login, Owner};
+use crate::secret::{Privacy, read_file};
 use crate::vault::VaultError;
 use crate::vault::client::{Call, Client};
 use crate::vault::config::TokenFileConfig;
@@ -32,7 +32,7 @@ impl TokenFile {
     }
 
     pub(super) async fn log_in(&mut self, client: &Client) -> Result<Login, VaultError> {
-        let token = file::read(&self.config.path, Privacy::Secret)?;
+        let token = read_file(&self.config.path, Privacy::Secret)?;
         let asked = Instant::now();
         let call = Call::endpoint(Operation::LogIn, &LookupTokenSelfRequest {})?;
         let reply = client.send(&call, Some(&token)).await?;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::scrub::MIN_SECRET_LEN;
-use crate::secret::Secret;
+use super::{MIN_SECRET_LEN, Secret};
+use crate::diagnostic::{Blame, Diagnostic, Exit};
 
 /// Log-in credentials have well under this many bytes; a service token of
 /// Vault Enterprise has about 100, a batch token a few hundred.
@@ -58,14 +58,23 @@ impl CredentialFileError {
     pub fn fault(&self) -> &CredentialFault {
         &self.fault
     }
+}
 
-    /// What the operator does about it.
-    pub(in crate::vault) fn cure(&self) -> &'static str {
-        match self.fault {
+impl Diagnostic for CredentialFileError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Operator
+    }
+
+    fn hint(&self) -> Option<String> {
+        let cure = match self.fault {
             CredentialFault::Unreadable(_) => {
-                "check the path in `[vault.auth]` and that the user that runs cofferdam may read it"
+                "check the path, and that the user that runs cofferdam may read it"
             }
-            CredentialFault::NotAFile => "name a regular file in `[vault.auth]`",
+            CredentialFault::NotAFile => "name a regular file",
             CredentialFault::TooOpen(_) => {
                 "take the rights of group and others away: `chmod 600 FILE`; if others could read it, replace the credential"
             }
@@ -75,13 +84,14 @@ impl CredentialFileError {
             CredentialFault::Length | CredentialFault::Malformed => {
                 "the file holds the credential alone, in one line"
             }
-        }
+        };
+        Some(cure.to_owned())
     }
 }
 
 /// Whether others may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Privacy {
+pub enum Privacy {
     /// Nobody but the owner may read it.
     Secret,
     /// Others may read it, but not write it.
@@ -92,7 +102,10 @@ pub(super) enum Privacy {
 ///
 /// The rights are those of the file that was opened, so nobody can change it
 /// between check and use. Inline: such a file has a few bytes.
-pub(super) fn read(path: &Path, privacy: Privacy) -> Result<Secret, CredentialFileError> {
+///
+/// # Errors
+/// [`CredentialFileError`] names the file and the fault, never the content.
+pub fn read_file(path: &Path, privacy: Privacy) -> Result<Secret, CredentialFileError> {
     let faulty = |fault| CredentialFileError::new(path, fault);
     let unreadable = |error| faulty(CredentialFault::Unreadable(error));
     // Without NONBLOCK a pipe in its place would hold us up for ever.
@@ -162,12 +175,12 @@ mod tests {
             "hunter2-hunter2\r\n",
         ] {
             let (_folder, path) = file(content.as_bytes(), 0o600);
-            let secret = read(&path, Privacy::Secret).expect(content);
+            let secret = read_file(&path, Privacy::Secret).expect(content);
             assert_eq!(secret.expose(), b"hunter2-hunter2");
         }
         let (_folder, path) = file(b"role", 0o644);
         assert_eq!(
-            read(&path, Privacy::Public).expect("public").expose(),
+            read_file(&path, Privacy::Public).expect("public").expose(),
             b"role"
         );
     }
@@ -201,26 +214,28 @@ mod tests {
         ];
         for (content, mode, check) in cases {
             let (_folder, path) = file(content, mode);
-            let error = read(&path, Privacy::Secret).expect_err("refused");
+            let error = read_file(&path, Privacy::Secret).expect_err("refused");
             assert!(check(error.fault()), "{error}");
-            assert!(!format!("{error} {error:?} {}", error.cure()).contains("hunter2"));
+            assert!(!format!("{error} {error:?} {}", error.hint().unwrap()).contains("hunter2"));
         }
         let folder = tempfile::TempDir::new().expect("folder");
         assert!(matches!(
-            read(folder.path(), Privacy::Secret)
+            read_file(folder.path(), Privacy::Secret)
                 .expect_err("a folder")
                 .fault(),
             CredentialFault::NotAFile
         ));
         assert!(matches!(
-            read(&folder.path().join("none"), Privacy::Secret)
+            read_file(&folder.path().join("none"), Privacy::Secret)
                 .expect_err("none")
                 .fault(),
             CredentialFault::Unreadable(_)
         ));
         let (_folder, path) = file(b"role", 0o646);
         assert!(matches!(
-            read(&path, Privacy::Public).expect_err("writable").fault(),
+            read_file(&path, Privacy::Public)
+                .expect_err("writable")
+                .fault(),
             CredentialFault::TooOpen(_)
         ));
     }

@@ -1,10 +1,18 @@
 //! The one type that carries secret bytes.
 
+mod file;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
+
+pub use file::{CredentialFault, CredentialFileError, Privacy, read_file};
+
+/// Shortest secret that is handled. A shorter one could not be kept out of
+/// output: matching it would confirm guesses and mangle ordinary text.
+pub const MIN_SECRET_LEN: usize = 8;
 
 /// Secret bytes: never displayed, never serialized, zeroized when the last
 /// clone is dropped. Clones share the one copy in memory.
