@@ -8,4 +8,6 @@
     reason = "a test that fails should stop where it fails"
 )]
 
+mod common;
+mod lifecycle;
 mod vault;

@@ -2,10 +2,8 @@
 //! OpenBao with the policies that our own command wrote. Tests, benchmarks and
 //! the demo run the real binary in it.
 
-mod living;
 mod run;
 mod site;
 
-pub use living::Living;
 pub use run::{Finished, Run};
 pub use site::{DAG, World};

@@ -100,12 +100,12 @@ fn grant(stage: &mut Stage, search: &mut Search) -> Result<()> {
 
 fn hello(stage: &Stage, search: &mut Search) -> Result<()> {
     heading("A task without capabilities");
-    let before = alive::requests(&stage.bao)?;
+    let before = stage.bao.answers()?.len();
     let done = play(stage, &stage.hello, search)?;
     let result: Value = serde_json::from_str(&done.stdout).context("the result is not JSON")?;
     ensure!(result.is_object(), "the result is no object");
     ensure!(
-        alive::requests(&stage.bao)? == before,
+        stage.bao.answers()?.len() == before,
         "hello contacted Vault"
     );
     say("Vault was not contacted: this task has no business there.");
@@ -189,13 +189,13 @@ fn audit_file(stage: &Stage, run: &str) -> Result<PathBuf> {
 
 async fn credentials_are_dead(stage: &Stage) -> Result<()> {
     heading("Are the credentials dead? Vault is asked with root");
-    let minted = alive::minted(&stage.bao)?;
+    let minted = stage.bao.minted()?;
     ensure!(minted >= 2, "two runs minted {minted} tokens");
     say(format_args!(
         "Vault's own audit shows {minted} tokens minted for two attempts."
     ));
     alive::control(&stage.bao).await?;
-    let living = alive::living(&stage.bao).await?;
+    let living = stage.bao.living_policies().await?;
     ensure!(living.is_empty(), "tokens are alive: {living:?}");
     say("None of them is alive, and the host's own log-in is not either.");
     say("(A token made on purpose was seen alive, so the question works.)");

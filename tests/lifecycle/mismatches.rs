@@ -1,0 +1,143 @@
+//! A Vault that is set up otherwise than `cofferdam policy` writes it.
+
+use cofferdam_devkit::upstream::Upstream;
+use cofferdam_devkit::world::{Finished, World};
+use serde_json::{Value, json};
+
+use crate::common::{api, get, install, nobody_lives, world};
+
+fn refused(world: &World, code: i32) -> String {
+    let finished: Finished = world
+        .run("caller")
+        .input(get("status/200"))
+        .finish()
+        .unwrap();
+    assert_eq!(finished.code, code, "{finished:?}");
+    let report = finished.report().unwrap();
+    let outcome = &report["outcome"];
+    assert_eq!(outcome["kind"], "refused", "{report}");
+    assert_eq!(outcome["phase"], "authority", "{report}");
+    assert_eq!(outcome["blame"], "operator", "{report}");
+    assert!(report["revocation"]["complete"] != json!(false), "{report}");
+    format!("{} | {}", outcome["message"], outcome["hint"])
+}
+
+async fn write(world: &World, path: &str, body: Value) {
+    let (status, answer) = world
+        .bao()
+        .unwrap()
+        .root("POST", path, Some(body))
+        .await
+        .unwrap();
+    assert!((200..300).contains(&status), "{path}: {status} {answer}");
+}
+
+#[tokio::test]
+async fn every_difference_from_what_was_asked_is_refused_and_revoked() {
+    let world = world().await;
+    let bao = world.bao().unwrap();
+    let upstream = Upstream::start().unwrap();
+    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    let role = "auth/token/roles/cofferdam";
+    let (_, good) = bao.root("GET", role, None).await.unwrap();
+
+    // The first log-in makes the entity that the group takes.
+    assert_eq!(
+        world
+            .run("caller")
+            .input(get("status/200"))
+            .finish()
+            .unwrap()
+            .code,
+        0
+    );
+    upstream.forget();
+    let (_, body) = bao.root("LIST", "identity/entity/id", None).await.unwrap();
+    let entity = body["data"]["keys"][0].as_str().unwrap();
+    let group = json!({"name": "team", "policies": ["team-x"], "member_entity_ids": [entity]});
+    write(&world, "identity/group", group).await;
+    let minted = bao.minted().unwrap();
+    let text = refused(&world, 3);
+    assert!(text.contains("team-x") && text.contains("groups"), "{text}");
+    assert_eq!(
+        bao.minted().unwrap(),
+        minted + 1,
+        "it was minted, so it was refused"
+    );
+    nobody_lives(bao).await;
+    write(
+        &world,
+        "identity/group",
+        json!({"name": "team", "policies": [], "member_entity_ids": []}),
+    )
+    .await;
+
+    for (name, change, code, part) in [
+        (
+            "batch",
+            json!({"token_type": "batch", "orphan": true, "renewable": false}),
+            3,
+            "",
+        ),
+        (
+            "default policy",
+            json!({"token_no_default_policy": false, "allowed_policies": ["default"]}),
+            3,
+            "",
+        ),
+        (
+            "short life",
+            json!({"token_explicit_max_ttl": "5s"}),
+            3,
+            "life",
+        ),
+    ] {
+        let mut changed = good["data"].clone();
+        for (key, value) in change.as_object().unwrap() {
+            changed[key] = value.clone();
+        }
+        write(&world, role, changed).await;
+        let text = refused(&world, code);
+        assert!(text.contains(part), "{name}: {text}");
+        println!("{name}: {text}");
+        nobody_lives(bao).await;
+    }
+    bao.root("DELETE", role, None).await.unwrap();
+    let text = refused(&world, 3);
+    assert!(text.contains("cofferdam policy --host --write"), "{text}");
+    nobody_lives(bao).await;
+
+    write(&world, role, good["data"].clone()).await;
+    bao.root("DELETE", "sys/policies/acl/cofferdam-host", None)
+        .await
+        .unwrap();
+    let text = refused(&world, 3);
+    assert!(text.contains("cofferdam policy --host --write"), "{text}");
+    // Without its policy the host may not revoke itself by name, but by itself.
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_task_without_its_policy_can_do_nothing() {
+    let world = world().await;
+    let bao = world.bao().unwrap();
+    let upstream = Upstream::start().unwrap();
+    let probe = crate::common::guest("probe-http");
+    world
+        .task("caller", &probe, &api(&upstream.address()))
+        .unwrap();
+    let finished = world
+        .run("caller")
+        .input(get("status/200"))
+        .finish()
+        .unwrap();
+    let answer = &finished.result().unwrap()[0];
+    assert_eq!(
+        (&answer["error"], &answer["kind"]),
+        (&json!("denied"), &json!("out-of-scope")),
+        "{finished:?}"
+    );
+    assert!(finished.stderr.contains("policy"), "{finished:?}");
+    assert!(upstream.requests().is_empty());
+    nobody_lives(bao).await;
+}
