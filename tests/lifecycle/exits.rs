@@ -1,12 +1,12 @@
 //! Every way in which a run ends leaves no credential alive.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use cofferdam_devkit::upstream::Upstream;
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::json;
 
 use crate::common::{SOON, api, ended, get, install, nobody_lives, signal, sweep, until, world};
@@ -67,10 +67,11 @@ async fn a_cancelled_run_ends_its_credentials() {
         ("INT", Signal::INT),
         ("HUP", Signal::HUP),
     ] {
-        for input in [
-            json!({"do": "spin"}),
-            json!({"do": "sleep", "ms": 50000}),
-            json!({"do": "poll_cancelled"}),
+        for (input, code, kind) in [
+            (json!({"do": "spin"}), 130, "cancelled"),
+            (json!({"do": "sleep", "ms": 50000}), 130, "cancelled"),
+            // A task that asks may still end well.
+            (json!({"do": "poll_cancelled"}), 0, "done"),
         ] {
             let minted = bao.minted().unwrap();
             let child = world.run("caller").input(input.clone()).command().spawn();
@@ -83,9 +84,9 @@ async fn a_cancelled_run_ends_its_credentials() {
             let finished = ended(child);
             // Airflow kills 5 s after it asked.
             assert!(asked.elapsed() < Duration::from_secs(4));
-            assert_eq!(finished.code, 130, "{name} {input}: {finished:?}");
+            assert_eq!(finished.code, code, "{name} {input}: {finished:?}");
             let report = finished.report().unwrap();
-            assert_eq!(report["outcome"]["kind"], "cancelled", "{report}");
+            assert_eq!(report["outcome"]["kind"], kind, "{report}");
             assert_eq!(report["revocation"], json!({"complete": true}), "{report}");
             nobody_lives(bao).await;
         }
@@ -117,43 +118,32 @@ async fn an_audit_that_fills_the_disk_refuses_the_call_and_is_told() {
     let world = world().await;
     let bao = world.bao().unwrap();
     let upstream = Upstream::start().unwrap();
-    install(&world, "caller", "probe-http", &api(&upstream.address()));
-    // The first run compiles, so that the limit below hits the audit alone.
-    assert_eq!(
-        world
-            .run("caller")
-            .input(get("status/200"))
-            .finish()
-            .unwrap()
-            .code,
-        0
-    );
-    upstream.forget();
-    // No file of this process may grow over 8 KiB: the audit of 100 calls does.
-    let mut run = world
+    let proxy = Proxy::start(upstream.socket()).unwrap();
+    install(&world, "caller", "probe-http", &api(&proxy.address()));
+    let run = world
         .run("caller")
-        .input(json!({
-            "do": "http", "grant": "api", "path": "status/200", "times": 100,
-        }))
+        .input(json!({"do": "http", "grant": "api", "path": "status/200", "times": 100}))
         .command();
-    let limited = {
-        let mut command = std::process::Command::new("prlimit");
-        command
-            .arg("--fsize=8192:8192")
-            .arg("--")
-            .arg(run.get_program());
-        command.args(run.get_args()).current_dir(world.folder());
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap());
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+    // The signal that would end it is ignored, so that the write fails.
+    let mut deaf = Command::new("sh");
+    deaf.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(world.folder())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let held = proxy.inject(Rule::on("GET", "status", Fault::HoldRequest).times(1));
+    let child = deaf.spawn().unwrap();
+    held.wait_hit(SOON).unwrap();
+    // From now on no file of this process grows over 8 KiB: the audit would.
+    let limit = Rlimit {
+        current: Some(8_192),
+        maximum: Some(8_192),
     };
-    run = limited;
-    let finished = ended(run.spawn().unwrap());
+    prlimit(Some(Pid::from_child(&child)), Resource::Fsize, limit).unwrap();
+    held.release();
+    let finished = ended(child);
     let report = finished.report().unwrap();
     let calls = upstream.requests().len();
     assert!(calls > 0 && calls < 100, "{calls} calls: {finished:?}");

@@ -242,9 +242,11 @@ async fn the_next_start_ends_what_thirty_kills_at_random_moments_left() {
             |answer: &&Value| answer.pointer("/response/auth/accessor") == Some(&json!(hash));
         assert_eq!(answers.iter().filter(made).count(), 1);
     }
-    assert!(
-        unknown.len() <= 3,
-        "{} of 30 kills hit a log-in in flight?",
-        unknown.len()
-    );
+    // The journal knows of each that there was one, if not which.
+    let (_, report) = sweep(&stage.world);
+    let found = report["found"].as_array().unwrap();
+    let in_flight = found
+        .iter()
+        .filter(|one| one["kind"] == "login" && one["outcome"] == "in_flight");
+    assert!(in_flight.count() >= unknown.len(), "{report}");
 }

@@ -79,7 +79,7 @@ async fn a_run_does_not_start_without_vault() {
         (
             "sealed",
             strange(
-                "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 29\r\n\r\n{\"errors\":[\"Vault is sealed\"]}",
+                "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 30\r\n\r\n{\"errors\":[\"Vault is sealed\"]}",
                 0,
             ),
             "sealed",
@@ -100,7 +100,7 @@ async fn a_run_does_not_start_without_vault() {
         (
             "cut",
             strange("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"auth", 0),
-            "log-in",
+            "broke",
         ),
         (
             "100 MB",

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::rule::{Active, Fault, Injected, Rule};
 use crate::process::Background;
 use crate::wire::{Request, read_request};
+
+/// Time to notice that a client has left.
+const NOTICE: Duration = Duration::from_millis(20);
 
 /// One request that came by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,11 +211,14 @@ async fn stays(client: &mut TcpStream, event: impl Future<Output = ()>) -> bool 
         // Bytes beyond the request would be pipelining, which nobody does here.
         while client.read(&mut byte).await.is_ok_and(|read| read > 0) {}
     };
+    tokio::pin!(leaves);
     tokio::select! {
-        biased;
-        () = event => true,
-        () = leaves => false,
+        () = &mut leaves => return false,
+        () = event => {}
     }
+    // A client that was killed just before the event has left as well, which
+    // the reactor may not have noticed yet.
+    tokio::time::timeout(NOTICE, leaves).await.is_err()
 }
 
 async fn send(client: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
