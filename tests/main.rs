@@ -10,4 +10,5 @@
 
 mod common;
 mod lifecycle;
+mod surface;
 mod vault;
