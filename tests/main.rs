@@ -9,6 +9,7 @@
 )]
 
 mod common;
+mod leaks;
 mod lifecycle;
 mod surface;
 mod vault;

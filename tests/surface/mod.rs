@@ -159,7 +159,9 @@ fn a_description_holds_nothing_of_the_host() {
     hunt.bytes("probe-reveal", &bytes);
     hunt.finish().unwrap();
     // Positive control: the answer of `describe` is in there.
-    let manifest = cofferdam::manifest::Manifest::read(&bytes).unwrap().unwrap();
+    let manifest = cofferdam::manifest::Manifest::read(&bytes)
+        .unwrap()
+        .unwrap();
     assert!(manifest.input_schema.is_some());
 }
 

@@ -38,6 +38,7 @@ struct Shared {
     server: SocketAddr,
     rules: Mutex<Vec<Arc<Active>>>,
     passed: Mutex<Vec<Passed>>,
+    answers: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Proxy {
@@ -47,6 +48,7 @@ impl Proxy {
             server,
             rules: Mutex::default(),
             passed: Mutex::default(),
+            answers: Mutex::default(),
         });
         let for_thread = Arc::clone(&shared);
         let (address, background) = Background::start(move || {
@@ -85,6 +87,11 @@ impl Proxy {
     /// Every request so far, in the order of arrival.
     pub fn passed(&self) -> Vec<Passed> {
         lock(&self.shared.passed).clone()
+    }
+
+    /// Every answer that the server gave so far, byte for byte, secrets and all.
+    pub fn answers(&self) -> Vec<Vec<u8>> {
+        lock(&self.shared.answers).clone()
     }
 }
 
@@ -200,6 +207,7 @@ impl Shared {
         server.write_all(&bytes).await?;
         let mut answer = Vec::new();
         server.read_to_end(&mut answer).await?;
+        lock(&self.answers).push(answer.clone());
         Ok(answer)
     }
 }

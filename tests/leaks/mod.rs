@@ -1,0 +1,7 @@
+//! The secret comes back in every way that a server, a task or a failure can
+//! bring it back, and is found nowhere.
+
+mod hunt;
+mod memory;
+mod requests;
+mod upstream;
