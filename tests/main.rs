@@ -9,7 +9,9 @@
 )]
 
 mod common;
+mod input;
 mod leaks;
 mod lifecycle;
+mod limits;
 mod surface;
 mod vault;

@@ -84,6 +84,11 @@ impl Attempt {
         self.ledger.lock().unlisted()
     }
 
+    /// Limits that refused a call: `handles`, `http.billing.max_request`, …
+    pub fn limits(&self) -> Vec<String> {
+        self.ledger.lock().limits()
+    }
+
     /// Calls that the grants covered, by `kind.name.operation`.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.ledger.lock().calls()

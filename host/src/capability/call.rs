@@ -82,6 +82,9 @@ impl Attempt {
     ) -> Failure {
         let (decision, kind, reason) = refusal.parts();
         self.ledger().denied(grant, operation, kind);
+        if let Refusal::LimitReached(name) = refusal {
+            self.ledger().limit(grant, name);
+        }
         let audit_ref = self.record_intent(grant, operation, target, decision, reason);
         match audit_ref {
             Some((text, _)) => failure(kind, text),
@@ -180,6 +183,11 @@ impl Call {
     /// Notes a number worth keeping.
     pub(crate) fn detail(&mut self, name: &'static str, value: u64) {
         self.detail.insert(name, value);
+    }
+
+    /// A limit of the grant ended it.
+    pub(crate) fn limit(&self, name: &'static str) {
+        self.attempt.ledger().limit(&self.grant, name);
     }
 
     /// The effect took place.

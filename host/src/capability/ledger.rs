@@ -1,6 +1,6 @@
 //! What the report tells of an attempt's capability calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -24,12 +24,16 @@ pub struct Denial {
 /// that it tries, so the list is bounded; the audit has them all.
 const MAX_DENIALS: usize = 64;
 
+/// The limit of the attempt that a refusal can name.
+pub(super) const HANDLES: &str = "handles";
+
 /// The counters of one attempt.
 #[derive(Default)]
 pub(super) struct Ledger {
     denials: Vec<Denial>,
     unlisted: u64,
     calls: Vec<(Arc<str>, &'static str, u64)>,
+    limits: BTreeSet<String>,
 }
 
 impl Ledger {
@@ -60,6 +64,19 @@ impl Ledger {
             Some((_, _, count)) => *count += 1,
             None => self.calls.push((grant.clone(), operation, 1)),
         }
+    }
+
+    /// A limit bit: one of the attempt by its name, one of a grant below the
+    /// grant's. Bounded, since both are names of the grants file or our own.
+    pub(super) fn limit(&mut self, grant: &str, name: &'static str) {
+        self.limits.insert(match name {
+            HANDLES => name.to_owned(),
+            _ => format!("{grant}.{name}"),
+        });
+    }
+
+    pub(super) fn limits(&self) -> Vec<String> {
+        self.limits.iter().cloned().collect()
     }
 
     pub(super) fn denials(&self) -> Vec<Denial> {

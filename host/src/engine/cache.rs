@@ -117,14 +117,17 @@ fn private_folder(folder: &Path) -> Result<(), LoadError> {
         .create(folder)
         .map_err(|error| refuse(error.to_string()))?;
     let metadata = fs::metadata(folder).map_err(|error| refuse(error.to_string()))?;
+    private(&metadata).map_err(refuse)
+}
+
+/// Tells why somebody else could use this file or folder.
+fn private(metadata: &fs::Metadata) -> Result<(), String> {
     if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(refuse("it belongs to another user".to_owned()));
+        return Err("it belongs to another user".to_owned());
     }
     if metadata.mode() & 0o077 != 0 {
-        return Err(refuse(format!(
-            "others can use it (mode {:o})",
-            metadata.mode() & 0o777
-        )));
+        let mode = metadata.mode() & 0o777;
+        return Err(format!("others can use it (mode {mode:04o})"));
     }
     Ok(())
 }
@@ -138,7 +141,11 @@ fn key(path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>, LoadError> {
     };
     let mut key = Zeroizing::new([0; KEY_LEN]);
     match File::open(path) {
-        Ok(mut file) => file.read_exact(key.as_mut_slice()).map_err(refuse)?,
+        Ok(mut file) => {
+            private(&file.metadata().map_err(refuse)?)
+                .map_err(|reason| refuse(io::Error::other(reason)))?;
+            file.read_exact(key.as_mut_slice()).map_err(refuse)?;
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             rand::fill(key.as_mut_slice());
             let folder = path.parent().unwrap_or(Path::new("."));

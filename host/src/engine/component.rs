@@ -166,6 +166,11 @@ impl Engine {
         if let Some(component) = inner.cache.load(digest, &inner.wasmtime) {
             return Ok(component);
         }
+        if !bytes.starts_with(b"\0asm") {
+            return Err(LoadError::NotWasm {
+                path: path.to_owned(),
+            });
+        }
         if is_core_module(bytes) {
             return Err(LoadError::CoreModule {
                 path: path.to_owned(),

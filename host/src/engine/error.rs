@@ -48,8 +48,14 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
     },
-    /// Not WebAssembly, or malformed.
-    #[error("`{path}` is not a WebAssembly component")]
+    /// No WebAssembly at all.
+    #[error("`{path}` is not a WebAssembly file")]
+    NotWasm {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Malformed.
+    #[error("the component `{path}` is malformed")]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -84,7 +90,7 @@ pub enum LoadError {
         available: usize,
     },
     /// The code cache's folder cannot be trusted or used.
-    #[error("the code cache `{path}` cannot be used: {reason}")]
+    #[error("`{path}`, which the code cache needs, cannot be used: {reason}")]
     Cache {
         /// The folder or file.
         path: PathBuf,
@@ -114,6 +120,7 @@ impl Diagnostic for LoadError {
             Self::Digest { found, .. } => format!(
                 "if security has reviewed the new bytes, put this line into the grants file: digest = \"{found}\""
             ),
+            Self::NotWasm { .. } | Self::Malformed { .. } => "`component` names what `cofferdam build` makes: build it again".to_owned(),
             Self::CoreModule { .. } => "build it with `cofferdam build`, or for the target wasm32-wasip2".to_owned(),
             Self::World { .. } => {
                 "build it against the WIT in wit/ with the guest SDK; it must export `run`".to_owned()
@@ -124,7 +131,7 @@ impl Diagnostic for LoadError {
             }
             Self::Read { .. } => "the path is relative to the folder of cofferdam.toml; `cofferdam build` makes the file".to_owned(),
             Self::Cache { .. } => {
-                "the folder must belong to the host's user and be closed to all others (chmod 700)".to_owned()
+                "it must belong to the host's user and be closed to all others: `chmod go-rwx` it".to_owned()
             }
             _ => return None,
         })

@@ -350,7 +350,7 @@ impl Line {
         revocation: Option<&Revocation>,
         recorder: &Recorder,
     ) -> RunReport {
-        let (outcome, result, limits, exit) = match guest {
+        let (outcome, result, mut limits, exit) = match guest {
             Some(guest) => self.outcome(guest),
             None => (
                 refusal(&RunError::Panic),
@@ -359,6 +359,8 @@ impl Line {
                 RunError::Panic.exit(),
             ),
         };
+        limits.extend(attempt.limits());
+        limits.dedup();
         let revocation = revocation.map(|revocation| {
             let _ = recorder.record(&Event::AuthorityClosed {
                 revoked: revocation.complete,

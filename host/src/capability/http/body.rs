@@ -135,10 +135,14 @@ impl Body {
         self.failed = Some(failed);
         self.note_counts();
         if let Some(call) = self.call.take() {
-            call.failed(match failed {
+            let word = match failed {
                 Failed::Transport(error) => transport::word(error),
-                Failed::TooLarge(_) => "response_too_large",
-            });
+                Failed::TooLarge(_) => {
+                    call.limit("max_response");
+                    "response_too_large"
+                }
+            };
+            call.failed(word);
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) async fn send(
     let refuse = |refusal| Error::Denied(attempt.refuse(client.label(), SEND, &target, refusal));
 
     if request.body.as_ref().map_or(0, Vec::len) > grant.max_request {
-        refuse(Refusal::LimitReached("request_body"));
+        refuse(Refusal::LimitReached("max_request"));
         return Err(Error::TooLarge(grant.max_request as u64));
     }
     let outgoing = Outgoing::parse(grant, request, attempt.parts().deadline).map_err(refuse)?;
@@ -271,6 +271,7 @@ async fn transmit(
         Ok(decoder) => decoder,
         Err(Judged::Transport(error)) => return Err(fail(call, error)),
         Err(Judged::TooLarge) => {
+            call.limit("max_response");
             call.failed("response_too_large");
             return Err(Error::TooLarge(grant.max_response as u64));
         }
