@@ -62,9 +62,8 @@ impl Traces {
             let (_, form) = &forms[at % forms.len()];
             let clean = self.outputs[at].1.clone();
             self.outputs[at].1.extend_from_slice(form);
-            assert_eq!(
-                self.search(marker.text(), true).is_empty(),
-                false,
+            assert!(
+                !self.search(marker.text(), true).is_empty(),
                 "{}",
                 self.outputs[at].0
             );

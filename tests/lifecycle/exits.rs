@@ -167,9 +167,7 @@ async fn a_journal_that_cannot_be_written_prevents_the_mint() {
         bao.tokens_made("auth/approle").unwrap(),
     );
     std::fs::create_dir_all(world.path("state")).unwrap();
-    for folder in ["state"] {
-        std::fs::set_permissions(world.path(folder), PermissionsExt::from_mode(0o700)).unwrap();
-    }
+    std::fs::set_permissions(world.path("state"), PermissionsExt::from_mode(0o700)).unwrap();
     // A file in the place of the journal's folder: not even root can write into it.
     world.write("state/journal", "not a folder").unwrap();
     let finished = world
