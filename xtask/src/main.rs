@@ -1,6 +1,7 @@
 //! The project's chores. `cargo xtask demo` and `cargo xtask test` are all that
 //! a newcomer needs; both bring what they need into the target folder.
 
+mod bench;
 mod chores;
 mod console;
 mod demo;
@@ -31,6 +32,12 @@ enum Chore {
         #[arg(last = true, value_name = "FILTER")]
         filter: Vec<String>,
     },
+    /// Measure against the bare baseline; see docs/PERFORMANCE.md.
+    Bench {
+        /// `--json`, `--check`, `--quick`, `--only PART`; `--help` tells more.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Build the guest components that the tests use, when they are not up to date.
     Guests,
     /// Keep a ready-made OpenBao and billing API in the foreground, for trying by hand.
@@ -42,6 +49,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Demo => demo::run().await,
         Chore::Test { filter } => test::run(&filter),
+        Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Guests => chores::guests(),
         Chore::DevVault => dev_vault::run().await,
     };

@@ -22,6 +22,9 @@ enum Command {
     },
     /// Mint, sync, read a KV secret, call upstream, revoke.
     Secret { plan: secret::Plan, n: usize },
+    /// The calls of a process that serves one attempt: log-in, the attempt, and
+    /// the end of the log-in, over connections of their own.
+    Cold { plan: secret::Plan, n: usize },
     /// Call upstream only.
     Upstream { plan: secret::Plan, n: usize },
 }
@@ -46,6 +49,7 @@ async fn main() -> Result<()> {
                 bare.batch(&input, n).await?
             }
             Command::Secret { plan, n } => secret::attempts(&client, &plan, n).await?,
+            Command::Cold { plan, n } => secret::cold(&plan, n).await?,
             Command::Upstream { plan, n } => secret::upstream_calls(&client, &plan, n).await?,
         };
         let mut out = std::io::stdout().lock();

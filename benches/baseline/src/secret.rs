@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 pub(crate) struct Plan {
     vault: String,
     token_file: PathBuf,
+    role_id_file: PathBuf,
+    secret_id_file: PathBuf,
     token_role: String,
     policy: String,
     kv_path: String,
@@ -31,53 +33,89 @@ pub(crate) fn client() -> Result<reqwest::Client> {
 }
 
 pub(crate) async fn attempts(client: &reqwest::Client, plan: &Plan, n: usize) -> Result<Vec<u64>> {
-    let token = std::fs::read_to_string(&plan.token_file).context("cannot read the token")?;
-    let token = token.trim_end();
+    let token = read(&plan.token_file)?;
     let mut nanos = Vec::with_capacity(n);
     for i in 0..n {
         let start = Instant::now();
+        attempt(client, plan, &token, i).await?;
+        nanos.push(u64::try_from(start.elapsed().as_nanos())?);
+        std::fs::remove_file(plan.sync_folder.join(format!("baseline-{i}")))?;
+    }
+    Ok(nanos)
+}
+
+pub(crate) async fn cold(plan: &Plan, n: usize) -> Result<Vec<u64>> {
+    let mut nanos = Vec::with_capacity(n);
+    for i in 0..n {
+        let start = Instant::now();
+        let client = client()?;
         let body = json!({
-            "policies": [plan.policy], "no_default_policy": true, "type": "service", "renewable": true,
-            "ttl": "90s", "explicit_max_ttl": "90s", "meta": { "run": i.to_string() },
+            "role_id": read(&plan.role_id_file)?, "secret_id": read(&plan.secret_id_file)?,
         });
-        let mint = vault(
-            client,
-            plan,
-            token,
-            "POST",
-            &format!("auth/token/create/{}", plan.token_role),
-            Some(&body),
-        )
-        .await?;
-        let text = |pointer: &str| {
-            mint.pointer(pointer)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        let child = text("/auth/client_token").context("the mint has no token")?;
-        let accessor = text("/auth/accessor").context("the mint has no accessor")?;
-        sync(plan, i)?;
-        let secret = vault(client, plan, &child, "GET", &plan.kv_path, None).await?;
-        let pointer = format!("/data/data/{}", plan.field);
-        let secret = secret
-            .pointer(&pointer)
-            .and_then(Value::as_str)
-            .context("no such field")?;
-        upstream(client, plan, secret).await?;
-        let body = json!({ "accessor": accessor });
+        let login = vault(&client, plan, "", "POST", "auth/approle/login", Some(&body)).await?;
+        let token = text(&login, "/auth/client_token")?;
+        attempt(&client, plan, &token, i).await?;
         vault(
-            client,
+            &client,
             plan,
-            token,
+            &token,
             "POST",
-            "auth/token/revoke-accessor",
-            Some(&body),
+            "auth/token/revoke-self",
+            None,
         )
         .await?;
         nanos.push(u64::try_from(start.elapsed().as_nanos())?);
         std::fs::remove_file(plan.sync_folder.join(format!("baseline-{i}")))?;
     }
     Ok(nanos)
+}
+
+fn read(file: &std::path::Path) -> Result<String> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text.trim_end().to_owned())
+}
+
+fn text(answer: &Value, pointer: &str) -> Result<String> {
+    let value = answer.pointer(pointer).and_then(Value::as_str);
+    Ok(value.with_context(|| format!("no {pointer}"))?.to_owned())
+}
+
+async fn attempt(client: &reqwest::Client, plan: &Plan, token: &str, i: usize) -> Result<()> {
+    let body = json!({
+        "policies": [plan.policy], "no_default_policy": true, "type": "service", "renewable": true,
+        "ttl": "90s", "explicit_max_ttl": "90s", "meta": { "run": i.to_string() },
+    });
+    let mint = vault(
+        client,
+        plan,
+        token,
+        "POST",
+        &format!("auth/token/create/{}", plan.token_role),
+        Some(&body),
+    )
+    .await?;
+    let child = text(&mint, "/auth/client_token")?;
+    let accessor = text(&mint, "/auth/accessor")?;
+    sync(plan, i)?;
+    let secret = vault(client, plan, &child, "GET", &plan.kv_path, None).await?;
+    let pointer = format!("/data/data/{}", plan.field);
+    let secret = secret
+        .pointer(&pointer)
+        .and_then(Value::as_str)
+        .context("no such field")?;
+    upstream(client, plan, secret).await?;
+    let body = json!({ "accessor": accessor });
+    vault(
+        client,
+        plan,
+        token,
+        "POST",
+        "auth/token/revoke-accessor",
+        Some(&body),
+    )
+    .await?;
+    Ok(())
 }
 
 pub(crate) async fn upstream_calls(

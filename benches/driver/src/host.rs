@@ -1,0 +1,93 @@
+//! The host in this process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use cofferdam::audit::{AuditLog, AuditOptions};
+use cofferdam::capability::{LogLine, LogSink};
+use cofferdam::config::HostConfig;
+use cofferdam::engine::Progress;
+use cofferdam::identity::{Assurance, IdentityParts};
+use cofferdam::run::{PreparedTask, RunReport, RunRequest, Runner};
+use cofferdam_devkit::world::DAG;
+use tokio_util::sync::CancellationToken;
+
+struct Nobody;
+
+impl LogSink for Nobody {
+    fn line(&self, _: LogLine) {}
+}
+
+impl Progress for Nobody {
+    fn compiling(&self, _: &Path) {}
+    fn compiled(&self) {}
+}
+
+/// A runner with one task that is loaded already.
+pub(crate) struct Host {
+    runner: Runner,
+    prepared: PreparedTask,
+    task: String,
+}
+
+impl Host {
+    /// Loads `task` of the installation in `folder`. `sync` as in the audit's options.
+    pub(crate) async fn load(folder: &Path, task: &str, sync: bool) -> Result<Self> {
+        let config = HostConfig::load(&folder.join("cofferdam.toml"))?;
+        let audit = AuditLog::create_with(&config.audit, AuditOptions { sync })?;
+        let runner = Runner::with_audit(config, audit)?;
+        let prepared = runner.prepare(&task.parse()?, Arc::new(Nobody)).await?;
+        Ok(Self {
+            runner,
+            prepared,
+            task: task.to_owned(),
+        })
+    }
+
+    /// One attempt, from the request to the report.
+    pub(crate) async fn attempt(&self, input: &str) -> Result<RunReport> {
+        let identity = IdentityParts {
+            dag_id: DAG.to_owned(),
+            task_id: self.task.clone(),
+            run_id: "bench".to_owned(),
+            try_number: 1,
+            map_index: -1,
+            logical_date: None,
+            assurance: Assurance::Claimed,
+        };
+        let request = RunRequest::new(self.task.parse()?, identity.check()?, input.to_owned())?;
+        let report = self
+            .runner
+            .run_prepared(
+                Ok(self.prepared.clone()),
+                request,
+                Arc::new(Nobody),
+                CancellationToken::new(),
+            )
+            .await;
+        Ok(report)
+    }
+
+    /// As many attempts, one after the other; the durations in nanoseconds.
+    pub(crate) async fn batch(&self, input: &str, n: usize) -> Result<Vec<u64>> {
+        let mut nanos = Vec::with_capacity(n);
+        for _ in 0..n {
+            let start = Instant::now();
+            let report = self.attempt(input).await?;
+            nanos.push(u64::try_from(start.elapsed().as_nanos())?);
+            ensure!(report.exit == 0, "the attempt failed: {report:?}");
+        }
+        Ok(nanos)
+    }
+
+    /// Ends the log-in.
+    pub(crate) async fn close(self, input: &str) -> Result<()> {
+        let last = self.attempt(input).await?;
+        let report = self.runner.close(last).await;
+        let revocation = report.revocation.context("there was no log-in")?;
+        ensure!(revocation.complete, "the log-in could not be revoked");
+        Ok(())
+    }
+}

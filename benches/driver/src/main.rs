@@ -1,0 +1,80 @@
+//! Measures what Cofferdam adds to the bare work, as ratios within one run:
+//! the bare side is a program of its own that does not know the host, and the
+//! two take turns batch by batch, so that a noisy machine hits both.
+
+mod baseline;
+mod figures;
+mod host;
+mod report;
+mod stage;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use figures::Effort;
+use report::Report;
+
+/// As in the host's own binary: freed memory is wiped, which costs time.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
+/// Measures Cofferdam against the bare baseline.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Fail when a figure is over its bound.
+    #[arg(long)]
+    check: bool,
+    /// A tenth of the rounds: shows that it runs, not how fast.
+    #[arg(long)]
+    quick: bool,
+    /// Only figures whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Measures live tasks in this process, for the parent.
+    #[arg(long, hide = true, value_name = "FOLDER")]
+    live: Option<std::path::PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if let Some(folder) = &arguments.live {
+        return figures::live::in_this_process(folder).await;
+    }
+    let effort = Effort {
+        rounds: if arguments.quick { 2 } else { 20 },
+        batch: if arguments.quick { 10 } else { 60 },
+    };
+    let wanted = |name: &str| {
+        let only = arguments.only.as_deref();
+        only.is_none_or(|part| name.contains(part))
+    };
+    let mut report = Report::new(arguments.json);
+    if wanted("line") {
+        report.add(figures::line::measure(effort).await?)?;
+    }
+    if wanted("secret") {
+        report.add(figures::secret::measure(effort).await?)?;
+    }
+    if wanted("upstream") {
+        report.add(figures::upstream::measure(effort).await?)?;
+    }
+    if wanted("cold") {
+        report.add(figures::cold::measure(effort).await?)?;
+    }
+    if wanted("live") {
+        report.add(figures::live::measure()?)?;
+    }
+    let is_within = report.close()?;
+    Ok(if is_within || !arguments.check {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,139 @@
+//! What was measured.
+
+use std::io::Write;
+
+use anyhow::Result;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+/// One figure.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    /// What was measured.
+    pub(crate) name: &'static str,
+    /// Ours.
+    pub(crate) value: f64,
+    /// Of `value` and `baseline`.
+    pub(crate) unit: &'static str,
+    /// The bare work in the same run.
+    pub(crate) baseline: f64,
+    /// `value / baseline`.
+    pub(crate) ratio: f64,
+    /// What may not be exceeded, in words and as a number.
+    #[serde(flatten)]
+    pub(crate) bound: Bound,
+}
+
+/// What a figure may not exceed.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Bound {
+    /// `ratio`, or `difference` in the figure's unit.
+    pub(crate) bound_on: &'static str,
+    /// The most that is allowed.
+    pub(crate) bound: f64,
+    /// What it is.
+    pub(crate) measured: f64,
+}
+
+impl Figure {
+    /// Bounded as a multiple of the baseline.
+    pub(crate) fn ratio(
+        name: &'static str,
+        unit: &'static str,
+        (value, baseline): (f64, f64),
+        most: f64,
+    ) -> Self {
+        let ratio = value / baseline;
+        Self {
+            name,
+            value,
+            unit,
+            baseline,
+            ratio,
+            bound: Bound {
+                bound_on: "ratio",
+                bound: most,
+                measured: ratio,
+            },
+        }
+    }
+
+    /// Bounded as a difference from the baseline.
+    pub(crate) fn over(
+        name: &'static str,
+        unit: &'static str,
+        (value, baseline): (f64, f64),
+        most: f64,
+    ) -> Self {
+        Self {
+            name,
+            value,
+            unit,
+            baseline,
+            ratio: value / baseline,
+            bound: Bound {
+                bound_on: "difference",
+                bound: most,
+                measured: value - baseline,
+            },
+        }
+    }
+
+    fn is_within(&self) -> bool {
+        self.bound.measured <= self.bound.bound
+    }
+}
+
+/// Collects figures and prints them.
+pub(crate) struct Report {
+    is_json: bool,
+    figures: Vec<Figure>,
+}
+
+impl Report {
+    pub(crate) fn new(is_json: bool) -> Self {
+        Self {
+            is_json,
+            figures: Vec::new(),
+        }
+    }
+
+    /// Prints at once as JSON, or with the others as a table.
+    pub(crate) fn add(&mut self, figure: Figure) -> Result<()> {
+        if self.is_json {
+            let mut out = std::io::stdout().lock();
+            serde_json::to_writer(&mut out, &figure)?;
+            out.write_all(b"\n")?;
+        }
+        self.figures.push(figure);
+        Ok(())
+    }
+
+    /// Prints the table. Whether every figure is within its bound.
+    pub(crate) fn close(self) -> Result<bool> {
+        if !self.is_json {
+            let mut table = Table::new();
+            table.load_preset(presets::ASCII_MARKDOWN);
+            table.set_header(["figure", "ours", "bare", "ratio", "bound", "measured", ""]);
+            for figure in &self.figures {
+                let number = |value: f64| format!("{value:.2} {}", figure.unit);
+                let bound = figure.bound;
+                let of = |value: f64| match bound.bound_on {
+                    "ratio" => format!("{value:.2}x"),
+                    _ => format!("+{}", number(value)),
+                };
+                table.add_row([
+                    figure.name.to_owned(),
+                    number(figure.value),
+                    number(figure.baseline),
+                    format!("{:.2}", figure.ratio),
+                    of(bound.bound),
+                    of(bound.measured),
+                    if figure.is_within() { "ok" } else { "OVER" }.to_owned(),
+                ]);
+            }
+            writeln!(std::io::stdout().lock(), "{table}")?;
+        }
+        Ok(self.figures.iter().all(Figure::is_within))
+    }
+}

@@ -1,0 +1,113 @@
+//! The real servers around the measured work.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::routing::get;
+use cofferdam_devkit::guests;
+use cofferdam_devkit::openbao::Provision;
+use cofferdam_devkit::process::Background;
+use cofferdam_devkit::world::World;
+use serde_json::{Value, json};
+
+/// The secret that travels.
+const TOKEN: &str = "bench-token-5f0d3c2a91";
+
+/// A program that was built with this one.
+pub(crate) fn beside(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot find this program")?;
+    let path = own.with_file_name(name);
+    path.exists()
+        .then_some(path)
+        .with_context(|| format!("`{name}` is not built; `cargo xtask bench` builds it"))
+}
+
+/// An OpenBao, an API, and the task `probe-http` with one KV secret.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    api: String,
+    host_token: String,
+    _serving: Background,
+}
+
+impl Stage {
+    pub(crate) async fn set() -> Result<Self> {
+        let what = Provision {
+            kv2: vec![("api", json!({ "token": TOKEN }))],
+            ..Provision::default()
+        };
+        let world = World::with_vault(&beside("cofferdam")?, &what).await?;
+        let (serving, api) = serve()?;
+        let grants = format!(
+            "[limits]\ntimeout = \"5m\"\n\n[http.api]\nbase = \"{api}/\"\nallow = [\"GET **\"]\n\
+             network = \"loopback\"\nplain = true\n\
+             credential = {{ kv2 = {{ mount = \"secret\", path = \"api\" }} }}\n\
+             inject = {{ header = \"Authorization\", value = \"Bearer {{token}}\" }}\n"
+        );
+        world.task("caller", &guests::component("probe-http")?, &grants)?;
+        world.policy("caller")?;
+        // What the bare side mints with: a token that may do what the host's may.
+        let body = json!({"policies": ["cofferdam-host"], "no_default_policy": true, "ttl": "4h"});
+        let (_, made) = world
+            .bao()?
+            .root("POST", "auth/token/create", Some(body))
+            .await?;
+        let token = made.pointer("/auth/client_token").and_then(Value::as_str);
+        world.write("baseline-token", token.context("no token was made")?)?;
+        Ok(Self {
+            world,
+            api,
+            host_token: "baseline-token".to_owned(),
+            _serving: serving,
+        })
+    }
+
+    /// The same work for the bare side.
+    pub(crate) fn plan(&self) -> Result<Value> {
+        let path = |name: &str| self.world.path(name);
+        Ok(json!({
+            "vault": self.world.bao()?.address(),
+            "token_file": path(&self.host_token),
+            "role_id_file": path("role-id"),
+            "secret_id_file": path("secret-id"),
+            "token_role": "cofferdam",
+            "policy": "cofferdam-task-caller",
+            "kv_path": "secret/data/api",
+            "field": "token",
+            "upstream": format!("{}/item", self.api),
+            // The journal's folder: the same disk, the same file system.
+            "sync_folder": path("state/journal"),
+        }))
+    }
+}
+
+/// An API with kept connections that demands the token and gives 200 bytes, on
+/// a thread of its own.
+fn serve() -> Result<(Background, String)> {
+    let (address, background) = Background::start(|| {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
+        let routes = Router::new().route("/item", get(item));
+        let serving = async move {
+            // Ends with the thread; whoever calls then sees it.
+            let _ = axum::serve(listener, routes).await;
+        };
+        Ok((address, serving))
+    })?;
+    Ok((background, format!("http://{address}")))
+}
+
+async fn item(headers: HeaderMap) -> (StatusCode, String) {
+    let sent = headers.get("authorization").map(HeaderValue::as_bytes);
+    let known = [TOKEN, "baseline-token-0123456789"].map(|token| format!("Bearer {token}"));
+    if known.iter().any(|known| sent == Some(known.as_bytes())) {
+        (StatusCode::OK, "x".repeat(200))
+    } else {
+        (StatusCode::UNAUTHORIZED, String::new())
+    }
+}

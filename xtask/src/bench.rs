@@ -1,0 +1,24 @@
+//! `cargo xtask bench`: builds all optimised and hands over to the driver.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::Result;
+use cofferdam_devkit::tools;
+
+use crate::chores::{build_binaries, build_guests, cargo, must};
+use crate::preflight::{Need, check};
+
+pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
+    check(&[Need::Compiler, Need::Bao, Need::WasmTarget])?;
+    build_binaries()?;
+    build_guests()?;
+    // The whole workspace, so that features are those of every other build.
+    must(cargo().args(["build", "--release", "--workspace", "--bins"]))?;
+    let driver = tools::target_folder().join("release/cofferdam-bench");
+    must(
+        Command::new(driver)
+            .args(arguments)
+            .env(tools::BAO_VARIABLE, tools::bao()?),
+    )
+}
