@@ -5,7 +5,7 @@
 mod component;
 mod secret;
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -36,11 +36,19 @@ struct Answer {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    // On a worker of the runtime, as the other side.
+    tokio::spawn(serve()).await?
+}
+
+async fn serve() -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut bare = None;
     let client = secret::client()?;
-    for line in std::io::stdin().lock().lines() {
-        let nanos = match serde_json::from_str(&line?)? {
+    let mut line = String::new();
+    while std::io::stdin().read_line(&mut line)? > 0 {
+        let command = serde_json::from_str(&line)?;
+        line.clear();
+        let nanos = match command {
             Command::Component { path, input, n } => {
                 let bare = match &mut bare {
                     Some(bare) => bare,
@@ -52,10 +60,9 @@ async fn main() -> Result<()> {
             Command::Cold { plan, n } => secret::cold(&plan, n).await?,
             Command::Upstream { plan, n } => secret::upstream_calls(&client, &plan, n).await?,
         };
-        let mut out = std::io::stdout().lock();
-        serde_json::to_writer(&mut out, &Answer { nanos })?;
-        out.write_all(b"\n")?;
-        out.flush()?;
+        let mut answer = serde_json::to_vec(&Answer { nanos })?;
+        answer.push(b'\n');
+        std::io::stdout().write_all(&answer)?;
     }
     Ok(())
 }

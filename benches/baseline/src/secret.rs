@@ -1,6 +1,7 @@
 //! The bare calls of one attempt: mint, 200-byte fdatasync, KV read, upstream
 //! call, revoke; the same client library as the host's.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
@@ -82,9 +83,18 @@ fn text(answer: &Value, pointer: &str) -> Result<String> {
 }
 
 async fn attempt(client: &reqwest::Client, plan: &Plan, token: &str, i: usize) -> Result<()> {
+    // As much as an attempt says of itself.
+    let meta: BTreeMap<String, String> = (0..9)
+        .map(|entry| {
+            (
+                format!("baseline_{entry}"),
+                format!("value-of-usual-length-{i}"),
+            )
+        })
+        .collect();
     let body = json!({
         "policies": [plan.policy], "no_default_policy": true, "type": "service", "renewable": true,
-        "ttl": "90s", "explicit_max_ttl": "90s", "meta": { "run": i.to_string() },
+        "ttl": "90s", "explicit_max_ttl": "90s", "meta": meta,
     });
     let mint = vault(
         client,

@@ -34,16 +34,16 @@ pub(crate) struct Host {
 
 impl Host {
     /// Loads `task` of the installation in `folder`. `sync` as in the audit's options.
-    pub(crate) async fn load(folder: &Path, task: &str, sync: bool) -> Result<Self> {
+    pub(crate) async fn load(folder: &Path, task: &str, sync: bool) -> Result<Arc<Self>> {
         let config = HostConfig::load(&folder.join("cofferdam.toml"))?;
         let audit = AuditLog::create_with(&config.audit, AuditOptions { sync })?;
         let runner = Runner::with_audit(config, audit)?;
         let prepared = runner.prepare(&task.parse()?, Arc::new(Nobody)).await?;
-        Ok(Self {
+        Ok(Arc::new(Self {
             runner,
             prepared,
             task: task.to_owned(),
-        })
+        }))
     }
 
     /// One attempt, from the request to the report.
@@ -71,7 +71,14 @@ impl Host {
     }
 
     /// As many attempts, one after the other; the durations in nanoseconds.
-    pub(crate) async fn batch(&self, input: &str, n: usize) -> Result<Vec<u64>> {
+    ///
+    /// On a worker of the runtime, as a server would run them.
+    pub(crate) async fn batch(self: &Arc<Self>, input: &str, n: usize) -> Result<Vec<u64>> {
+        let (host, input) = (Arc::clone(self), input.to_owned());
+        tokio::spawn(async move { host.repeat(&input, n).await }).await?
+    }
+
+    async fn repeat(&self, input: &str, n: usize) -> Result<Vec<u64>> {
         let mut nanos = Vec::with_capacity(n);
         for _ in 0..n {
             let start = Instant::now();
@@ -83,9 +90,9 @@ impl Host {
     }
 
     /// Ends the log-in.
-    pub(crate) async fn close(self, input: &str) -> Result<()> {
+    pub(crate) async fn close(self: Arc<Self>, input: &str) -> Result<()> {
         let last = self.attempt(input).await?;
-        let report = self.runner.close(last).await;
+        let report = self.runner.clone().close(last).await;
         let revocation = report.revocation.context("there was no log-in")?;
         ensure!(revocation.complete, "the log-in could not be revoked");
         Ok(())

@@ -1,9 +1,11 @@
 //! The line.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -316,27 +318,22 @@ impl Line {
         }))
     }
 
-    /// Steps 6 and 7, in a task of their own, so that a panic in a host
-    /// function ends the guest and not the line.
+    /// Steps 6 and 7. A panic in a host function ends the guest and not the line.
     async fn guest(
         &self,
         prepared: &PreparedTask,
         attempt: &Arc<Attempt>,
         cancel: CancellationToken,
     ) -> Option<GuestRun> {
-        let (prepared, running) = (prepared.clone(), Arc::clone(attempt));
-        let input = self.request.input().to_owned();
-        let guest = tokio::spawn(async move {
-            instance::run(
-                &prepared.component,
-                &running,
-                &prepared.grants.limits,
-                &input,
-                &cancel,
-            )
-            .await
-        });
-        let guest = guest.await.ok();
+        let guest = instance::run(
+            &prepared.component,
+            attempt,
+            &prepared.grants.limits,
+            self.request.input(),
+            &cancel,
+        );
+        // Nothing of the guest is used after a panic.
+        let guest = AssertUnwindSafe(guest).catch_unwind().await.ok();
         // The store is gone; whatever still holds a handle gets nothing more.
         attempt.end();
         guest

@@ -1,5 +1,6 @@
 //! The secrets that one attempt has in use.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub struct SecretSet(Arc<RwLock<Secrets>>);
 #[derive(Default)]
 struct Secrets {
     secrets: Vec<Secret>,
+    /// Some came near the guest, which may have learnt them.
+    shared: bool,
     compiled: Compiled,
 }
 
@@ -43,10 +46,24 @@ impl SecretSet {
     /// # Errors
     /// Refuses secrets under [`MIN_SECRET_LEN`] bytes.
     pub fn add(&self, secret: &Secret) -> Result<(), TooShort> {
+        self.insert(secret, true)
+    }
+
+    /// Adds a secret of the host's own, such as a token, that no server which a
+    /// guest can reach is ever sent.
+    ///
+    /// # Errors
+    /// As [`SecretSet::add`].
+    pub fn add_own(&self, secret: &Secret) -> Result<(), TooShort> {
+        self.insert(secret, false)
+    }
+
+    fn insert(&self, secret: &Secret, shared: bool) -> Result<(), TooShort> {
         if secret.len() < MIN_SECRET_LEN {
             return Err(TooShort);
         }
         let mut set = self.0.write();
+        set.shared |= shared;
         if !set.secrets.iter().any(|s| s.expose() == secret.expose()) {
             set.secrets.push(secret.clone());
             set.compiled = Compiled::Outdated;
@@ -68,6 +85,22 @@ impl SecretSet {
             Compiled::Ready(patterns) => Scrubber::new(patterns),
             Compiled::Outdated | Compiled::Impossible => Scrubber::withhold(),
         }
+    }
+
+    /// Scrubs one whole text that a guest wrote. As long as the set holds the
+    /// host's own secrets only, there is none that it could have learnt, and the
+    /// automata need not be built.
+    pub fn scrub_guest_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.0.read().shared {
+            Cow::Owned(self.scrub_text(text))
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+
+    /// Builds the automata now, if need be, so that nobody waits for them later.
+    pub fn prepare(&self) {
+        self.compiled();
     }
 
     /// Scrubs one whole text.

@@ -98,7 +98,7 @@ impl HostLogin {
     pub(super) fn reveal_to(&self, secrets: &SecretSet) {
         for secret in self.login.obtained_by.iter().chain([&self.login.token]) {
             // Credentials too short for the set are refused where they are read.
-            if secrets.add(secret).is_err() {
+            if secrets.add_own(secret).is_err() {
                 tracing::warn!("a log-in credential is too short to be kept out of output");
             }
         }

@@ -121,7 +121,7 @@ impl Vault {
         let minted = self.0.mint(&attempt).await?;
         minted.login.reveal_to(secrets);
         // The mint refused tokens that are too short for the set.
-        let _ = secrets.add(&minted.token);
+        let _ = secrets.add_own(&minted.token);
         Ok(Session {
             handle: SessionHandle::new(Arc::clone(&self.0), minted.token, minted.ends),
             shared: Arc::clone(&self.0),
@@ -154,6 +154,8 @@ impl Vault {
         {
             task.abort();
         }
+        self.0.cleaning.close();
+        self.0.cleaning.wait().await;
         let logins = self.0.logins.lock().await.close();
         let mut total: Option<Revocation> = None;
         for login in logins.iter().filter(|login| login.is_ours()) {
@@ -192,7 +194,8 @@ impl Session {
         };
         let result = self.shared.revoke(&mut open.login, &open.accessor).await;
         if result.is_ok() {
-            open.entry.done();
+            // An unlink may wait for the disk; nobody has to wait for it.
+            self.shared.cleaning.spawn_blocking(|| open.entry.done());
         }
         drop(open.login);
         self.shared.end_retired().await;

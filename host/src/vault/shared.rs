@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex as BlockingMutex;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use super::auth::Method;
 use super::client::Client;
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) swept: AtomicBool,
     /// The sweep that the first attempt started.
     pub(super) sweeping: BlockingMutex<Option<JoinHandle<()>>>,
+    /// Journal files of dead tokens that are being removed.
+    pub(super) cleaning: TaskTracker,
 }
 
 impl Shared {
@@ -34,6 +37,7 @@ impl Shared {
             logins: Mutex::new(Logins::new(Method::new(&config.auth))),
             swept: AtomicBool::new(false),
             sweeping: BlockingMutex::new(None),
+            cleaning: TaskTracker::new(),
             config,
         })
     }

@@ -43,7 +43,7 @@ pub(crate) fn measure() -> Result<Figure> {
 
 /// Prints resident memory before and with a hundred live tasks.
 pub(crate) async fn in_this_process(folder: &Path) -> Result<ExitCode> {
-    let host = Arc::new(Host::load(folder, "sleeper", false).await?);
+    let host = Host::load(folder, "sleeper", false).await?;
     // The idle host has served before.
     let short = json!({"do": "sleep", "ms": 1}).to_string();
     host.batch(&short, 3).await?;

@@ -261,7 +261,13 @@ async fn transmit(
     if let Some(body) = outgoing.body {
         request = request.body(body);
     }
-    let response = match timeout_at(outgoing.deadline.into(), request.send()).await {
+    let secrets = &attempt.parts().secrets;
+    // The answer's scrubber is made while the server works on it.
+    let exchange = async {
+        let (response, ()) = tokio::join!(biased; request.send(), async { secrets.prepare() });
+        response
+    };
+    let response = match timeout_at(outgoing.deadline.into(), exchange).await {
         Err(_) => return Err(fail(call, TransportError::Timeout)),
         Ok(Err(error)) => return Err(fail(call, transport::classify(&error))),
         Ok(Ok(response)) => response,
@@ -276,7 +282,6 @@ async fn transmit(
             return Err(Error::TooLarge(grant.max_response as u64));
         }
     };
-    let secrets = &attempt.parts().secrets;
     let (passed, redactions) = headers::response(response.headers(), grant, secrets);
     let status = response.status();
     let empty = bodiless || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
