@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::report::Figure;
 use crate::stage::Stage;
 
-pub(crate) const INPUT: &str = r#"{"do": "http", "grant": "api", "path": "item"}"#;
+pub(crate) const INPUT: &str = r#"{"do": "fetch", "grant": "api", "path": "item", "times": 1}"#;
 
 pub(crate) async fn measure(effort: Effort) -> Result<Figure> {
     let stage = Stage::set().await?;

@@ -13,8 +13,7 @@ use crate::stage::Stage;
 const CALLS: usize = 101;
 
 fn input(times: usize) -> String {
-    let input = json!({"do": "http", "grant": "api", "path": "item", "times": times,
-        "then": {"do": "echo", "value": null}});
+    let input = json!({"do": "fetch", "grant": "api", "path": "item", "times": times});
     input.to_string()
 }
 

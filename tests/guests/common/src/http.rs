@@ -38,6 +38,13 @@ pub enum Http {
         /// What to do when the requests are over, in place of returning them.
         then: Option<Base>,
     },
+    /// Sends GETs, reads each answer to its end, and returns the number of
+    /// bytes: as little work of the guest's own as there can be.
+    Fetch {
+        grant: String,
+        path: String,
+        times: u32,
+    },
     /// Opens a grant again and again, and drops nothing.
     Handles { grant: String, count: usize },
     /// Sends again and again, and keeps every response unread.
@@ -100,6 +107,21 @@ impl Http {
                     });
                 }
                 Ok((json!(answers), then))
+            }
+            Self::Fetch { grant, path, times } => {
+                let client = Client::open(&grant)?;
+                let mut buffer = [0; 1_024];
+                let mut bytes = 0;
+                for _ in 0..times {
+                    let mut response = client.get(&path).send()?;
+                    loop {
+                        match response.read(&mut buffer)? {
+                            0 => break,
+                            length => bytes += length,
+                        }
+                    }
+                }
+                Ok((json!(bytes), None))
             }
             Self::Handles { grant, count } => {
                 let mut held = Vec::new();
