@@ -9,6 +9,7 @@
 )]
 
 mod common;
+mod examples;
 mod input;
 mod leaks;
 mod lifecycle;

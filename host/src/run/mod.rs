@@ -4,6 +4,7 @@
 //! before made, so the order cannot be rearranged.
 
 mod error;
+mod line;
 mod report;
 mod request;
 mod runner;

@@ -1,46 +1,39 @@
-//! The line.
+//! What the runs of one process share, and the ways into the line.
 
-use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
-use futures_util::FutureExt as _;
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::report::guest_exit;
-use super::{AuditReport, Outcome, RevocationReport, RunError, RunReport, RunRequest};
-use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
+use super::line::{Line, audit_report, exit_with, refused_report};
+use super::{RevocationReport, RunError, RunReport, RunRequest};
+use crate::audit::{AuditLog, Event};
+use crate::capability::LogSink;
 use crate::capability::http::{ForbiddenOrigin, HttpClients};
-use crate::capability::{Attempt, AttemptParts, LogSink, Pulse, TaskLog};
 use crate::config::HostConfig;
-use crate::diagnostic::{Diagnostic, Exit};
-use crate::engine::instance::{self, GuestRun};
-use crate::engine::{Disposition, Engine, GuestOutcome, LoadedTask, Progress};
+use crate::engine::{Engine, LoadedTask, Progress};
 use crate::grants::{self, Grants};
 use crate::name::TaskName;
-use crate::scrub::{SecretSet, escape_control};
-use crate::vault::{AttemptAuthority, Revocation, Session, Vault};
+use crate::scrub::SecretSet;
+use crate::vault::Vault;
 
 /// Everything that runs of one process share. Cheap to clone.
 #[derive(Clone)]
 pub struct Runner(Arc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     config: HostConfig,
     engine: Engine,
-    audit: AuditLog,
-    vault: Option<Vault>,
-    http: Arc<HttpClients>,
+    pub(super) audit: AuditLog,
+    pub(super) vault: Option<Vault>,
+    pub(super) http: Arc<HttpClients>,
 }
 
 /// A task whose grants and component are known to fit each other.
 #[derive(Clone)]
 pub struct PreparedTask {
-    grants: Arc<Grants>,
-    component: LoadedTask,
+    pub(super) grants: Arc<Grants>,
+    pub(super) component: LoadedTask,
 }
 
 impl Runner {
@@ -165,334 +158,5 @@ impl Runner {
             audit: audit_report(&self.0.audit, sealed),
             ..report
         }
-    }
-}
-
-/// One walk down the line.
-struct Line {
-    shared: Arc<Shared>,
-    run: String,
-    request: RunRequest,
-    secrets: SecretSet,
-}
-
-/// Everything before the guest, done.
-struct Opened {
-    prepared: PreparedTask,
-    session: Option<Session>,
-}
-
-impl Line {
-    async fn walk(
-        self,
-        prepared: Result<PreparedTask, RunError>,
-        log: Arc<dyn LogSink>,
-        cancel: CancellationToken,
-    ) -> RunReport {
-        let recorder = Arc::new(self.shared.audit.recorder(&self.run));
-        let opened = match self.open(prepared, &recorder).await {
-            Ok(opened) => opened,
-            Err(error) => return self.refuse(&error, &recorder),
-        };
-        let Opened { prepared, session } = opened;
-        let attempt = self.attempt(&prepared, session.as_ref(), &recorder, log);
-        let guest = self.guest(&prepared, &attempt, cancel).await;
-        // From here on every path revokes and seals.
-        let revocation = match session {
-            Some(session) => Some(session.close().await),
-            None => None,
-        };
-        self.report(guest, &attempt, revocation.as_ref(), &recorder)
-    }
-
-    /// Steps 3 to 5 with their audit. When it fails, nothing is left alive.
-    async fn open(
-        &self,
-        prepared: Result<PreparedTask, RunError>,
-        recorder: &Recorder,
-    ) -> Result<Opened, RunError> {
-        let known = prepared.as_ref().ok();
-        recorder.record(&Event::RunStarted {
-            task: self.request.task().as_str(),
-            identity: self.request.identity(),
-            grants: known.map(|task| task.grants.source),
-            component: known.map(|task| task.component.digest()),
-            granted: known.map(|task| task.grants.names()).unwrap_or_default(),
-        })?;
-        let prepared = prepared?;
-        self.admit(&prepared.grants)?;
-        let session = self.authority(&prepared.grants, recorder).await?;
-        Ok(Opened { prepared, session })
-    }
-
-    fn admit(&self, grants: &Grants) -> Result<(), RunError> {
-        let identity = self.request.identity();
-        if !grants.caller.admits(identity) {
-            return Err(RunError::Caller {
-                task: grants.task.to_string(),
-                dag_id: identity.dag_id().to_owned(),
-                assurance: identity.assurance(),
-                demanded: grants.caller.identity,
-            });
-        }
-        let (size, limit) = (self.request.input().len(), grants.limits.input);
-        if size > limit {
-            return Err(RunError::InputTooLarge { size, limit });
-        }
-        Ok(())
-    }
-
-    /// Step 5. A task without Vault-backed grants never contacts Vault.
-    async fn authority(
-        &self,
-        grants: &Grants,
-        recorder: &Recorder,
-    ) -> Result<Option<Session>, RunError> {
-        if !grants.needs_vault() {
-            return Ok(None);
-        }
-        let vault = self
-            .shared
-            .vault
-            .as_ref()
-            .ok_or_else(|| RunError::NoVault {
-                task: grants.task.to_string(),
-            })?;
-        let wanted = AttemptAuthority {
-            run: self.run.clone(),
-            task: grants.task.clone(),
-            deadline: grants.limits.timeout + grants.limits.grace,
-            meta: self.meta(grants),
-        };
-        let session = vault.open(wanted, &self.secrets).await?;
-        let recorded = recorder.record(&Event::AuthorityOpened {
-            policy: &format!("cofferdam-task-{}", grants.task),
-            explicit_max_ttl: session.explicit_max_ttl().as_secs(),
-            vault_request_id: session.mint_request_id(),
-        });
-        if let Err(error) = recorded {
-            session.close().await;
-            return Err(error.into());
-        }
-        Ok(Some(session))
-    }
-
-    /// The attempt's identity, as it stands in clear in Vault's own audit.
-    fn meta(&self, grants: &Grants) -> BTreeMap<String, String> {
-        let identity = self.request.identity();
-        let entries = [
-            ("cofferdam_run", self.run.clone()),
-            ("task", grants.task.to_string()),
-            ("component", grants.digest.to_string()),
-            ("dag_id", identity.dag_id().to_owned()),
-            ("task_id", identity.task_id().to_owned()),
-            ("run_id", identity.run_id().to_owned()),
-            ("try_number", identity.try_number().to_string()),
-            ("map_index", identity.map_index().to_string()),
-            ("assurance", identity.assurance().to_string()),
-        ];
-        entries
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
-    }
-
-    fn attempt(
-        &self,
-        prepared: &PreparedTask,
-        session: Option<&Session>,
-        recorder: &Arc<Recorder>,
-        log: Arc<dyn LogSink>,
-    ) -> Arc<Attempt> {
-        let limits = &prepared.grants.limits;
-        Arc::new(Attempt::new(AttemptParts {
-            grants: Arc::clone(&prepared.grants),
-            identity: self.request.identity().clone(),
-            recorder: Arc::clone(recorder),
-            session: session.map(Session::handle),
-            secrets: self.secrets.clone(),
-            http: Arc::clone(&self.shared.http),
-            deadline: Instant::now() + limits.timeout,
-            log: Arc::new(TaskLog::new(log, self.secrets.clone(), limits.log)),
-            pulse: Pulse::start(),
-        }))
-    }
-
-    /// Steps 6 and 7. A panic in a host function ends the guest and not the line.
-    async fn guest(
-        &self,
-        prepared: &PreparedTask,
-        attempt: &Arc<Attempt>,
-        cancel: CancellationToken,
-    ) -> Option<GuestRun> {
-        let guest = instance::run(
-            &prepared.component,
-            attempt,
-            &prepared.grants.limits,
-            self.request.input(),
-            &cancel,
-        );
-        // Nothing of the guest is used after a panic.
-        let guest = AssertUnwindSafe(guest).catch_unwind().await.ok();
-        // The store is gone; whatever still holds a handle gets nothing more.
-        attempt.end();
-        guest
-    }
-
-    /// Steps 9 and 10.
-    fn report(
-        &self,
-        guest: Option<GuestRun>,
-        attempt: &Attempt,
-        revocation: Option<&Revocation>,
-        recorder: &Recorder,
-    ) -> RunReport {
-        let (outcome, result, mut limits, exit) = match guest {
-            Some(guest) => self.outcome(guest),
-            None => (
-                refusal(&RunError::Panic),
-                None,
-                Vec::new(),
-                RunError::Panic.exit(),
-            ),
-        };
-        limits.extend(attempt.limits());
-        limits.dedup();
-        let revocation = revocation.map(|revocation| {
-            let _ = recorder.record(&Event::AuthorityClosed {
-                revoked: revocation.complete,
-                reason: revocation.reason,
-                vault_request_id: revocation.request_id.as_deref(),
-            });
-            RevocationReport::from(revocation)
-        });
-        let exit = match &revocation {
-            Some(revocation) => exit_with(exit.code(), revocation),
-            None => exit.code(),
-        };
-        let report = RunReport {
-            run: self.run.clone(),
-            task: self.request.task().to_string(),
-            outcome,
-            result,
-            limits,
-            denials: attempt.denials(),
-            unlisted_denials: attempt.unlisted_denials(),
-            calls: attempt.calls(),
-            revocation,
-            audit: audit_report(&self.shared.audit, Err(())),
-            exit,
-        };
-        self.seal(report, recorder)
-    }
-
-    /// What the guest's end means to the caller; its words are scrubbed.
-    fn outcome(&self, guest: GuestRun) -> (Outcome, Option<Box<RawValue>>, Vec<String>, Exit) {
-        let limits = guest.limits.iter().map(ToString::to_string).collect();
-        let exit = guest_exit(&guest.outcome);
-        let words = |text: &str| escape_control(&self.secrets.scrub_text(text));
-        let outcome = match guest.outcome {
-            GuestOutcome::Done(result) => {
-                return match RawValue::from_string(self.secrets.scrub_text(&result)) {
-                    Ok(result) => (Outcome::Done, Some(result), limits, exit),
-                    Err(_) => {
-                        let message = "the task's result is not JSON".to_owned();
-                        let outcome = Outcome::Failed {
-                            disposition: Disposition::Fail,
-                            message,
-                        };
-                        (outcome, None, limits, Exit::Failed)
-                    }
-                };
-            }
-            GuestOutcome::Failed {
-                disposition,
-                message,
-            } => Outcome::Failed {
-                disposition,
-                message: words(&message),
-            },
-            GuestOutcome::Trapped(reason) => Outcome::Trapped {
-                reason: words(&reason),
-            },
-            GuestOutcome::OutOfLimits(limit) => Outcome::OutOfLimits {
-                limit: limit.to_string(),
-            },
-            GuestOutcome::Cancelled => Outcome::Cancelled,
-        };
-        (outcome, None, limits, exit)
-    }
-
-    fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
-        let task = self.request.task().to_string();
-        let report = refused_report(self.run.clone(), task, &self.shared.audit, error);
-        self.seal(report, recorder)
-    }
-
-    /// Step 9: the last fact of the run, then the sync.
-    fn seal(&self, report: RunReport, recorder: &Recorder) -> RunReport {
-        let ended = Event::RunEnded {
-            outcome: report.outcome.word(),
-            limits: &report.limits,
-            exit: report.exit,
-        };
-        let sealed = recorder.record(&ended).and_then(|_| recorder.seal());
-        if let Err(error) = &sealed {
-            tracing::error!(%error, "the audit could not be sealed");
-        }
-        RunReport {
-            audit: audit_report(&self.shared.audit, sealed),
-            ..report
-        }
-    }
-}
-
-/// A failed revocation changes only success: what the task did comes first.
-fn exit_with(exit: u8, revocation: &RevocationReport) -> u8 {
-    if exit == Exit::Done.code() && !revocation.complete {
-        Exit::DoneUnrevoked.code()
-    } else {
-        exit
-    }
-}
-
-fn refusal(error: &RunError) -> Outcome {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        message.push_str(": ");
-        message.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    Outcome::Refused {
-        phase: error.phase(),
-        blame: error.blame(),
-        message,
-        hint: error.hint(),
-    }
-}
-
-fn refused_report(run: String, task: String, audit: &AuditLog, error: &RunError) -> RunReport {
-    RunReport {
-        run,
-        task,
-        outcome: refusal(error),
-        result: None,
-        limits: Vec::new(),
-        denials: Vec::new(),
-        unlisted_denials: 0,
-        calls: BTreeMap::new(),
-        revocation: None,
-        audit: audit_report(audit, Err(())),
-        exit: error.exit().code(),
-    }
-}
-
-fn audit_report<E>(audit: &AuditLog, sealed: Result<SealedAudit, E>) -> AuditReport {
-    let sealed = sealed.ok();
-    AuditReport {
-        file: audit.path().to_owned(),
-        head: sealed.as_ref().map(|sealed| sealed.head),
-        synced: sealed.is_some_and(|sealed| sealed.synced),
     }
 }
