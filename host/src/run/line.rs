@@ -211,6 +211,7 @@ impl Line {
             ),
         };
         limits.extend(attempt.limits());
+        limits.sort_unstable();
         limits.dedup();
         let revocation = revocation.map(|revocation| {
             let _ = recorder.record(&Event::AuthorityClosed {
