@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // No core dumps, and no debugger or reader of /proc but root's, not even of
+    // our own user's. Where the kernel cannot, file modes are what is left.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     ExitCode::from(cofferdam::cli::main().await.code())
 }

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::{Finished, World};
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::common::{SOON, api, binary, ended, get, install, nobody_lives, world};
+use crate::common::{SOON, api, binary, ended, get, install, nobody_lives, signal, until, world};
 
 /// Debian's `nobody`; any user that is not us would do.
 const OTHER: u32 = 65_534;
@@ -125,6 +126,10 @@ fn reachable(world: &World) -> std::path::PathBuf {
 
 /// Runs as another user, without groups.
 fn as_other(program: &Path, arguments: &[&str], folder: &Path) -> Finished {
+    Finished::of(other(program, arguments, folder).output().unwrap()).unwrap()
+}
+
+fn other(program: &Path, arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new("setpriv");
     let user = OTHER.to_string();
     command
@@ -140,7 +145,7 @@ fn as_other(program: &Path, arguments: &[&str], folder: &Path) -> Finished {
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null());
-    Finished::of(command.output().unwrap()).unwrap()
+    command
 }
 
 #[tokio::test]
@@ -209,6 +214,25 @@ async fn a_secret_id_that_the_host_may_not_read_is_told() {
     ];
     let finished = as_other(&copy, &echo, world.folder());
     assert_eq!(finished.code, 0, "{finished:?}");
+
+    // While it runs, its own user cannot look into it either.
+    let minted = bao.minted().unwrap();
+    let mut host = other(&copy, &run, world.folder()).spawn().unwrap();
+    until("the mint", || bao.minted().unwrap() > minted);
+    let mut usual = other(Path::new("sleep"), &["60"], Path::new("/"))
+        .spawn()
+        .unwrap();
+    let look = |pid: u32| {
+        let file = format!("/proc/{pid}/environ");
+        as_other(Path::new("head"), &["-c", "1", &file], Path::new("/"))
+    };
+    until("the usual process", || look(usual.id()).code == 0);
+    let seen = look(host.id());
+    assert!(seen.stderr.contains("ermission denied"), "{seen:?}");
+    usual.kill().unwrap();
+    usual.wait().unwrap();
+    signal(&host, Signal::TERM);
+    assert_eq!(host.wait().unwrap().code(), Some(130));
     nobody_lives(bao).await;
 }
 
