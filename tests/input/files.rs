@@ -166,5 +166,20 @@ async fn a_configuration_that_is_wrong_names_file_field_and_cure() {
     desk.run("none", 2);
     desk.world.write("cofferdam.toml", "").unwrap();
     desk.run("no vault", 2);
+
+    // A machine gets one JSON document even when there is no report.
+    desk.world
+        .write("cofferdam.toml", "[vault]\nadress = \"x\"\n")
+        .unwrap();
+    let finished = desk.world.run("hello").finish().unwrap();
+    let document = finished.report().unwrap();
+    assert_eq!((finished.code, &document["exit"]), (2, &2.into()));
+    let error = &document["error"];
+    assert!(
+        error["message"].as_str().unwrap().contains("vault.adress"),
+        "{document}"
+    );
+    assert_eq!(error["blame"], "operator", "{document}");
+    assert!(error["hint"].is_string(), "{document}");
     desk.close("configuration").await;
 }

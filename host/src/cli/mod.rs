@@ -79,5 +79,5 @@ pub async fn main() -> Exit {
         Command::Sweep(args) => sweep::execute(args, &cli.globals, &output).await,
         Command::Audit(args) => audit::execute(args, &cli.globals, &output).await,
     };
-    result.unwrap_or_else(|failure| output.failure(&failure))
+    result.unwrap_or_else(|failure| output.ended_by(&failure))
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::diagnostic::{Diagnostic, Exit};
+use crate::diagnostic::{Blame, Diagnostic, Exit};
 
 /// How results are written to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,13 +64,29 @@ impl Output {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
+    /// Writes the error that a command ended with in place of its document.
+    pub fn ended_by(&self, failure: &Failure) -> Exit {
+        let exit = self.failure(failure);
+        if self.format == Format::Json {
+            let Failure(error) = failure;
+            self.json(&Ended {
+                error: Told {
+                    message: error.to_string(),
+                    causes: causes(&**error),
+                    hint: error.hint(),
+                    blame: error.blame(),
+                },
+                exit: exit.code(),
+            });
+        }
+        exit
+    }
+
     /// Writes an error with its causes and cure, and returns its exit code.
     pub fn failure(&self, Failure(error): &Failure) -> Exit {
         let mut message = format!("error: {error}");
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            message.push_str(&format!("\n  caused by: {inner}"));
-            cause = inner.source();
+        for cause in causes(&**error) {
+            message.push_str(&format!("\n  caused by: {cause}"));
         }
         if let Some(hint) = error.hint() {
             message.push_str(&format!("\n\nhint: {hint}"));
@@ -78,4 +94,27 @@ impl Output {
         self.note(message);
         error.exit()
     }
+}
+
+/// What machines read when there is no report.
+#[derive(Serialize)]
+struct Ended {
+    error: Told,
+    exit: u8,
+}
+
+/// An error, as `outcome` of a report tells it.
+#[derive(Serialize)]
+struct Told {
+    message: String,
+    causes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    blame: Blame,
+}
+
+fn causes(error: &(dyn Diagnostic + Send + Sync)) -> Vec<String> {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .map(ToString::to_string)
+        .collect()
 }
