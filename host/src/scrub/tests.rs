@@ -200,6 +200,8 @@ proptest! {
 
     #[test]
     fn base64_in_every_alignment(secret in any_secret(), (a, b) in surroundings(), chunks in chunk_sizes()) {
+        // Inside JSON such a secret has a backslash more at its edge: see below.
+        prop_assume!(!matches!(secret[0], b'"' | b'\\') && !secret.ends_with(b"\\"));
         let set = set(&[&secret]);
         for shift in 0..3 {
             let around = (&[&a[..], &b"xyz"[..shift]].concat()[..], &b[..]);
@@ -221,6 +223,26 @@ proptest! {
                     prop_assert!(set.contains_secret(&in_json));
                 }
             }
+        }
+    }
+
+    /// Where the neighbour of such a secret shares bits with the backslash that
+    /// JSON puts there, the character of base64 that holds them goes with it.
+    /// Never less than the secret goes, and nothing beyond that.
+    #[test]
+    fn base64_of_a_secret_that_json_escapes_at_its_edge(middle in any_secret(), quote: bool, (a, b) in surroundings(), chunks in chunk_sizes()) {
+        let first = if quote { b'"' } else { b'\\' };
+        let secret = [&[first], &middle[..], b"\\"].concat();
+        let set = set(&[&secret]);
+        for neighbour in [b'l', b'|', b'x', b'P', b'\\', b' '] {
+            let (before, after) = ([&a[..], &[neighbour]].concat(), [&[neighbour], &b[..]].concat());
+            let (text, from, to) = in_base64(&secret, (&before, &after), &STANDARD);
+            let (out, _) = scrub(&set, text.as_bytes(), &chunks);
+            let out = lossy(&out);
+            let (left, right) = out.split_once(REDACTED).unwrap();
+            prop_assert!(text.starts_with(left) && (from - 2..=from).contains(&left.len()), "{} of {}", left, text);
+            let behind = text.len() - right.len();
+            prop_assert!(text.ends_with(right) && (to..=to + 2).contains(&behind), "{} of {}", right, text);
         }
     }
 
