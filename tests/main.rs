@@ -14,5 +14,6 @@ mod input;
 mod leaks;
 mod lifecycle;
 mod limits;
+mod login;
 mod surface;
 mod vault;

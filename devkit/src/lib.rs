@@ -7,6 +7,7 @@
 //! - [`tools`] finds or installs OpenBao and the wasm32-wasip2 target.
 //! - [`openbao`] starts a real OpenBao and asks it questions as root.
 //! - [`guests`] builds the guest components and tells whether they are current.
+//! - [`identity`] vouches for a host: JWTs, certificates, a TokenReview.
 //! - [`process`] guards children, ports, private folders and threads.
 //! - [`proxy`] stands between host and server and breaks things on purpose.
 //! - [`upstream`] is a hostile HTTP API that reflects what it got.
@@ -15,6 +16,7 @@
 
 pub mod canary;
 pub mod guests;
+pub mod identity;
 pub mod openbao;
 pub mod process;
 pub mod proxy;

@@ -8,4 +8,4 @@ mod minting;
 mod policies;
 mod sweeping;
 mod trouble;
-mod world;
+pub(crate) mod world;

@@ -164,7 +164,7 @@ async fn a_sweep_without_vault_keeps_everything() {
         files: _,
     } = world;
     bao.stop();
-    assert_eq!(text.address.to_string(), address);
+    assert_eq!(text.addresses.first().to_string(), address);
     let report = Vault::new(text, &state).unwrap().sweep().await.unwrap();
     assert_eq!(
         report.failure.as_ref().map(|error| error.reason()),

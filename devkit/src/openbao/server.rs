@@ -12,7 +12,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use tempfile::TempDir;
 
 use super::root::Root;
-use crate::process::{Guarded, dying_with_us, free_pair, private_folder};
+use crate::process::{Guarded, dying_with_us, free_pair, free_port, private_folder, write_private};
 use crate::tools;
 
 /// How long the server may take until it answers; 0.1 s is usual.
@@ -27,6 +27,9 @@ const CONFIG: &str = "audit.hcl";
 pub struct DevOptions {
     /// The root token; a random one by default.
     pub root_token: Option<String>,
+    /// Certificate and key, PEM, of a second listener, with TLS. It asks
+    /// clients for a certificate and takes any: `auth/cert` judges it.
+    pub tls: Option<(String, String)>,
 }
 
 /// A running development server. No `Debug`: it holds the root token.
@@ -34,6 +37,7 @@ pub struct OpenBao {
     // First, so that the process is gone before its folder.
     process: Guarded,
     port: u16,
+    tls_port: Option<u16>,
     root: Root,
     audit_file: PathBuf,
     log_file: PathBuf,
@@ -51,15 +55,24 @@ impl OpenBao {
         let folder = private_folder("openbao")?;
         let audit_file = folder.path().join("audit.jsonl");
         let log_file = folder.path().join("server.log");
-        std::fs::write(folder.path().join(CONFIG), audit_device(&audit_file))
-            .context("cannot write the server's configuration")?;
         for _ in 0..START_TRIES {
+            let mut config = audit_device(&audit_file);
+            let mut tls_port = None;
+            if let Some((certificate, key)) = &options.tls {
+                write_private(&folder.path().join("tls.pem"), certificate)?;
+                write_private(&folder.path().join("tls.key"), key)?;
+                let port = *tls_port.insert(free_port()?);
+                config.push_str(&tls_listener(port));
+            }
+            std::fs::write(folder.path().join(CONFIG), config)
+                .context("cannot write the server's configuration")?;
             let port = free_pair()?;
             let mut process = spawn(&binary, port, &token, folder.path(), &log_file)?;
             if wait_until_ready(&mut process, port, &token)? {
                 return Ok(Self {
                     process,
                     port,
+                    tls_port,
                     root: Root::new(format!("http://127.0.0.1:{port}"), token)?,
                     audit_file,
                     log_file,
@@ -84,6 +97,12 @@ impl OpenBao {
     /// The address as a socket's.
     pub fn socket(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// The TLS listener's address, `https://127.0.0.1:PORT`.
+    pub fn tls_address(&self) -> Result<String> {
+        let port = self.tls_port.context("this server has no TLS listener")?;
+        Ok(format!("https://127.0.0.1:{port}"))
     }
 
     /// The root token.
@@ -141,6 +160,13 @@ fn audit_device(file: &Path) -> String {
     format!(
         "audit \"file\" \"main\" {{\n  options {{\n    file_path = \"{}\"\n  }}\n}}\n",
         file.display()
+    )
+}
+
+fn tls_listener(port: u16) -> String {
+    format!(
+        "listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  \
+         tls_cert_file = \"tls.pem\"\n  tls_key_file = \"tls.key\"\n}}\n"
     )
 }
 
@@ -234,6 +260,7 @@ mod tests {
     async fn provisioned_credentials_log_in() {
         let bao = OpenBao::start_dev(DevOptions {
             root_token: Some("chosen-root-token".to_owned()),
+            ..DevOptions::default()
         })
         .unwrap();
         assert_eq!(bao.root_token(), "chosen-root-token");

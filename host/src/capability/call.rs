@@ -216,7 +216,8 @@ impl Call {
         tracing::warn!(%error, grant = %self.grant, operation = self.operation, "vault did not serve a capability call");
         let (kind, reason) = match error.kind() {
             VaultErrorKind::Unavailable => (DenialKind::Unavailable, "vault_unavailable"),
-            VaultErrorKind::Denied => (DenialKind::Revoked, "vault_refused"),
+            // The token lives: vault's policy is narrower than the grants.
+            VaultErrorKind::Denied => (DenialKind::Internal, "vault_refused"),
             VaultErrorKind::NotFound => (DenialKind::Internal, "vault_not_found"),
             VaultErrorKind::Invalid => (invalid, "vault_invalid"),
             VaultErrorKind::Closed => (DenialKind::Revoked, "authority_closed"),

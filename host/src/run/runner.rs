@@ -60,7 +60,8 @@ impl Runner {
         // Vault itself is never a destination of a task.
         let forbidden = vault
             .iter()
-            .filter_map(|vault| ForbiddenOrigin::of(vault.address().url()));
+            .flat_map(|vault| vault.addresses().iter())
+            .filter_map(|address| ForbiddenOrigin::of(address.url()));
         let http = Arc::new(HttpClients::new(forbidden.collect()));
         Ok(Self(Arc::new(Shared {
             config,

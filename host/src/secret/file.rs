@@ -100,12 +100,33 @@ pub enum Privacy {
 
 /// Reads a credential: one line, without its line end.
 ///
+/// # Errors
+/// As [`read_whole`], and content that is no such line.
+pub fn read_file(path: &Path, privacy: Privacy) -> Result<Secret, CredentialFileError> {
+    let faulty = |fault| CredentialFileError::new(path, fault);
+    let text = read_whole(path, privacy)?;
+    let text = text.expose();
+    let line = text.strip_suffix(b"\n").unwrap_or(text);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if privacy == Privacy::Secret && line.len() < MIN_SECRET_LEN || line.is_empty() {
+        return Err(faulty(CredentialFault::Length));
+    }
+    let well_formed =
+        std::str::from_utf8(line).is_ok_and(|line| !line.chars().any(char::is_control));
+    if !well_formed {
+        return Err(faulty(CredentialFault::Malformed));
+    }
+    Ok(Secret::new(line))
+}
+
+/// Reads a whole file that holds a credential, such as a key in PEM.
+///
 /// The rights are those of the file that was opened, so nobody can change it
 /// between check and use. Inline: such a file has a few bytes.
 ///
 /// # Errors
 /// [`CredentialFileError`] names the file and the fault, never the content.
-pub fn read_file(path: &Path, privacy: Privacy) -> Result<Secret, CredentialFileError> {
+pub fn read_whole(path: &Path, privacy: Privacy) -> Result<Secret, CredentialFileError> {
     let faulty = |fault| CredentialFileError::new(path, fault);
     let unreadable = |error| faulty(CredentialFault::Unreadable(error));
     // Without NONBLOCK a pipe in its place would hold us up for ever.
@@ -140,17 +161,7 @@ pub fn read_file(path: &Path, privacy: Privacy) -> Result<Secret, CredentialFile
         .take(MAX_FILE)
         .read_to_end(&mut text)
         .map_err(unreadable)?;
-    let line = text.strip_suffix(b"\n").unwrap_or(&text);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if privacy == Privacy::Secret && line.len() < MIN_SECRET_LEN || line.is_empty() {
-        return Err(faulty(CredentialFault::Length));
-    }
-    let well_formed =
-        std::str::from_utf8(line).is_ok_and(|line| !line.chars().any(char::is_control));
-    if !well_formed {
-        return Err(faulty(CredentialFault::Malformed));
-    }
-    Ok(Secret::new(line))
+    Ok(Secret::new(text.as_slice()))
 }
 
 #[cfg(test)]

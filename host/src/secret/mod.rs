@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-pub use file::{CredentialFault, CredentialFileError, Privacy, read_file};
+pub use file::{CredentialFault, CredentialFileError, Privacy, read_file, read_whole};
 
 /// Shortest secret that is handled. A shorter one could not be kept out of
 /// output: matching it would confirm guesses and mangle ordinary text.

@@ -46,6 +46,12 @@ pub enum Operation {
     /// Asking whether a token lives.
     #[strum(serialize = "token lookup")]
     Lookup,
+    /// Putting a token's end off.
+    #[strum(serialize = "renewal")]
+    Renew,
+    /// Asking how a node does.
+    #[strum(serialize = "health check")]
+    Health,
     /// Reading a KV secret.
     #[strum(serialize = "read")]
     Read,
@@ -104,6 +110,12 @@ pub enum VaultError {
         /// The configured address.
         address: String,
     },
+    /// None of several nodes can carry an attempt.
+    #[error("no node of vault can serve: {nodes}")]
+    NoNode {
+        /// Each configured address and how it does.
+        nodes: String,
+    },
     /// Vault cannot serve this now: 412, 429, 472, 473, 5xx.
     #[error("vault cannot serve the {operation} now (status {status})")]
     Overloaded {
@@ -125,6 +137,8 @@ pub enum VaultError {
     LoginRefused {
         /// The method's mount.
         mount: String,
+        /// The cure, a fixed text.
+        cure: &'static str,
     },
     /// The log-in works but cannot carry attempts.
     #[error("the log-in cannot carry attempts: {reason}")]
@@ -210,6 +224,9 @@ pub enum VaultError {
     /// The attempt's authority has ended.
     #[error("the attempt's authority has ended")]
     Closed,
+    /// Somebody ended the attempt's token in Vault before the attempt was over.
+    #[error("the attempt's token was ended in vault before the attempt was over")]
+    Ended,
     /// The journal cannot be kept, so nothing may be minted.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -222,6 +239,7 @@ impl VaultError {
             Self::Unreachable { .. }
             | Self::Sealed { .. }
             | Self::NotInitialised { .. }
+            | Self::NoNode { .. }
             | Self::Overloaded { .. } => VaultErrorKind::Unavailable,
             Self::Refused { .. }
             | Self::LoginRefused { .. }
@@ -236,7 +254,7 @@ impl VaultError {
             Self::NotFound { .. } => VaultErrorKind::NotFound,
             Self::Invalid { .. } => VaultErrorKind::Invalid,
             Self::TooLarge { .. } | Self::Protocol { .. } => VaultErrorKind::Internal,
-            Self::Closed => VaultErrorKind::Closed,
+            Self::Closed | Self::Ended => VaultErrorKind::Closed,
         }
     }
 
@@ -257,6 +275,7 @@ impl VaultError {
             Self::Unreachable { .. } => "unreachable",
             Self::Sealed { .. } => "sealed",
             Self::NotInitialised { .. } => "not_initialised",
+            Self::NoNode { .. } => "no_node",
             Self::Overloaded { .. } => "overloaded",
             Self::Refused { .. } => "refused",
             Self::LoginRefused { .. } => "login_refused",
@@ -271,6 +290,7 @@ impl VaultError {
             Self::Protocol { .. } => "protocol",
             Self::Settings { .. } => "settings",
             Self::Closed => "closed",
+            Self::Ended => "ended",
             Self::Journal(_) => "journal",
         }
     }
@@ -303,6 +323,9 @@ impl Diagnostic for VaultError {
             }
             Self::Sealed { .. } => "unseal it; nothing was minted".to_owned(),
             Self::NotInitialised { .. } => "initialise and unseal it first".to_owned(),
+            Self::NoNode { .. } => {
+                "unseal, start or mend one of them; nothing was minted".to_owned()
+            }
             Self::Overloaded { .. } => "try again later; ask the server's operator when it stays".to_owned(),
             Self::Refused { operation: Operation::Mint, .. }
             | Self::Invalid { operation: Operation::Mint, .. } => {
@@ -315,10 +338,7 @@ impl Diagnostic for VaultError {
                 "the token in the admin token file may not write policies and token roles".to_owned()
             }
             Self::Refused { .. } | Self::Invalid { .. } | Self::NotFound { .. } => return None,
-            Self::LoginRefused { .. } => {
-                "the role-id or the secret-id is wrong, expired or bound to another address; issue a new secret-id".to_owned()
-            }
-            Self::LoginUnusable { cure, .. } => (*cure).to_owned(),
+            Self::LoginRefused { cure, .. } | Self::LoginUnusable { cure, .. } => (*cure).to_owned(),
             Self::LoginTooShort { .. } => {
                 "raise the `token_ttl` of the host's log-in role, or lower the task's `timeout`".to_owned()
             }
@@ -338,6 +358,9 @@ impl Diagnostic for VaultError {
             Self::Journal(error) => error.cure().to_owned(),
             Self::TooLarge { .. } | Self::Protocol { .. } => {
                 "check that `address` is a Vault or OpenBao server and not something before it".to_owned()
+            }
+            Self::Ended => {
+                "find in vault's audit who revoked it or the host's log-in, and run the task again".to_owned()
             }
             Self::Settings { .. } | Self::Closed => return None,
         })

@@ -1,14 +1,19 @@
 //! What the capabilities of an attempt may do in Vault.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
 use super::VaultError;
+use super::accessor::Accessor;
 use super::client::{Call, Reply};
+use super::logins::HostLogin;
 use super::shared::Shared;
 use crate::secret::Secret;
+
+/// How long the question may take whether a refused token lives.
+const LOOKUP: Duration = Duration::from_secs(2);
 
 /// What a capability may do with the attempt's authority. Clones share it; it
 /// is dead once the [`Session`](super::Session) is closed.
@@ -18,8 +23,16 @@ pub struct SessionHandle(Arc<Attempt>);
 struct Attempt {
     shared: Arc<Shared>,
     /// Taken out at the end, so that no forgotten handle keeps it.
-    token: RwLock<Option<Secret>>,
+    authority: RwLock<Option<Authority>>,
     ends: Instant,
+}
+
+/// The token, and what tells whether it lives.
+#[derive(Clone)]
+pub(super) struct Authority {
+    pub(super) token: Secret,
+    pub(super) accessor: Accessor,
+    pub(super) login: Arc<HostLogin>,
 }
 
 /// A value from Vault with the id under which Vault audited the request.
@@ -32,31 +45,41 @@ pub struct Answer<T> {
 }
 
 impl SessionHandle {
-    pub(super) fn new(shared: Arc<Shared>, token: Secret, ends: Instant) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, authority: Authority, ends: Instant) -> Self {
         Self(Arc::new(Attempt {
             shared,
-            token: RwLock::new(Some(token)),
+            authority: RwLock::new(Some(authority)),
             ends,
         }))
     }
 
     /// Forgets the token. Calls under way keep it until they end.
     pub(super) fn end(&self) {
-        self.0.token.write().take();
+        self.0.authority.write().take();
     }
 
     /// One request with the attempt's token. It changes nothing in Vault, so
     /// it may be repeated once.
     pub(super) async fn send(&self, call: &Call) -> Result<Reply, VaultError> {
-        let token = self.0.token.read().clone().ok_or(VaultError::Closed)?;
-        if Instant::now() >= self.0.ends {
+        let attempt = &self.0;
+        let authority = attempt.authority.read().clone().ok_or(VaultError::Closed)?;
+        if Instant::now() >= attempt.ends {
             return Err(VaultError::Closed);
         }
-        self.0
-            .shared
+        let shared = &attempt.shared;
+        let reply = shared
             .client
-            .send_idempotent(call, &token, self.0.ends)
-            .await?
-            .success()
+            .send_idempotent(call, &authority.token, attempt.ends)
+            .await?;
+        // A dead token and a refusal are both 403. A lost answer to the
+        // question leaves it a refusal.
+        if reply.status() == 403
+            && let Ok(true) = shared
+                .is_dead(&authority.login, &authority.accessor, LOOKUP)
+                .await
+        {
+            return Err(VaultError::Ended);
+        }
+        reply.success()
     }
 }

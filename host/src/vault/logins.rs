@@ -1,14 +1,16 @@
 //! The process's log-in: one, made when first needed, shared by everybody.
 //!
-//! It is made again only when it died or would end before the attempt that
-//! needs it. The old one then stays until its last child is closed, because
-//! its end is theirs.
+//! It is renewed while the process lives. It is made again only when it died
+//! or cannot be renewed beyond the attempt that needs it. The old one then
+//! stays until its last child is closed, because its end is theirs; nobody
+//! renews it any more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;
 
@@ -43,6 +45,10 @@ pub(super) struct HostLogin {
     /// None for a lent token and for a dead one.
     entry: Mutex<Option<Entry>>,
     ended: AtomicBool,
+    /// When it ends; renewals put it off.
+    ends: Mutex<Option<Instant>>,
+    /// Renews it; stopped when it is replaced or dead.
+    renewing: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 impl Logins {
@@ -66,6 +72,36 @@ impl Logins {
 }
 
 impl HostLogin {
+    fn new(login: Login, entry: Option<Entry>) -> Self {
+        Self {
+            ends: Mutex::new(login.ends),
+            login,
+            entry: Mutex::new(entry),
+            ended: AtomicBool::new(false),
+            renewing: Mutex::new(None),
+        }
+    }
+
+    /// Whether asking for a later end can help.
+    pub(super) fn is_renewable(&self) -> bool {
+        self.login.renewable && self.is_ours() && !self.has_ended()
+    }
+
+    /// Notes a renewal.
+    pub(super) fn set_ends(&self, ends: Instant) {
+        *self.ends.lock() = Some(ends);
+    }
+
+    /// From now on somebody renews it.
+    fn set_renewing(&self, task: tokio::task::JoinHandle<()>) {
+        *self.renewing.lock() = Some(AbortOnDropHandle::new(task));
+    }
+
+    /// From now on nobody renews it.
+    fn stop_renewing(&self) {
+        self.renewing.lock().take();
+    }
+
     /// The token, for one request.
     pub(super) fn token(&self) -> &Secret {
         &self.login.token
@@ -73,7 +109,9 @@ impl HostLogin {
 
     /// The time that it has left; `None` when it does not end.
     pub(super) fn left(&self) -> Option<Duration> {
-        self.login.left()
+        self.ends
+            .lock()
+            .map(|ends| ends.saturating_duration_since(Instant::now()))
     }
 
     /// True when this process has to end it.
@@ -89,6 +127,7 @@ impl HostLogin {
     /// Notes that it is dead.
     pub(super) fn set_ended(&self) {
         self.ended.store(true, Ordering::Release);
+        self.stop_renewing();
         if let Some(entry) = self.entry.lock().take() {
             entry.done();
         }
@@ -122,7 +161,7 @@ impl Shared {
             return Err(VaultError::Closed);
         }
         if let Some(current) = &logins.current {
-            if current.outlives(needed) {
+            if current.outlives(needed) || self.extend(current, needed).await {
                 return Ok(Arc::clone(current));
             }
             if let (Some(life), true) = (logins.life, current.is_ours())
@@ -135,13 +174,33 @@ impl Shared {
         if let Some(old) = logins.current.replace(Arc::clone(&fresh))
             && !old.has_ended()
         {
+            old.stop_renewing();
             logins.retired.push(old);
+        }
+        if !fresh.outlives(needed) {
+            self.extend(&fresh, needed).await;
         }
         logins.life = fresh.left();
         match fresh.left() {
             Some(left) if left <= needed => Err(too_short(left, needed)),
-            _ => Ok(fresh),
+            _ => {
+                if fresh.is_renewable() {
+                    fresh.set_renewing(self.keep_alive(&fresh));
+                }
+                Ok(fresh)
+            }
         }
+    }
+
+    /// Asks for a later end, if that can help; whether it is late enough then.
+    async fn extend(&self, login: &HostLogin, needed: Duration) -> bool {
+        if !login.is_renewable() {
+            return false;
+        }
+        if let Err(error) = self.renew(login, Some(needed)).await {
+            tracing::debug!(reason = error.reason(), "the log-in was not renewed");
+        }
+        login.outlives(needed)
     }
 
     /// A log-in after this one was found dead.
@@ -156,11 +215,7 @@ impl Shared {
 
     async fn log_in(&self, method: &mut Method) -> Result<HostLogin, VaultError> {
         if !method.makes_a_token() {
-            return Ok(HostLogin {
-                login: method.log_in(&self.client).await?,
-                entry: Mutex::new(None),
-                ended: AtomicBool::new(false),
-            });
+            return Ok(HostLogin::new(method.log_in(&self.client).await?, None));
         }
         let id = Uuid::now_v7().to_string();
         let entry = self
@@ -179,11 +234,7 @@ impl Shared {
             Owner::Process(accessor) => entry.made(accessor.clone()).await,
             Owner::Lender => (Some(entry), Ok(())),
         };
-        let login = HostLogin {
-            login,
-            entry: Mutex::new(entry),
-            ended: AtomicBool::new(false),
-        };
+        let login = HostLogin::new(login, entry);
         if let Err(error) = written {
             // Unwritten means unusable: a kill would leave it alive.
             self.end_login(&login).await?;

@@ -47,6 +47,9 @@ impl Shared {
         self: &Arc<Self>,
         attempt: &AttemptAuthority,
     ) -> Result<Minted, VaultError> {
+        if self.config.require_healthy {
+            self.client.require_healthy().await?;
+        }
         // Vault counts whole seconds.
         let life = Duration::from_secs((attempt.deadline + MARGIN).as_secs() + 1);
         let mut login = self.login(life).await?;

@@ -3,9 +3,10 @@
 //! [`Vault`] is the process's view, [`Session`] owns one attempt's authority
 //! and [`SessionHandle`] is what capabilities get of it. From bottom to top:
 //! `client` speaks HTTP, `auth` logs in, `journal` remembers tokens across a
-//! kill, `logins` keeps the process's log-in, `mint` and `revoke` begin and end
-//! an attempt's token, `sweep` ends what was left behind, `kv` and `transit`
-//! are what an attempt may do. No token leaves this module.
+//! kill, `logins` keeps the process's log-in and `renew` its life, `mint` and
+//! `revoke` begin and end an attempt's token, `sweep` ends what was left
+//! behind, `kv` and `transit` are what an attempt may do. No token leaves this
+//! module.
 
 mod accessor;
 pub mod admin;
@@ -20,6 +21,7 @@ mod logins;
 mod mint;
 pub mod path;
 pub mod policy;
+mod renew;
 mod revoke;
 mod session;
 mod shared;
@@ -27,6 +29,7 @@ mod sweep;
 mod transit;
 
 pub use admin::Admin;
+pub use client::{Health, NodeHealth};
 pub use config::VaultConfig;
 pub use error::{ConnectionFault, Operation, VaultError, VaultErrorKind};
 pub use handle::{Answer, SessionHandle};

@@ -142,7 +142,9 @@ impl Shared {
         reply.success().map(|_| Verdict::Dead(None))
     }
 
-    async fn is_dead(
+    /// Whether Vault knows no such token any more. A dead log-in cannot ask,
+    /// but it takes its children with it.
+    pub(super) async fn is_dead(
         &self,
         login: &HostLogin,
         accessor: &Accessor,
@@ -155,7 +157,10 @@ impl Shared {
             },
         )?;
         let reply = self.client.send_within(&call, login.token(), limit).await?;
-        Ok(unknown(&reply) || reply.status() == 404)
+        if unknown(&reply) || reply.status() == 404 {
+            return Ok(true);
+        }
+        Ok(reply.status() == 403 && !self.lives(login, limit).await?)
     }
 
     /// Ends a log-in of this process, and with it whatever children it has.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::VaultError;
 use super::accessor::Accessor;
-use super::config::{VaultAddress, VaultConfig};
-use super::handle::SessionHandle;
+use super::config::{Addresses, VaultConfig};
+use super::handle::{Authority, SessionHandle};
 use super::journal::Entry;
 use super::logins::HostLogin;
 use super::shared::Shared;
@@ -102,9 +102,9 @@ impl Vault {
         Ok(Self(Arc::new(Shared::new(config, state)?)))
     }
 
-    /// Vault's address, which no task may ever call.
-    pub fn address(&self) -> &VaultAddress {
-        &self.0.config.address
+    /// Vault's addresses, which no task may ever call.
+    pub fn addresses(&self) -> &Addresses {
+        &self.0.config.addresses
     }
 
     /// Mints the authority of one attempt; logs in first when this is the first.
@@ -123,7 +123,15 @@ impl Vault {
         // The mint refused tokens that are too short for the set.
         let _ = secrets.add_own(&minted.token);
         Ok(Session {
-            handle: SessionHandle::new(Arc::clone(&self.0), minted.token, minted.ends),
+            handle: SessionHandle::new(
+                Arc::clone(&self.0),
+                Authority {
+                    token: minted.token,
+                    accessor: minted.accessor.clone(),
+                    login: Arc::clone(&minted.login),
+                },
+                minted.ends,
+            ),
             shared: Arc::clone(&self.0),
             life: minted.life,
             mint_request_id: minted.request_id,

@@ -54,7 +54,7 @@ impl Shared {
             kind,
             id,
             task,
-            self.config.address.to_string(),
+            self.config.addresses.first().to_string(),
             self.config.namespace.as_ref().map(ToString::to_string),
             lives_at_most,
         )
@@ -62,7 +62,11 @@ impl Shared {
 
     /// Whether an entry of the journal is about this server.
     pub(super) fn is_ours(&self, intent: &Intent) -> bool {
-        intent.server == self.config.address.to_string()
+        // The order of the nodes may have changed since.
+        self.config
+            .addresses
+            .iter()
+            .any(|address| intent.server == address.to_string())
             && intent.namespace.as_deref() == self.config.namespace.as_ref().map(|n| n.as_str())
     }
 }

@@ -1,15 +1,13 @@
 //! AppRole, with a plain or a response-wrapped secret-id.
 
-use std::time::{Duration, Instant};
-
 use serde::Deserialize;
 use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
 use vaultrs::api::sys::requests::{UnwrapRequest, WrappingLookupRequest};
 
-use super::{Login, Owner};
+use super::Login;
+use super::answer::{Asked, text};
 use crate::secret::{MIN_SECRET_LEN, Privacy, Secret, read_file};
 use crate::vault::VaultError;
-use crate::vault::accessor::Accessor;
 use crate::vault::client::{Call, Client};
 use crate::vault::config::{AppRoleConfig, RoleId};
 use crate::vault::error::Operation;
@@ -50,53 +48,16 @@ impl AppRole {
             Operation::LogIn,
             &LoginWithApproleRequest {
                 mount: self.config.mount.to_string(),
-                role_id: text(&role_id)?,
-                secret_id: text(&secret_id)?,
+                role_id: text(&role_id)?.to_owned(),
+                secret_id: text(&secret_id)?.to_owned(),
             },
         )?;
-        // Before the request, so that the end is not thought later than it is.
-        let asked = Instant::now();
-        let reply = client.send(&call, None).await?;
-        // OpenBao and Vault say 400 for a wrong role-id or secret-id, and 403
-        // for one that is bound to another address.
-        if matches!(reply.status(), 400 | 403) {
-            return Err(VaultError::LoginRefused {
-                mount: self.config.mount.to_string(),
-            });
-        }
-        let auth = reply
-            .success()?
-            .envelope::<serde::de::IgnoredAny>()?
-            .auth
-            .ok_or(VaultError::Protocol {
-                operation: Operation::LogIn,
-                fault: "it holds no token",
-            })?;
-        if auth.token_type != "service" {
-            // A batch token cannot be revoked and has no children.
-            return Err(VaultError::LoginUnusable {
-                reason: "the log-in role makes tokens of another type than `service`",
-                cure: "set `token_type=service` on the AppRole",
-            });
-        }
-        if auth.num_uses != 0 {
-            give_back(client, &auth.client_token).await;
-            return Err(VaultError::LoginUnusable {
-                reason: "the log-in role limits how often its tokens are used",
-                cure: "set `token_num_uses=0` on the AppRole",
-            });
-        }
-        let accessor = Accessor::try_from(auth.accessor).map_err(|_| VaultError::Protocol {
-            operation: Operation::LogIn,
-            fault: "the token has no accessor",
-        })?;
-        Ok(Login {
-            token: auth.client_token,
-            owner: Owner::Process(accessor),
-            ends: (auth.lease_duration > 0)
-                .then(|| asked + Duration::from_secs(auth.lease_duration)),
+        let asked = Asked {
+            mount: &self.config.mount,
+            cure: "the role-id or the secret-id is wrong, expired or bound to another address; issue a new secret-id",
             obtained_by: vec![secret_id],
-        })
+        };
+        asked.send(client, &call).await
     }
 
     async fn secret_id(&mut self, client: &Client) -> Result<Secret, VaultError> {
@@ -120,7 +81,7 @@ impl AppRole {
         let lookup = Call::endpoint(
             Operation::WrapLookup,
             &WrappingLookupRequest {
-                token: text(&wrapping)?,
+                token: text(&wrapping)?.to_owned(),
             },
         )?;
         let reply = client.send(&lookup, None).await?;
@@ -149,35 +110,4 @@ impl AppRole {
         }
         Ok(answer.secret_id)
     }
-}
-
-/// Ends a token that will not be used, as well as it goes: it was never
-/// journalled, and ends by itself after its few uses or its `token_ttl`.
-async fn give_back(client: &Client, token: &Secret) {
-    let given_back = async {
-        let call = Call::with_body(
-            Operation::Revoke,
-            http::Method::POST,
-            "auth/token/revoke-self",
-            &serde_json::Map::new(),
-        )?;
-        client.send(&call, Some(token)).await?.success()
-    };
-    if let Err(error) = given_back.await {
-        tracing::warn!(
-            reason = error.reason(),
-            "an unusable log-in could not be revoked; it ends after its `token_ttl`"
-        );
-    }
-}
-
-/// A credential as the text that a request takes.
-fn text(secret: &Secret) -> Result<String, VaultError> {
-    secret
-        .expose_str()
-        .map(str::to_owned)
-        .ok_or(VaultError::Protocol {
-            operation: Operation::LogIn,
-            fault: "the credential is not text",
-        })
 }

@@ -1,6 +1,6 @@
 //! What a log-in gives.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::secret::Secret;
 use crate::vault::accessor::Accessor;
@@ -11,8 +11,11 @@ pub(in crate::vault) struct Login {
     pub(in crate::vault) token: Secret,
     /// Whose it is.
     pub(in crate::vault) owner: Owner,
-    /// When it ends; `None` for one that does not.
+    /// When it ends, measured from before the request that made it; `None`
+    /// for one that does not.
     pub(in crate::vault) ends: Option<Instant>,
+    /// Whether its end can be put off.
+    pub(in crate::vault) renewable: bool,
     /// Other secrets that obtained it, for the scrubber.
     pub(in crate::vault) obtained_by: Vec<Secret>,
 }
@@ -23,13 +26,4 @@ pub(in crate::vault) enum Owner {
     Process(Accessor),
     /// Somebody lent it: it is neither.
     Lender,
-}
-
-impl Login {
-    /// The time that it has left, measured from before the request that made
-    /// it; `None` when it does not end.
-    pub(in crate::vault) fn left(&self) -> Option<Duration> {
-        self.ends
-            .map(|ends| ends.saturating_duration_since(Instant::now()))
-    }
 }

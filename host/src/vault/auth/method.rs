@@ -1,16 +1,22 @@
 //! The log-in methods behind one type.
 
-use super::Login;
 use super::approle::AppRole;
 use super::token_file::TokenFile;
+use super::{Login, cert, jwt, password};
 use crate::vault::VaultError;
 use crate::vault::client::Client;
-use crate::vault::config::AuthConfig;
+use crate::vault::config::{AuthConfig, CertConfig, JwtConfig, PasswordConfig};
 
 /// A log-in method with what it remembers between log-ins.
 pub(in crate::vault) enum Method {
     /// `[vault.auth.approle]`.
     AppRole(AppRole),
+    /// `[vault.auth.jwt]` and its relatives.
+    Jwt(JwtConfig),
+    /// `[vault.auth.userpass]` and its relatives.
+    Password(PasswordConfig),
+    /// `[vault.auth.cert]`.
+    Cert(CertConfig),
     /// `[vault.auth.token_file]`.
     TokenFile(TokenFile),
 }
@@ -20,19 +26,25 @@ impl Method {
     pub(in crate::vault) fn new(config: &AuthConfig) -> Self {
         match config {
             AuthConfig::AppRole(approle) => Self::AppRole(AppRole::new(approle.clone())),
+            AuthConfig::Jwt(config) => Self::Jwt(config.clone()),
+            AuthConfig::Password(config) => Self::Password(config.clone()),
+            AuthConfig::Cert(config) => Self::Cert(config.clone()),
             AuthConfig::TokenFile(file) => Self::TokenFile(TokenFile::new(file.clone())),
         }
     }
 
     /// True when a log-in makes a token that this process has to end.
     pub(in crate::vault) fn makes_a_token(&self) -> bool {
-        matches!(self, Self::AppRole(_))
+        !matches!(self, Self::TokenFile(_))
     }
 
     /// Logs in. Never retried: an ambiguous failure may have made a token.
     pub(in crate::vault) async fn log_in(&mut self, client: &Client) -> Result<Login, VaultError> {
         match self {
             Self::AppRole(method) => method.log_in(client).await,
+            Self::Jwt(config) => jwt::log_in(config, client).await,
+            Self::Password(config) => password::log_in(config, client).await,
+            Self::Cert(config) => cert::log_in(config, client).await,
             Self::TokenFile(method) => method.log_in(client).await,
         }
     }

@@ -53,6 +53,8 @@ impl TokenFile {
             token,
             owner: Owner::Lender,
             ends: (looked.ttl > 0).then(|| asked + Duration::from_secs(looked.ttl)),
+            // Whoever lent it keeps it alive.
+            renewable: false,
             obtained_by: Vec::new(),
         })
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::vault::VaultError;
+use crate::vault::config::UserName;
 use crate::vault::error::Operation;
 use crate::vault::path::VaultPath;
 
@@ -14,7 +15,8 @@ use crate::vault::path::VaultPath;
 pub(in crate::vault) struct Call {
     pub(super) operation: Operation,
     pub(super) method: Method,
-    pub(super) path: VaultPath,
+    /// Made of checked parts only.
+    pub(super) path: String,
     pub(super) query: Option<String>,
     pub(super) body: Option<Zeroizing<Vec<u8>>>,
 }
@@ -28,7 +30,7 @@ impl Call {
         let faulty = |fault| VaultError::Protocol { operation, fault };
         // vaultrs writes some paths with a leading slash.
         let path = endpoint.path();
-        let path = path.strip_prefix('/').unwrap_or(&path).parse();
+        let path = path.strip_prefix('/').unwrap_or(&path).parse::<VaultPath>();
         Ok(Self {
             operation,
             method: match endpoint.method() {
@@ -38,7 +40,9 @@ impl Call {
                 RequestMethod::DELETE => Method::DELETE,
                 _ => return Err(faulty("an unexpected method")),
             },
-            path: path.map_err(|_| faulty("the path of the request is malformed"))?,
+            path: path
+                .map_err(|_| faulty("the path of the request is malformed"))?
+                .to_string(),
             query: endpoint
                 .query()
                 .map_err(|_| faulty("the query cannot be written"))?
@@ -63,12 +67,25 @@ impl Call {
             operation,
             method,
             path: path
-                .parse()
-                .map_err(|_| faulty("the path of the request is malformed"))?,
+                .parse::<VaultPath>()
+                .map_err(|_| faulty("the path of the request is malformed"))?
+                .to_string(),
             query: None,
             body: Some(Zeroizing::new(
                 serde_json::to_vec(body).map_err(|_| faulty("the body cannot be written"))?,
             )),
         })
+    }
+
+    /// A log-in whose path ends in a user name, which may hold an `@`.
+    pub(in crate::vault) fn log_in_as(
+        mount: &VaultPath,
+        user: &UserName,
+        body: &impl Serialize,
+    ) -> Result<Self, VaultError> {
+        let path = format!("auth/{mount}/login");
+        let mut call = Self::with_body(Operation::LogIn, Method::POST, &path, body)?;
+        call.path = format!("{path}/{user}");
+        Ok(call)
     }
 }

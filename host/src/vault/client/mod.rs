@@ -4,12 +4,19 @@
 //! module sends them: no redirects, no proxies, bounded answers, one token per
 //! call, nothing logged. rustify's own way of sending is not used because it
 //! records addresses and server texts in the log.
+//!
+//! The cluster has one or more nodes. A request goes to the current one, and on
+//! to the next healthy one when it certainly did nothing, or may be repeated.
 
 mod call;
+mod health;
+mod nodes;
 mod reply;
 mod tls;
 mod transport;
 
 pub(super) use call::Call;
+pub use health::NodeHealth;
+pub use nodes::Health;
 pub(super) use reply::{AuthAnswer, Envelope, Reply};
 pub(super) use transport::{Client, jittered};

@@ -84,12 +84,23 @@ impl Reply {
             .is_ok_and(|refusal| refusal.errors.iter().any(|text| text.contains(fixed)))
     }
 
-    /// Whether another try may succeed, and how long Vault asks to wait.
+    /// Whether another try at the same node may succeed, and how long Vault
+    /// asks to wait.
     pub(super) fn again(&self) -> Option<Option<Duration>> {
         match self.status {
             412 | 429 | 500 | 502 | 504 => Some(self.retry_after),
             503 if !self.says("sealed") => Some(self.retry_after),
             _ => None,
+        }
+    }
+
+    /// Whether this node certainly did nothing with the request, and another
+    /// one may: it is a secondary, sealed or not initialised.
+    pub(super) fn elsewhere(&self) -> bool {
+        match self.status {
+            472 | 473 | 501 => true,
+            503 => self.says("sealed") || self.says("not initialized"),
+            _ => false,
         }
     }
 

@@ -8,9 +8,10 @@ use rand::Rng;
 use reqwest::redirect;
 use zeroize::Zeroizing;
 
+use super::nodes::{Node, Nodes};
 use super::{Call, Reply, tls};
 use crate::secret::Secret;
-use crate::vault::error::ConnectionFault;
+use crate::vault::error::{ConnectionFault, Operation};
 use crate::vault::{VaultConfig, VaultError};
 
 /// Largest answer that is read. KV secrets are at most 1 MiB by default
@@ -24,25 +25,37 @@ const FIRST_READ: usize = 4 << 10;
 /// that a request does not meet a connection that just closes.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
-/// Longest wait before the one retry; a `Retry-After` beyond it ends the call.
-const MAX_WAIT: Duration = Duration::from_secs(2);
+/// How often a request that changes nothing is sent in all.
+const TRIES: u32 = 6;
 
-/// Wait before the retry when Vault names none, before jitter.
-const DEFAULT_WAIT: Duration = Duration::from_millis(100);
+/// Wait before the first repetition when Vault names none, before jitter; it
+/// doubles each time, so that all of them together take about 3 s.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// The shortest time for one of several nodes, so that a slow one is not given
+/// up at once.
+const MIN_SHARE: Duration = Duration::from_secs(1);
 
 static TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 static NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// Agents and proxies that guard against request forgery demand it.
 static REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 
-/// A connection pool to one server. It holds no token.
+/// A connection pool to one cluster. It holds no token.
 pub(in crate::vault) struct Client {
-    http: reqwest::Client,
-    /// Ends in `/v1/`.
-    base: String,
-    address: String,
+    pub(super) http: reqwest::Client,
+    pub(super) nodes: Nodes,
     headers: HeaderMap,
-    timeout: Duration,
+    pub(super) timeout: Duration,
+}
+
+/// Whether a request may be sent again when it is not known what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// It makes something.
+    Never,
+    /// It changes nothing, or nothing more the second time.
+    Harmless,
 }
 
 impl Client {
@@ -50,7 +63,7 @@ impl Client {
     pub(in crate::vault) fn new(config: &VaultConfig) -> Result<Self, VaultError> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::settings(config)?)
-            .https_only(config.address.encrypted())
+            .https_only(config.addresses.iter().all(|address| address.encrypted()))
             .redirect(redirect::Policy::none())
             .no_proxy()
             .referer(false)
@@ -71,74 +84,149 @@ impl Client {
         }
         Ok(Self {
             http,
-            base: format!("{}/v1/", config.address),
-            address: config.address.to_string(),
+            nodes: Nodes::new(&config.addresses),
             headers,
             timeout: config.timeout,
         })
     }
 
-    /// One exchange, whatever its status. Never retried.
+    /// One exchange, whatever its status. Repeated only at another node, and
+    /// only when this one certainly did nothing.
     pub(in crate::vault) async fn send(
         &self,
         call: &Call,
         token: Option<&Secret>,
     ) -> Result<Reply, VaultError> {
-        self.exchange(call, token, self.timeout).await
+        self.exchange(call, token, self.timeout, Repeat::Never)
+            .await
     }
 
-    /// One exchange within a time shorter than the configured one.
+    /// One exchange within a time shorter than the configured one, for what
+    /// may be asked twice: lookups and revocations.
     pub(in crate::vault) async fn send_within(
         &self,
         call: &Call,
         token: &Secret,
         limit: Duration,
     ) -> Result<Reply, VaultError> {
-        self.exchange(call, Some(token), self.timeout.min(limit))
+        self.exchange(call, Some(token), self.timeout.min(limit), Repeat::Harmless)
             .await
     }
 
-    /// One exchange of a request that changes nothing, repeated once when
-    /// Vault could not serve it and the deadline allows.
+    /// A request that changes nothing, repeated while Vault could not serve
+    /// it. All tries and waits together take `timeout` of `[vault]` at most,
+    /// and end before the deadline.
     pub(in crate::vault) async fn send_idempotent(
         &self,
         call: &Call,
         token: &Secret,
         deadline: Instant,
     ) -> Result<Reply, VaultError> {
+        let deadline = deadline.min(Instant::now() + self.timeout);
         let left = || deadline.saturating_duration_since(Instant::now());
-        let first = self
-            .exchange(call, Some(token), self.timeout.min(left()))
-            .await;
-        let asked = match &first {
-            Ok(reply) => match reply.again() {
-                Some(asked) => asked,
-                None => return first,
-            },
-            Err(VaultError::Unreachable {
-                fault: ConnectionFault::Broken | ConnectionFault::Refused,
-                ..
-            }) => None,
-            Err(_) => return first,
-        };
-        let wait = asked.unwrap_or_else(|| jittered(DEFAULT_WAIT));
-        if wait > MAX_WAIT || wait >= left() {
-            return first;
+        let mut wait = FIRST_WAIT;
+        for _ in 1..TRIES {
+            let result = self
+                .exchange(call, Some(token), left(), Repeat::Harmless)
+                .await;
+            let asked = match &result {
+                Ok(reply) => match reply.again() {
+                    Some(asked) => asked,
+                    None => return result,
+                },
+                Err(VaultError::Unreachable {
+                    fault: ConnectionFault::Broken | ConnectionFault::Refused,
+                    ..
+                }) => None,
+                Err(_) => return result,
+            };
+            // Vault's own wish is a minimum: jitter comes on top of it.
+            let pause = match asked {
+                Some(asked) => asked + jittered(FIRST_WAIT),
+                None => jittered(wait),
+            };
+            if pause >= left() {
+                return result;
+            }
+            tokio::time::sleep(pause).await;
+            wait *= 2;
         }
-        tokio::time::sleep(wait).await;
-        self.exchange(call, Some(token), self.timeout.min(left()))
+        self.exchange(call, Some(token), left(), Repeat::Harmless)
             .await
     }
 
+    /// One exchange with the current node, or with the next ones when it
+    /// cannot serve. Within `limit` in all.
     async fn exchange(
         &self,
+        call: &Call,
+        token: Option<&Secret>,
+        limit: Duration,
+        repeat: Repeat,
+    ) -> Result<Reply, VaultError> {
+        let nodes = self.nodes.all();
+        if let [only] = nodes {
+            let result = self.one(only, call, token, limit).await;
+            if matches!(result, Err(VaultError::Unreachable { .. })) {
+                self.nodes.found_failing();
+            }
+            return result;
+        }
+        let deadline = Instant::now() + limit;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let first = self.nodes.current();
+        let mut result = None;
+        let in_turn = nodes.iter().enumerate().cycle().skip(first);
+        for (step, (place, node)) in in_turn.take(nodes.len()).enumerate() {
+            let last = step + 1 == nodes.len();
+            // The first is taken at its word, the others are asked before.
+            if step > 0 {
+                let share = (left() / 2).max(MIN_SHARE).min(left());
+                if !self.health_of(node, share).await.health.serves() {
+                    continue;
+                }
+            }
+            // What makes something gets the whole time: giving it up early
+            // would leave more tokens in flight.
+            let share = match repeat {
+                Repeat::Harmless if !last => (left() / 2).max(MIN_SHARE).min(left()),
+                _ => left(),
+            };
+            let answer = self.one(node, call, token, share).await;
+            let (useless, may_go_on) = match &answer {
+                Ok(reply) if reply.elsewhere() => (true, true),
+                Err(VaultError::Unreachable { maybe_sent, .. }) => {
+                    (true, !maybe_sent || repeat == Repeat::Harmless)
+                }
+                _ => (false, false),
+            };
+            if !useless {
+                self.nodes.prefer(place);
+                return answer;
+            }
+            self.nodes.found_failing();
+            result.get_or_insert(answer);
+            if !may_go_on {
+                // Whoever comes next asks another one first.
+                self.nodes.prefer((place + 1) % nodes.len());
+                break;
+            }
+        }
+        // At least the first was asked.
+        result.unwrap_or(Err(VaultError::Closed))
+    }
+
+    /// One exchange with one node.
+    async fn one(
+        &self,
+        node: &Node,
         call: &Call,
         token: Option<&Secret>,
         timeout: Duration,
     ) -> Result<Reply, VaultError> {
         let operation = call.operation;
         let protocol = |fault| VaultError::Protocol { operation, fault };
-        let mut url = format!("{}{}", self.base, call.path);
+        let mut url = format!("{}{}", node.base, call.path);
         if let Some(query) = &call.query {
             url.push('?');
             url.push_str(query);
@@ -162,67 +250,82 @@ impl Client {
                 )
                 .body(body.to_vec());
         }
-        let mut response = request.send().await.map_err(|error| self.fault(&error))?;
-        let mut reply = Reply {
-            operation,
-            address: self.address.clone(),
-            path: call.path.to_string(),
-            status: response.status().as_u16(),
-            retry_after: retry_after(response.headers()),
-            body: Zeroizing::new(Vec::with_capacity(
-                response
-                    .content_length()
-                    .and_then(|length| usize::try_from(length).ok())
-                    .unwrap_or(FIRST_READ)
-                    .min(MAX_ANSWER),
-            )),
-        };
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(&error))? {
-            if reply.body.len() + chunk.len() > MAX_ANSWER {
-                return Err(VaultError::TooLarge {
-                    operation,
-                    limit: MAX_ANSWER,
-                });
-            }
-            append(&mut reply.body, &chunk);
-        }
-        Ok(reply)
+        let response = request.send().await.map_err(|error| fault(node, &error))?;
+        let (operation, path) = (call.operation, call.path.clone());
+        receive(node, operation, path, response).await
     }
+}
 
-    /// A closed description: the client's own text holds the URL.
-    fn fault(&self, error: &reqwest::Error) -> VaultError {
-        let mut fault = if error.is_timeout() {
-            ConnectionFault::TimedOut
-        } else {
-            ConnectionFault::Broken
-        };
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            if inner.is::<rustls::Error>() {
-                fault = ConnectionFault::Tls;
-            } else if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-                match io.kind() {
-                    std::io::ErrorKind::ConnectionRefused => fault = ConnectionFault::Refused,
-                    // rustls's errors arrive inside an io::Error, which
-                    // `source` skips.
-                    _ if io
-                        .get_ref()
-                        .is_some_and(|inner| inner.is::<rustls::Error>()) =>
-                    {
-                        fault = ConnectionFault::Tls;
-                    }
-                    _ => {}
+/// Reads an answer, up to [`MAX_ANSWER`].
+pub(super) async fn receive(
+    node: &Node,
+    operation: Operation,
+    path: String,
+    mut response: reqwest::Response,
+) -> Result<Reply, VaultError> {
+    let mut reply = Reply {
+        operation,
+        address: node.address.clone(),
+        path,
+        status: response.status().as_u16(),
+        retry_after: retry_after(response.headers()),
+        body: Zeroizing::new(Vec::with_capacity(
+            response
+                .content_length()
+                .and_then(|length| usize::try_from(length).ok())
+                .unwrap_or(FIRST_READ)
+                .min(MAX_ANSWER),
+        )),
+    };
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| fault(node, &error))?
+    {
+        if reply.body.len() + chunk.len() > MAX_ANSWER {
+            return Err(VaultError::TooLarge {
+                operation,
+                limit: MAX_ANSWER,
+            });
+        }
+        append(&mut reply.body, &chunk);
+    }
+    Ok(reply)
+}
+
+/// A closed description: the client's own text holds the URL.
+pub(super) fn fault(node: &Node, error: &reqwest::Error) -> VaultError {
+    let mut fault = if error.is_timeout() {
+        ConnectionFault::TimedOut
+    } else {
+        ConnectionFault::Broken
+    };
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<rustls::Error>() {
+            fault = ConnectionFault::Tls;
+        } else if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            match io.kind() {
+                std::io::ErrorKind::ConnectionRefused => fault = ConnectionFault::Refused,
+                // rustls's errors arrive inside an io::Error, which
+                // `source` skips.
+                _ if io
+                    .get_ref()
+                    .is_some_and(|inner| inner.is::<rustls::Error>()) =>
+                {
+                    fault = ConnectionFault::Tls;
                 }
-            } else if inner.to_string() == "dns error" {
-                fault = ConnectionFault::Name;
+                _ => {}
             }
-            cause = inner.source();
+        } else if inner.to_string() == "dns error" {
+            fault = ConnectionFault::Name;
         }
-        VaultError::Unreachable {
-            address: self.address.clone(),
-            fault,
-            maybe_sent: !error.is_connect(),
-        }
+        cause = inner.source();
+    }
+    VaultError::Unreachable {
+        address: node.address.clone(),
+        fault,
+        maybe_sent: !error.is_connect(),
     }
 }
 

@@ -74,6 +74,59 @@ impl fmt::Display for VaultAddress {
     }
 }
 
+/// One or more addresses of one cluster, in the order in which they are asked.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct Addresses {
+    first: VaultAddress,
+    others: Vec<VaultAddress>,
+}
+
+/// The most nodes that make sense: every one may have to be asked in turn.
+const MAX_ADDRESSES: usize = 16;
+
+impl Addresses {
+    /// The preferred one, by whose name journals know the cluster.
+    pub fn first(&self) -> &VaultAddress {
+        &self.first
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &VaultAddress> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+impl From<VaultAddress> for Addresses {
+    fn from(address: VaultAddress) -> Self {
+        Self {
+            first: address,
+            others: Vec::new(),
+        }
+    }
+}
+
+impl TryFrom<Vec<String>> for Addresses {
+    type Error = InvalidAddress;
+
+    fn try_from(texts: Vec<String>) -> Result<Self, Self::Error> {
+        let count = InvalidAddress("`addresses` needs 1 to 16 of them");
+        if texts.len() > MAX_ADDRESSES {
+            return Err(count);
+        }
+        let mut texts = texts.into_iter();
+        let mut addresses = Self::from(VaultAddress::try_from(texts.next().ok_or(count)?)?);
+        for text in texts {
+            let address = VaultAddress::try_from(text)?;
+            if addresses.iter().any(|known| *known == address) {
+                return Err(InvalidAddress("it is listed twice"));
+            }
+            addresses.others.push(address);
+        }
+        Ok(addresses)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,9 @@ mod address;
 mod auth;
 mod settings;
 
-pub use address::{InvalidAddress, VaultAddress};
-pub use auth::{AppRoleConfig, AuthConfig, CreationPath, RoleId, TokenFileConfig};
-pub use settings::VaultConfig;
+pub use address::{Addresses, InvalidAddress, VaultAddress};
+pub use auth::{
+    AppRoleConfig, AuthConfig, AzureMachine, CertConfig, CreationPath, InvalidUserName, JwtConfig,
+    JwtMethod, PasswordConfig, PasswordMethod, RoleId, TokenFileConfig, UserName,
+};
+pub use settings::{ClientCertificate, TlsServerName, VaultConfig};

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
-use super::{AuthConfig, VaultAddress};
+use super::{Addresses, AuthConfig, VaultAddress};
 use crate::vault::path::{VaultName, VaultPath};
 
 /// The token role that attempts are minted through, unless configured.
@@ -23,13 +24,21 @@ const TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> =
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "RawVault")]
 pub struct VaultConfig {
-    /// Where the server is.
-    pub address: VaultAddress,
+    /// Where the cluster is: its nodes in the order of preference.
+    pub addresses: Addresses,
+    /// Whether a node must say that it is healthy before a task starts.
+    /// Default true.
+    pub require_healthy: bool,
     /// The namespace of every request (Vault Enterprise, OpenBao). From this
     /// file only, never from a grant or a guest.
     pub namespace: Option<VaultPath>,
     /// PEM certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// The name that the servers' certificates must carry instead of their
+    /// address's.
+    pub tls_server_name: Option<TlsServerName>,
+    /// The certificate that this host shows.
+    pub client_certificate: Option<ClientCertificate>,
     /// The token role that attempts are minted through. Default `cofferdam`.
     pub token_role: VaultName,
     /// Time for one request, from connecting to the last byte. Default 10 s.
@@ -38,11 +47,46 @@ pub struct VaultConfig {
     pub auth: AuthConfig,
 }
 
+/// The files of a client certificate; both are read anew at each handshake.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate {
+    /// The certificate and those that vouch for it, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+}
+
+/// A name that a certificate can carry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TlsServerName(ServerName<'static>);
+
+impl TlsServerName {
+    /// As the TLS library takes it.
+    pub fn as_rustls(&self) -> &ServerName<'static> {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TlsServerName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        ServerName::try_from(text)
+            .map(Self)
+            .map_err(|_| "not a DNS name or an IP address")
+    }
+}
+
 impl VaultConfig {
     /// Makes relative paths relative to this folder.
     pub fn resolve(&mut self, root: &Path) {
         if let Some(file) = &mut self.ca_file {
             *file = root.join(&*file);
+        }
+        if let Some(files) = &mut self.client_certificate {
+            files.certificate = root.join(&files.certificate);
+            files.key = root.join(&files.key);
         }
         self.auth.resolve(root);
     }
@@ -52,9 +96,14 @@ impl VaultConfig {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawVault {
-    address: VaultAddress,
+    address: Option<VaultAddress>,
+    addresses: Option<Addresses>,
+    require_healthy: Option<bool>,
     namespace: Option<VaultPath>,
     ca_file: Option<PathBuf>,
+    tls_server_name: Option<TlsServerName>,
+    client_cert_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
     #[serde(default)]
     plain: bool,
     token_role: Option<VaultName>,
@@ -65,12 +114,18 @@ struct RawVault {
 /// Why the table as a whole is not acceptable.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InvalidVault {
+    #[error("exactly one of `address` and `addresses` is needed")]
+    Address,
     #[error(
         "`address` is plain http to another machine, where a token can be read on the way: use `https://`, or say `plain = true`"
     )]
     Plain,
-    #[error("`ca_file` has no use for an `http://` address")]
-    UselessCa,
+    #[error("`{0}` has no use for `http://` addresses")]
+    UselessTls(&'static str),
+    #[error("`client_cert_file` and `client_key_file` belong together")]
+    HalfACertificate,
+    #[error("`[vault.auth.cert]` needs `client_cert_file` and `client_key_file` in `[vault]`")]
+    NoCertificate,
     #[error("`timeout` must be a duration from 1s to 5m, such as `10s`")]
     Timeout,
     #[error("`token_role`: {0}")]
@@ -81,14 +136,33 @@ impl TryFrom<RawVault> for VaultConfig {
     type Error = InvalidVault;
 
     fn try_from(raw: RawVault) -> Result<Self, Self::Error> {
-        if !raw.address.encrypted() {
-            if !raw.address.loopback() && !raw.plain {
-                return Err(InvalidVault::Plain);
-            }
-            if raw.ca_file.is_some() {
-                return Err(InvalidVault::UselessCa);
+        let addresses = match (raw.address, raw.addresses) {
+            (Some(address), None) => address.into(),
+            (None, Some(addresses)) => addresses,
+            _ => return Err(InvalidVault::Address),
+        };
+        let unprotected = |address: &VaultAddress| !address.encrypted() && !address.loopback();
+        if !raw.plain && addresses.iter().any(unprotected) {
+            return Err(InvalidVault::Plain);
+        }
+        if !addresses.iter().any(VaultAddress::encrypted) {
+            let useless = [
+                ("ca_file", raw.ca_file.is_some()),
+                ("tls_server_name", raw.tls_server_name.is_some()),
+                ("client_cert_file", raw.client_cert_file.is_some()),
+            ];
+            if let Some((field, _)) = useless.into_iter().find(|(_, written)| *written) {
+                return Err(InvalidVault::UselessTls(field));
             }
         }
+        let client_certificate = match (raw.client_cert_file, raw.client_key_file) {
+            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+            (None, None) if matches!(raw.auth, AuthConfig::Cert(_)) => {
+                return Err(InvalidVault::NoCertificate);
+            }
+            (None, None) => None,
+            _ => return Err(InvalidVault::HalfACertificate),
+        };
         let timeout = match raw.timeout {
             None => DEFAULT_TIMEOUT,
             Some(text) => humantime::parse_duration(&text)
@@ -97,9 +171,12 @@ impl TryFrom<RawVault> for VaultConfig {
                 .ok_or(InvalidVault::Timeout)?,
         };
         Ok(Self {
-            address: raw.address,
+            addresses,
+            require_healthy: raw.require_healthy.unwrap_or(true),
             namespace: raw.namespace,
             ca_file: raw.ca_file,
+            tls_server_name: raw.tls_server_name,
+            client_certificate,
             token_role: match raw.token_role {
                 Some(role) => role,
                 None => DEFAULT_TOKEN_ROLE.parse()?,
@@ -157,6 +234,45 @@ mod tests {
             ),
             (good, "", "auth"),
             (good, "[auth]", "exactly one"),
+            ("timeout = \"10s\"", APPROLE, "`addresses`"),
+            (
+                "address = \"https://v\"\naddresses = [\"https://w\"]",
+                APPROLE,
+                "exactly one",
+            ),
+            ("addresses = []", APPROLE, "1 to 16"),
+            (
+                "addresses = [\"https://v\", \"https://v/\"]",
+                APPROLE,
+                "twice",
+            ),
+            (
+                "addresses = [\"https://v\", \"http://10.0.0.1\"]",
+                APPROLE,
+                "plain = true",
+            ),
+            (
+                "address = \"https://v\"\nclient_cert_file = \"c\"",
+                APPROLE,
+                "belong together",
+            ),
+            (good, "[auth.cert]", "`client_cert_file`"),
+            (
+                "address = \"https://v\"\ntls_server_name = \"a b\"",
+                APPROLE,
+                "DNS name",
+            ),
+            (
+                good,
+                "[auth.userpass]\nusername = \"a/b\"\npassword_file = \"p\"",
+                "user name",
+            ),
+            (good, "[auth.jwt]\nrole = \"r\"", "`jwt_file`"),
+            (
+                good,
+                "[auth.azure]\nrole = \"r\"\njwt_file = \"j\"\n[auth.azure.machine]\nsubscription_id = \"s\"\nresource_group_name = \"g\"",
+                "exactly one of `vm_name`",
+            ),
             (good, both.as_str(), "exactly one"),
             (good, "[auth.approle]\nsecret_id_file = \"s\"", "`role_id`"),
             (good, "[auth.kerberos]\n", "unknown field"),

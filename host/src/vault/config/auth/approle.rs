@@ -1,20 +1,12 @@
-//! `[vault.auth.*]`: how this host logs in.
+//! `[vault.auth.approle]`.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::mount;
 use crate::vault::path::VaultPath;
-
-/// The one way in which this host logs in.
-#[derive(Debug, Clone)]
-pub enum AuthConfig {
-    /// `[vault.auth.approle]`.
-    AppRole(AppRoleConfig),
-    /// `[vault.auth.token_file]`.
-    TokenFile(TokenFileConfig),
-}
 
 /// `[vault.auth.approle]`.
 #[derive(Debug, Clone)]
@@ -39,16 +31,6 @@ pub enum RoleId {
     Inline(String),
     /// In a file of its own.
     File(PathBuf),
-}
-
-/// `[vault.auth.token_file]`: for development and for agents' sinks. The token
-/// belongs to whoever wrote the file: it is read anew at each log-in, never
-/// journalled and never revoked.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenFileConfig {
-    /// The file.
-    pub path: PathBuf,
 }
 
 /// The `creation_path` that a wrapped secret-id must show. Another one means
@@ -83,32 +65,10 @@ impl fmt::Display for CreationPath {
     }
 }
 
-impl AuthConfig {
-    /// Makes relative paths relative to this folder.
-    pub(super) fn resolve(&mut self, root: &Path) {
-        match self {
-            Self::AppRole(approle) => {
-                approle.secret_id_file = root.join(&approle.secret_id_file);
-                if let RoleId::File(path) = &mut approle.role_id {
-                    *path = root.join(&*path);
-                }
-            }
-            Self::TokenFile(token) => token.path = root.join(&token.path),
-        }
-    }
-}
-
-/// `[vault.auth]` as it is written.
+/// The table as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawAuth {
-    approle: Option<RawAppRole>,
-    token_file: Option<TokenFileConfig>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAppRole {
+pub(super) struct RawAppRole {
     mount: Option<VaultPath>,
     role_id: Option<String>,
     role_id_file: Option<PathBuf>,
@@ -118,24 +78,8 @@ struct RawAppRole {
     creation_path: Option<VaultPath>,
 }
 
-impl<'de> Deserialize<'de> for AuthConfig {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = RawAuth::deserialize(deserializer)?;
-        match (raw.approle, raw.token_file) {
-            (Some(approle), None) => approle
-                .parse()
-                .map(Self::AppRole)
-                .map_err(serde::de::Error::custom),
-            (None, Some(token)) => Ok(Self::TokenFile(token)),
-            _ => Err(serde::de::Error::custom(
-                "exactly one of `[vault.auth.approle]` and `[vault.auth.token_file]` is needed",
-            )),
-        }
-    }
-}
-
 impl RawAppRole {
-    fn parse(self) -> Result<AppRoleConfig, &'static str> {
+    pub(super) fn parse(self) -> Result<AppRoleConfig, &'static str> {
         let role_id = match (self.role_id, self.role_id_file) {
             (Some(id), None) if id.is_empty() || id.chars().any(char::is_control) => {
                 return Err("`role_id` is empty or holds a control character");
@@ -147,12 +91,7 @@ impl RawAppRole {
         if self.creation_path.is_some() && !self.wrapped {
             return Err("`creation_path` is only for `wrapped = true`");
         }
-        let mount = match self.mount {
-            Some(mount) => mount,
-            None => "approle"
-                .parse()
-                .map_err(|_| "the default mount is malformed")?,
-        };
+        let mount = mount(self.mount, "approle")?;
         Ok(AppRoleConfig {
             role_id,
             secret_id_file: self.secret_id_file,

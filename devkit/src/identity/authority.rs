@@ -1,0 +1,72 @@
+//! A certificate authority.
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+
+/// Issues certificates for servers and clients.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, both PEM.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
+impl Authority {
+    /// An authority of its own.
+    pub fn new(name: &str) -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().context("cannot make a key")?;
+        Ok(Self {
+            issuer: CertifiedIssuer::self_signed(params, key)
+                .context("cannot make an authority")?,
+        })
+    }
+
+    /// Its own certificate, PEM.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A certificate for a server with these names or addresses.
+    pub fn server(&self, names: &[&str]) -> Result<Issued> {
+        self.issue(names, "server", ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A certificate for a client with this common name.
+    pub fn client(&self, name: &str) -> Result<Issued> {
+        self.issue(&[], name, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn issue(
+        &self,
+        names: &[&str],
+        common: &str,
+        purpose: ExtendedKeyUsagePurpose,
+    ) -> Result<Issued> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).context("not a name")?;
+        params.distinguished_name.push(DnType::CommonName, common);
+        params.extended_key_usages = vec![purpose];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let key = KeyPair::generate().context("cannot make a key")?;
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .context("cannot issue a certificate")?;
+        Ok(Issued {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Asking the nodes how they do.
+
+use std::time::{Duration, Instant};
+
+use super::nodes::{Health, HealthBody, Node};
+use super::transport::{Client, fault, receive};
+use crate::vault::VaultError;
+use crate::vault::error::{ConnectionFault, Operation};
+
+/// What one node says of itself.
+#[derive(Debug, Clone)]
+pub struct NodeHealth {
+    /// Its configured address.
+    pub address: String,
+    /// How it does.
+    pub health: Health,
+    /// The server's version.
+    pub version: Option<String>,
+    /// The server's clock in seconds since 1970.
+    pub clock: Option<i64>,
+}
+
+impl Client {
+    /// Makes sure that some node can carry an attempt, the preferred one if it
+    /// can. Asks nobody when one was found healthy a moment ago.
+    pub(in crate::vault) async fn require_healthy(&self) -> Result<(), VaultError> {
+        if self.nodes.is_fresh() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.timeout;
+        let nodes = self.nodes.all();
+        let mut seen = Vec::new();
+        for (place, node) in nodes.iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let asked_later = u32::try_from(nodes.len() - place).unwrap_or(u32::MAX);
+            let found = self.health_of(node, left / asked_later).await;
+            if found.health.serves() {
+                self.nodes.prefer(place);
+                self.nodes.found_healthy();
+                return Ok(());
+            }
+            seen.push(found);
+        }
+        match &seen[..] {
+            [only] => Err(only.as_error()),
+            several => {
+                let told: Vec<_> = several
+                    .iter()
+                    .map(|node| format!("{} is {}", node.address, node.health))
+                    .collect();
+                Err(VaultError::NoNode {
+                    nodes: told.join(", "),
+                })
+            }
+        }
+    }
+
+    /// Asks one node. `sys/health` takes no token, and no namespace.
+    pub(super) async fn health_of(&self, node: &Node, limit: Duration) -> NodeHealth {
+        let mut found = NodeHealth {
+            address: node.address.clone(),
+            health: Health::Unknown,
+            version: None,
+            clock: None,
+        };
+        let url = format!("{}sys/health", node.base);
+        let asked = async {
+            let response = (self.http.get(url).timeout(limit).send().await)
+                .map_err(|error| fault(node, &error))?;
+            receive(node, Operation::Health, "sys/health".to_owned(), response).await
+        };
+        match asked.await {
+            Ok(reply) => {
+                let body: HealthBody = serde_json::from_slice(&reply.body).unwrap_or_default();
+                found.health = Health::of(reply.status());
+                if found.health.serves() && !self.nodes.same_cluster(body.cluster_id.as_deref()) {
+                    found.health = Health::OtherCluster;
+                }
+                found.clock = body.server_time_utc;
+                found.version = body.version;
+            }
+            Err(VaultError::Unreachable { fault, .. }) => found.health = Health::Unreachable(fault),
+            Err(_) => {}
+        }
+        found
+    }
+}
+
+impl NodeHealth {
+    /// As the only node's failure.
+    fn as_error(&self) -> VaultError {
+        let address = self.address.clone();
+        match self.health {
+            Health::Sealed => VaultError::Sealed { address },
+            Health::NotInitialised => VaultError::NotInitialised { address },
+            Health::Unreachable(fault) => VaultError::Unreachable {
+                address,
+                fault,
+                maybe_sent: fault != ConnectionFault::Refused,
+            },
+            _ => VaultError::NoNode {
+                nodes: format!("{address} is {}", self.health),
+            },
+        }
+    }
+}

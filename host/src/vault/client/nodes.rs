@@ -1,0 +1,177 @@
+//! The nodes of the cluster, and which of them is asked.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use crate::vault::config::{Addresses, VaultAddress};
+use crate::vault::error::ConnectionFault;
+
+/// How long a found health is taken for granted. Within it attempts start
+/// without another question.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// One address.
+pub(super) struct Node {
+    /// As it is configured.
+    pub(super) address: String,
+    /// Ends in `/v1/`.
+    pub(super) base: String,
+}
+
+/// The configured nodes in the operator's order.
+pub(super) struct Nodes {
+    all: Vec<Node>,
+    current: AtomicUsize,
+    /// When a node last said that it is healthy; none after a failure.
+    healthy: Mutex<Option<Instant>>,
+    /// The cluster of the first node that answered.
+    cluster: OnceLock<String>,
+}
+
+/// How a node does, by its own word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum Health {
+    /// It serves.
+    #[strum(serialize = "active")]
+    Active,
+    /// It hands requests on to the active node.
+    #[strum(serialize = "standby")]
+    Standby,
+    /// A disaster-recovery secondary: it serves nothing.
+    #[strum(serialize = "a disaster-recovery secondary")]
+    DisasterRecovery,
+    /// A performance standby: it cannot make tokens itself.
+    #[strum(serialize = "a performance standby")]
+    PerformanceStandby,
+    /// Nobody has initialised it.
+    #[strum(serialize = "not initialised")]
+    NotInitialised,
+    /// It is sealed.
+    #[strum(serialize = "sealed")]
+    Sealed,
+    /// It belongs to another cluster, where our tokens are worth nothing.
+    #[strum(serialize = "a node of another cluster")]
+    OtherCluster,
+    /// It says something that `sys/health` never says.
+    #[strum(serialize = "answering nonsense")]
+    Unknown,
+    /// It cannot be reached.
+    #[strum(serialize = "not reachable: {0}")]
+    Unreachable(ConnectionFault),
+}
+
+/// The body of `sys/health`.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::vault) struct HealthBody {
+    /// Missing while it is sealed.
+    #[serde(default)]
+    pub(in crate::vault) cluster_id: Option<String>,
+    /// Seconds since 1970 by the server's clock.
+    #[serde(default)]
+    pub(in crate::vault) server_time_utc: Option<i64>,
+    #[serde(default)]
+    pub(in crate::vault) version: Option<String>,
+}
+
+impl Health {
+    /// What the status of `sys/health` means.
+    pub(super) fn of(status: u16) -> Self {
+        match status {
+            200 => Self::Active,
+            429 => Self::Standby,
+            472 => Self::DisasterRecovery,
+            473 => Self::PerformanceStandby,
+            501 => Self::NotInitialised,
+            503 => Self::Sealed,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether an attempt may start there.
+    pub fn serves(self) -> bool {
+        matches!(self, Self::Active | Self::Standby)
+    }
+}
+
+impl Nodes {
+    pub(super) fn new(addresses: &Addresses) -> Self {
+        let node = |address: &VaultAddress| Node {
+            address: address.to_string(),
+            base: format!("{address}/v1/"),
+        };
+        Self {
+            all: addresses.iter().map(node).collect(),
+            current: AtomicUsize::new(0),
+            healthy: Mutex::new(None),
+            cluster: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn all(&self) -> &[Node] {
+        &self.all
+    }
+
+    /// The node to ask, with its place.
+    pub(super) fn current(&self) -> usize {
+        self.current.load(Ordering::Relaxed) % self.all.len()
+    }
+
+    /// From now on this one is asked.
+    pub(super) fn prefer(&self, place: usize) {
+        if self.current.swap(place, Ordering::Relaxed) != place
+            && let Some(node) = self.all.get(place)
+        {
+            tracing::warn!(address = node.address, "vault is asked at another node now");
+        }
+    }
+
+    /// Whether a node was found healthy a moment ago.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.healthy
+            .lock()
+            .is_some_and(|seen| seen.elapsed() < FRESH)
+    }
+
+    pub(super) fn found_healthy(&self) {
+        *self.healthy.lock() = Some(Instant::now());
+    }
+
+    /// The next attempt asks for health again.
+    pub(super) fn found_failing(&self) {
+        *self.healthy.lock() = None;
+    }
+
+    /// Whether a node belongs to the cluster that was met first. Tokens of
+    /// another one would be unknown there, and so taken for revoked.
+    pub(super) fn same_cluster(&self, id: Option<&str>) -> bool {
+        id.is_none_or(|id| self.cluster.get_or_init(|| id.to_owned()) == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_active_and_standby_serve() {
+        let serving: Vec<u16> = [200, 204, 302, 429, 472, 473, 500, 501, 503]
+            .into_iter()
+            .filter(|status| Health::of(*status).serves())
+            .collect();
+        assert_eq!(serving, [200, 429]);
+    }
+
+    #[test]
+    fn a_cluster_is_known_by_the_first_id() {
+        let addresses = Addresses::try_from(vec!["http://127.0.0.1:1".to_owned()]).expect("fine");
+        let nodes = Nodes::new(&addresses);
+        assert!(nodes.same_cluster(None));
+        assert!(nodes.same_cluster(Some("a")));
+        assert!(nodes.same_cluster(Some("a")));
+        assert!(!nodes.same_cluster(Some("b")));
+    }
+}

@@ -1,0 +1,139 @@
+//! `[vault.auth.*]`: how this host logs in.
+
+mod approle;
+mod jwt;
+mod password;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use approle::{AppRoleConfig, CreationPath, RoleId};
+pub use jwt::{AzureMachine, JwtConfig, JwtMethod};
+pub use password::{InvalidUserName, PasswordConfig, PasswordMethod, UserName};
+
+use crate::vault::path::{VaultName, VaultPath};
+
+/// The one way in which this host logs in.
+#[derive(Debug, Clone)]
+pub enum AuthConfig {
+    /// `[vault.auth.approle]`.
+    AppRole(AppRoleConfig),
+    /// `[vault.auth.jwt]`, `[vault.auth.kubernetes]`, `[vault.auth.gcp]` and
+    /// `[vault.auth.azure]`.
+    Jwt(JwtConfig),
+    /// `[vault.auth.userpass]`, `[vault.auth.ldap]`, `[vault.auth.okta]` and
+    /// `[vault.auth.radius]`.
+    Password(PasswordConfig),
+    /// `[vault.auth.cert]`.
+    Cert(CertConfig),
+    /// `[vault.auth.token_file]`.
+    TokenFile(TokenFileConfig),
+}
+
+/// `[vault.auth.token_file]`: for development and for agents' sinks. The token
+/// belongs to whoever wrote the file: it is read anew at each log-in, never
+/// journalled and never revoked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenFileConfig {
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// `[vault.auth.cert]`: the client certificate of the connection, which
+/// `client_cert_file` and `client_key_file` of `[vault]` name.
+#[derive(Debug, Clone)]
+pub struct CertConfig {
+    /// Where the method is mounted, below `auth/`. Default `cert`.
+    pub mount: VaultPath,
+    /// The role; without it Vault tries every role that fits the certificate.
+    pub name: Option<VaultName>,
+}
+
+/// `[vault.auth.cert]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCert {
+    mount: Option<VaultPath>,
+    name: Option<VaultName>,
+}
+
+/// `[vault.auth]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAuth {
+    approle: Option<approle::RawAppRole>,
+    jwt: Option<jwt::RawJwt>,
+    kubernetes: Option<jwt::RawKubernetes>,
+    gcp: Option<jwt::RawJwt>,
+    azure: Option<jwt::RawAzure>,
+    userpass: Option<password::RawPassword>,
+    ldap: Option<password::RawPassword>,
+    okta: Option<password::RawPassword>,
+    radius: Option<password::RawPassword>,
+    cert: Option<RawCert>,
+    token_file: Option<TokenFileConfig>,
+}
+
+impl AuthConfig {
+    /// Makes relative paths relative to this folder.
+    pub(super) fn resolve(&mut self, root: &Path) {
+        let file = match self {
+            Self::AppRole(approle) => {
+                if let RoleId::File(path) = &mut approle.role_id {
+                    *path = root.join(&*path);
+                }
+                &mut approle.secret_id_file
+            }
+            Self::Jwt(jwt) => &mut jwt.jwt_file,
+            Self::Password(password) => &mut password.password_file,
+            Self::TokenFile(token) => &mut token.path,
+            Self::Cert(_) => return,
+        };
+        *file = root.join(&*file);
+    }
+}
+
+impl<'de> Deserialize<'de> for AuthConfig {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = RawAuth::deserialize(deserializer)?;
+        let password = |raw: Option<password::RawPassword>, method| {
+            raw.map(|raw| raw.parse(method).map(Self::Password))
+        };
+        let mut methods = [
+            raw.approle.map(|raw| raw.parse().map(Self::AppRole)),
+            raw.jwt.map(|raw| raw.parse(JwtMethod::Jwt).map(Self::Jwt)),
+            raw.kubernetes.map(|raw| raw.parse().map(Self::Jwt)),
+            raw.gcp.map(|raw| raw.parse(JwtMethod::Gcp).map(Self::Jwt)),
+            raw.azure.map(|raw| raw.parse().map(Self::Jwt)),
+            password(raw.userpass, PasswordMethod::Userpass),
+            password(raw.ldap, PasswordMethod::Ldap),
+            password(raw.okta, PasswordMethod::Okta),
+            password(raw.radius, PasswordMethod::Radius),
+            raw.cert.map(|raw| {
+                Ok(Self::Cert(CertConfig {
+                    mount: mount(raw.mount, "cert")?,
+                    name: raw.name,
+                }))
+            }),
+            raw.token_file.map(|raw| Ok(Self::TokenFile(raw))),
+        ]
+        .into_iter()
+        .flatten();
+        match (methods.next(), methods.next()) {
+            (Some(method), None) => method.map_err(serde::de::Error::custom),
+            _ => Err(serde::de::Error::custom(
+                "exactly one log-in is needed, such as `[vault.auth.approle]`; docs/VAULT.md lists them",
+            )),
+        }
+    }
+}
+
+/// The mount as written, or the method's usual one.
+fn mount(written: Option<VaultPath>, usual: &str) -> Result<VaultPath, &'static str> {
+    match written {
+        Some(mount) => Ok(mount),
+        None => usual.parse().map_err(|_| "the default mount is malformed"),
+    }
+}
