@@ -5,6 +5,6 @@ mod authority;
 mod cluster;
 mod issuer;
 
-pub use authority::Authority;
+pub use authority::{Authority, Issued};
 pub use cluster::Cluster;
 pub use issuer::Issuer;

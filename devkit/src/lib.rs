@@ -4,8 +4,9 @@
 //! Nothing here ships. Servers listen on 127.0.0.1 only, on ports found free,
 //! and die with the process that started them, even when it is killed.
 //!
-//! - [`tools`] finds or installs OpenBao and the wasm32-wasip2 target.
+//! - [`tools`] finds or installs OpenBao, PostgreSQL and the wasm32-wasip2 target.
 //! - [`openbao`] starts a real OpenBao and asks it questions as root.
+//! - [`postgres`] starts a real PostgreSQL and sets Vault's engine up on it.
 //! - [`guests`] builds the guest components and tells whether they are current.
 //! - [`identity`] vouches for a host: JWTs, certificates, a TokenReview.
 //! - [`process`] guards children, ports, private folders and threads.
@@ -18,6 +19,7 @@ pub mod canary;
 pub mod guests;
 pub mod identity;
 pub mod openbao;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod tools;

@@ -16,6 +16,8 @@ pub(crate) enum Need {
     WasmTarget,
     /// OpenBao or Vault, or a way to get OpenBao.
     Bao,
+    /// PostgreSQL, or a way to get it.
+    Postgres,
     /// A way to act as another user.
     SecondUser,
 }
@@ -54,6 +56,11 @@ impl Need {
             ],
             Self::WasmTarget => vec![tools::wasm_probe().err().map(|error| format!("{error:#}"))],
             Self::Bao => bao(),
+            Self::Postgres => vec![
+                tools::postgres_probe()
+                    .err()
+                    .map(|error| format!("{error:#}")),
+            ],
             Self::SecondUser => vec![second_user()],
         }
         .into_iter()

@@ -20,6 +20,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
     let mut needs = vec![
         Need::Compiler,
         Need::Bao,
+        Need::Postgres,
         Need::WasmTarget,
         Need::SecondUser,
     ];
@@ -46,6 +47,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         run.step("tests", || {
             // Found or installed once, here, and not by each test.
             let bao = tools::bao()?;
+            tools::postgres()?;
             let mut tests = cargo();
             tests.args(["test", "--workspace", "--no-fail-fast", "--"]);
             must(tests.args(filter).env(tools::BAO_VARIABLE, bao))

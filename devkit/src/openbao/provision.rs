@@ -93,7 +93,7 @@ impl OpenBao {
     }
 
     /// A POST that must succeed.
-    async fn change(&self, path: &str, body: Value) -> Result<Value> {
+    pub(crate) async fn change(&self, path: &str, body: Value) -> Result<Value> {
         let (status, answer) = self.root("POST", path, Some(body)).await?;
         if !(200..300).contains(&status) {
             let errors = answer.get("errors").unwrap_or(&Value::Null);

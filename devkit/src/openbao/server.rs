@@ -320,7 +320,7 @@ mod tests {
         };
         let bao = OpenBao::start_dev(DevOptions::default()).unwrap();
         let text = format!("{} {}", bao.pid(), bao.socket());
-        crate::process::write_private(Path::new(&file), &text).unwrap();
+        write_private(Path::new(&file), &text).unwrap();
         thread::sleep(Duration::from_secs(60));
     }
 

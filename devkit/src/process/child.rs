@@ -16,8 +16,19 @@ use anyhow::{Context, Result, anyhow};
 /// `setpriv` (util-linux) sets the death signal and then becomes the program:
 /// the process id stays the same.
 pub fn dying_with_us(program: impl AsRef<OsStr>) -> Command {
+    let mut command = dying_of("KILL", &[] as &[&OsStr]);
+    command.arg(program);
+    command
+}
+
+/// The same with another signal, for a program that cleans up after itself,
+/// and with further options of `setpriv`. The program is the next argument.
+pub(crate) fn dying_of(signal: &str, options: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+        .args(["--pdeathsig", signal])
+        .args(options)
+        .arg("--");
     command
 }
 
