@@ -1,11 +1,14 @@
-//! A real OpenBao in development mode, for one test or one demo.
+//! A real OpenBao, for one test or one demo: in development mode, or with
+//! storage that survives its process.
 //!
-//! It keeps everything in memory, writes an audit file, and is gone when the
-//! value drops or its process dies.
+//! It writes an audit file, and is gone with all it holds when the value drops
+//! or our process dies.
 
+mod durable;
 mod living;
 mod provision;
 mod root;
+mod seal;
 mod server;
 
 pub use living::Living;

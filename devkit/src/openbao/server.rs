@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,9 @@ use crate::process::{Guarded, dying_with_us, free_pair, free_port, private_folde
 use crate::tools;
 
 /// How long the server may take until it answers; 0.1 s is usual.
-const START_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(30);
 /// Somebody else may take a free port before the server does.
-const START_TRIES: u32 = 5;
+pub(super) const START_TRIES: u32 = 5;
 /// The configuration file in the server's folder, which it starts in.
 const CONFIG: &str = "audit.hcl";
 
@@ -35,13 +36,15 @@ pub struct DevOptions {
 /// A running development server. No `Debug`: it holds the root token.
 pub struct OpenBao {
     // First, so that the process is gone before its folder.
-    process: Guarded,
-    port: u16,
-    tls_port: Option<u16>,
-    root: Root,
-    audit_file: PathBuf,
-    log_file: PathBuf,
-    _folder: TempDir,
+    pub(super) process: Guarded,
+    pub(super) port: u16,
+    pub(super) tls_port: Option<u16>,
+    pub(super) root: Root,
+    /// None for a development server, which prints its key.
+    pub(super) unseal_key: Option<String>,
+    pub(super) audit_file: PathBuf,
+    pub(super) log_file: PathBuf,
+    pub(super) folder: TempDir,
 }
 
 impl OpenBao {
@@ -74,9 +77,10 @@ impl OpenBao {
                     port,
                     tls_port,
                     root: Root::new(format!("http://127.0.0.1:{port}"), token)?,
+                    unseal_key: None,
                     audit_file,
                     log_file,
-                    _folder: folder,
+                    folder,
                 });
             }
         }
@@ -156,7 +160,7 @@ impl OpenBao {
 }
 
 /// Audit devices cannot be added over the API, only by configuration.
-fn audit_device(file: &Path) -> String {
+pub(super) fn audit_device(file: &Path) -> String {
     format!(
         "audit \"file\" \"main\" {{\n  options {{\n    file_path = \"{}\"\n  }}\n}}\n",
         file.display()
@@ -171,7 +175,6 @@ fn tls_listener(port: u16) -> String {
 }
 
 fn spawn(binary: &Path, port: u16, token: &str, folder: &Path, log: &Path) -> Result<Guarded> {
-    let log = File::create(log).context("cannot make the server's log file")?;
     let mut command = dying_with_us(binary);
     command
         .args(["server", "-dev", "-dev-no-store-token"])
@@ -180,7 +183,14 @@ fn spawn(binary: &Path, port: u16, token: &str, folder: &Path, log: &Path) -> Re
         // Not an argument, which every user of the machine could read. The
         // second name is that of HashiCorp's server.
         .env("BAO_DEV_ROOT_TOKEN_ID", token)
-        .env("VAULT_DEV_ROOT_TOKEN_ID", token)
+        .env("VAULT_DEV_ROOT_TOKEN_ID", token);
+    logging_to(command, folder, log)
+}
+
+/// Starts the server in its folder, with a fresh log.
+pub(super) fn logging_to(mut command: Command, folder: &Path, log: &Path) -> Result<Guarded> {
+    let log = File::create(log).context("cannot make the server's log file")?;
+    command
         .current_dir(folder)
         .stdin(std::process::Stdio::null())
         .stderr(
@@ -193,7 +203,7 @@ fn spawn(binary: &Path, port: u16, token: &str, folder: &Path, log: &Path) -> Re
 
 /// True once the server takes the token; false when the process ended, most
 /// often because somebody else has the port.
-fn wait_until_ready(process: &mut Guarded, port: u16, token: &str) -> Result<bool> {
+pub(super) fn wait_until_ready(process: &mut Guarded, port: u16, token: &str) -> Result<bool> {
     let until = Instant::now() + START_LIMIT;
     while Instant::now() < until {
         if process.ended()?.is_some() {
@@ -328,7 +338,7 @@ mod tests {
     fn sigkill_of_the_parent_stops_the_server() {
         let folder = private_folder("victim").unwrap();
         let file = folder.path().join("server");
-        let mut parent = std::process::Command::new(std::env::current_exe().unwrap())
+        let mut parent = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "openbao::server::tests::victim_of_sigkill"])
             .env("COFFERDAM_DEVKIT_VICTIM", &file)
             .stdout(std::process::Stdio::null())

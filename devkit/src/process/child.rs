@@ -64,10 +64,11 @@ impl Guarded {
 
     /// Kills the child and waits until it is gone.
     pub fn stop(mut self) {
-        self.end();
+        self.kill();
     }
 
-    fn end(&mut self) {
+    /// Kills the child and waits until it is gone. The value stays.
+    pub fn kill(&mut self) {
         // Both fail only when the child is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -76,7 +77,7 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        self.end();
+        self.kill();
     }
 }
 

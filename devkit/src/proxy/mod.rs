@@ -27,4 +27,4 @@ mod server;
 mod tests;
 
 pub use rule::{Fault, Injected, Rule};
-pub use server::{Passed, Proxy};
+pub use server::{Passed, Proxy, Span};

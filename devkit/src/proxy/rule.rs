@@ -1,6 +1,6 @@
 //! Which requests are broken, and how.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,12 @@ pub enum Fault {
     ResetAfterAnswer,
     /// The answer ends after so many bytes, head included.
     Cut(usize),
+    /// The answer ends in the middle of its body, or of its head when it has
+    /// no body. The server has done the work.
+    Half,
+    /// The answer's body comes after so many spaces, which JSON allows: an
+    /// answer of any size that still makes sense.
+    Padded(usize),
     /// The request is passed on late.
     Delay(Duration),
     /// Answered here with this status and a JSON body without details; the
@@ -38,6 +44,8 @@ pub struct Rule {
     path_part: String,
     skip: u64,
     times: u64,
+    every: u64,
+    lasting: Option<Duration>,
     pub(super) fault: Fault,
 }
 
@@ -50,6 +58,8 @@ impl Rule {
             path_part: path_part.to_owned(),
             skip: 0,
             times: u64::MAX,
+            every: 1,
+            lasting: None,
             fault,
         }
     }
@@ -68,6 +78,20 @@ impl Rule {
         self
     }
 
+    /// Breaks the first of every `count` requests and lets the others pass.
+    #[must_use]
+    pub fn every(mut self, count: u64) -> Self {
+        self.every = count.max(1);
+        self
+    }
+
+    /// Breaks requests for so long, from the first broken one on.
+    #[must_use]
+    pub fn lasting(mut self, time: Duration) -> Self {
+        self.lasting = Some(time);
+        self
+    }
+
     pub(super) fn matches(&self, method: &str, target: &str) -> bool {
         (self.method == "*" || self.method.eq_ignore_ascii_case(method))
             && target.contains(&self.path_part)
@@ -83,6 +107,8 @@ pub(super) struct Active {
     hits: watch::Sender<u64>,
     released: watch::Sender<bool>,
     removed: watch::Sender<bool>,
+    /// When the first request was claimed.
+    began: OnceLock<Instant>,
 }
 
 impl Active {
@@ -93,6 +119,7 @@ impl Active {
             hits: watch::Sender::new(0),
             released: watch::Sender::new(false),
             removed: watch::Sender::new(false),
+            began: OnceLock::new(),
         })
     }
 
@@ -106,7 +133,16 @@ impl Active {
             number = *seen;
             *seen += 1;
         });
-        number >= self.rule.skip && number - self.rule.skip < self.rule.times
+        let Some(number) = number.checked_sub(self.rule.skip) else {
+            return false;
+        };
+        let claimed =
+            number.is_multiple_of(self.rule.every) && number / self.rule.every < self.rule.times;
+        claimed
+            && self.rule.lasting.is_none_or(|time| {
+                let began = self.began.get_or_init(Instant::now);
+                began.elapsed() < time
+            })
     }
 
     /// Tells the waiting test that the fault has come into effect.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,6 +25,19 @@ pub struct Passed {
     pub target: String,
 }
 
+/// When a request came and when its answer was sent, or the client was gone.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// The method.
+    pub method: String,
+    /// Path and query, as sent.
+    pub target: String,
+    /// When the request had come in.
+    pub from: Instant,
+    /// When it was over.
+    pub to: Instant,
+}
+
 /// A running proxy; dropping it closes every connection.
 #[derive(Debug)]
 pub struct Proxy {
@@ -38,6 +51,7 @@ struct Shared {
     server: SocketAddr,
     rules: Mutex<Vec<Arc<Active>>>,
     passed: Mutex<Vec<Passed>>,
+    spans: Mutex<Vec<Span>>,
     answers: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -48,6 +62,7 @@ impl Proxy {
             server,
             rules: Mutex::default(),
             passed: Mutex::default(),
+            spans: Mutex::default(),
             answers: Mutex::default(),
         });
         let for_thread = Arc::clone(&shared);
@@ -89,6 +104,11 @@ impl Proxy {
         lock(&self.shared.passed).clone()
     }
 
+    /// Every request that is over, in the order of its end.
+    pub fn spans(&self) -> Vec<Span> {
+        lock(&self.shared.spans).clone()
+    }
+
     /// Every answer that the server gave so far, byte for byte, secrets and all.
     pub fn answers(&self) -> Vec<Vec<u8>> {
         lock(&self.shared.answers).clone()
@@ -117,13 +137,21 @@ impl Shared {
             method: request.method.clone(),
             target: request.target.clone(),
         });
-        match self.claimed(&request) {
+        let from = Instant::now();
+        let result = match self.claimed(&request) {
             Some(active) => self.serve_broken(client, &request, &active).await,
-            None => {
-                let answer = self.forward(&request).await?;
-                send(&mut client, &answer).await
-            }
-        }
+            None => match self.forward(&request).await {
+                Ok(answer) => send(&mut client, &answer).await,
+                Err(error) => Err(error),
+            },
+        };
+        lock(&self.spans).push(Span {
+            method: request.method,
+            target: request.target,
+            from,
+            to: Instant::now(),
+        });
+        result
     }
 
     fn claimed(&self, request: &Request) -> Option<Arc<Active>> {
@@ -170,6 +198,16 @@ impl Shared {
                 let answer = self.forward(request).await?;
                 active.hit();
                 send(&mut client, answer.get(..bytes).unwrap_or(&answer)).await
+            }
+            Fault::Half => {
+                let answer = self.forward(request).await?;
+                active.hit();
+                send(&mut client, half(&answer)).await
+            }
+            Fault::Padded(spaces) => {
+                let answer = self.forward(request).await?;
+                active.hit();
+                send_padded(&mut client, &answer, spaces).await
             }
             Fault::Delay(time) => {
                 active.hit();
@@ -232,6 +270,44 @@ async fn stays(client: &mut TcpStream, event: impl Future<Output = ()>) -> bool 
 async fn send(client: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     client.write_all(bytes).await?;
     client.shutdown().await
+}
+
+/// The first half of the body; of the head when there is no body.
+fn half(answer: &[u8]) -> &[u8] {
+    let (head, body) = answer.split_at(body_start(answer));
+    let end = match body.len() {
+        0 => head.len() / 2,
+        body => head.len() + body / 2,
+    };
+    answer.get(..end).unwrap_or(answer)
+}
+
+/// Where the head ends.
+fn body_start(answer: &[u8]) -> usize {
+    memchr::memmem::find(answer, b"\r\n\r\n").map_or(answer.len(), |end| end + 4)
+}
+
+/// The answer with spaces before its body. It ends where the connection does,
+/// since its length changes.
+async fn send_padded(client: &mut TcpStream, answer: &[u8], spaces: usize) -> io::Result<()> {
+    let (head, body) = answer.split_at(body_start(answer));
+    for line in head.split_inclusive(|&byte| byte == b'\n') {
+        let lower = line.to_ascii_lowercase();
+        if lower.starts_with(b"transfer-encoding:") {
+            return Err(io::Error::other("a chunked answer is not padded here"));
+        }
+        if !lower.starts_with(b"content-length:") {
+            client.write_all(line).await?;
+        }
+    }
+    let piece = [b' '; 64 * 1024];
+    let mut left = spaces;
+    while left > 0 {
+        let part = piece.get(..left.min(piece.len())).unwrap_or(&piece);
+        client.write_all(part).await?;
+        left -= part.len();
+    }
+    send(client, body).await
 }
 
 fn canned(status: u16, retry_after: Option<u32>) -> String {

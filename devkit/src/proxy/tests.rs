@@ -118,6 +118,30 @@ fn an_answer_is_cut_where_told() {
 }
 
 #[test]
+fn half_an_answer_ends_in_its_body_or_in_its_head() {
+    let (upstream, proxy) = servers();
+    let whole = Call::get(&proxy, "/reflect/raw").answer().unwrap();
+    let head = whole.find("\r\n\r\n").unwrap() + 4;
+    let cut = proxy.inject(Rule::on("GET", "", Fault::Half));
+    let half = Call::get(&proxy, "/reflect/raw").answer().unwrap();
+    assert_eq!(half.len(), head + (whole.len() - head) / 2);
+    let half = Call::get(&proxy, "/status/204").answer().unwrap();
+    assert!(half.starts_with("HTTP/1.1 204") && !half.contains("\r\n\r\n"));
+    assert_eq!((cut.hits(), upstream.requests().len()), (2, 3));
+}
+
+#[test]
+fn a_padded_answer_is_as_large_as_told_and_whole() {
+    let (_upstream, proxy) = servers();
+    let whole = Call::get(&proxy, "/reflect/raw").answer().unwrap();
+    let _padded = proxy.inject(Rule::on("GET", "", Fault::Padded(100_000)));
+    let padded = Call::get(&proxy, "/reflect/raw").answer().unwrap();
+    assert!(!padded.to_lowercase().contains("content-length"));
+    let body = |text: &str| text.split_once("\r\n\r\n").unwrap().1.to_owned();
+    assert_eq!(body(&padded), " ".repeat(100_000) + &body(&whole));
+}
+
+#[test]
 fn delays_take_their_time() {
     let (upstream, proxy) = servers();
     let _delay = proxy.inject(Rule::on("GET", "/status", Fault::Delay(SHORT)));
@@ -144,6 +168,59 @@ fn a_storm_of_statuses_starts_late_and_ends() {
         .collect();
     assert_eq!(is_storm, [false, true, true, false]);
     assert_eq!((storm.hits(), upstream.requests().len()), (2, 2));
+}
+
+#[test]
+fn a_flapping_server_fails_every_other_time() {
+    let (_upstream, proxy) = servers();
+    let flapping = proxy.inject(
+        Rule::on("GET", "", Fault::Status(503, None))
+            .every(2)
+            .times(2),
+    );
+    let fails = |_| {
+        Call::get(&proxy, "/status/200")
+            .answer()
+            .unwrap()
+            .contains("503")
+    };
+    let seen: Vec<bool> = (0..5).map(fails).collect();
+    assert_eq!(seen, [true, false, true, false, false]);
+    assert_eq!(flapping.hits(), 2);
+}
+
+#[test]
+fn a_storm_ends_after_its_time() {
+    let (_upstream, proxy) = servers();
+    let storm = proxy.inject(Rule::on("GET", "", Fault::Status(429, None)).lasting(SHORT));
+    let limited = || {
+        Call::get(&proxy, "/status/200")
+            .answer()
+            .unwrap()
+            .contains("429")
+    };
+    assert!(limited() && limited());
+    std::thread::sleep(SHORT);
+    assert!(!limited());
+    assert_eq!(storm.hits(), 2);
+}
+
+#[test]
+fn spans_tell_how_many_were_served_at_once() {
+    let (_upstream, proxy) = servers();
+    let _delay = proxy.inject(Rule::on("GET", "", Fault::Delay(SHORT)));
+    let calls: Vec<Call> = (0..3).map(|_| Call::get(&proxy, "/status/200")).collect();
+    for call in calls {
+        call.answer().unwrap();
+    }
+    let spans = proxy.spans();
+    assert_eq!(spans.len(), 3);
+    let ends = spans.iter().map(|span| span.to).min().unwrap();
+    assert!(
+        spans
+            .iter()
+            .all(|span| span.from < ends && span.target == "/status/200")
+    );
 }
 
 #[test]

@@ -38,8 +38,12 @@ impl World {
     /// An installation with an OpenBao of its own, provisioned, with the host's
     /// policy and token role in place; the host logs in by AppRole.
     pub async fn with_vault(binary: &Path, what: &Provision<'_>) -> Result<Self> {
+        Self::with_bao(binary, what, OpenBao::start_dev(DevOptions::default())?).await
+    }
+
+    /// [`World::with_vault`] with a fresh server of the caller's choice.
+    pub async fn with_bao(binary: &Path, what: &Provision<'_>, bao: OpenBao) -> Result<Self> {
         let mut world = Self::bare(binary)?;
-        let bao = OpenBao::start_dev(DevOptions::default())?;
         bao.provision(what, world.folder()).await?;
         world.vault_at(&bao.address())?;
         world.bao = Some(bao);
@@ -82,6 +86,11 @@ impl World {
     /// The server.
     pub fn bao(&self) -> Result<&OpenBao> {
         self.bao.as_ref().context("this world has no OpenBao")
+    }
+
+    /// The server, to kill it and start it again.
+    pub fn bao_mut(&mut self) -> Result<&mut OpenBao> {
+        self.bao.as_mut().context("this world has no OpenBao")
     }
 
     /// Takes the server out, to stop it in mid-run.
