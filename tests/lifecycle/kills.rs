@@ -56,7 +56,8 @@ impl Stage {
 
 /// The requests of a run, in their order: where they go, method, part of the
 /// path, how many like it come before.
-const CALLER: [(&str, bool, &str, &str); 6] = [
+const CALLER: [(&str, bool, &str, &str); 7] = [
+    ("health check", true, "GET", "sys/health"),
     ("log-in", true, "POST", "auth/approle/login"),
     ("mint", true, "POST", "auth/token/create/cofferdam"),
     ("read", true, "GET", "secret/data/api"),
@@ -121,7 +122,9 @@ async fn a_kill_at_any_request_leaves_nothing_that_a_sweep_does_not_end() {
             // Positive control: what was alive at the kill is still alive.
             let alive = bao.living().await.unwrap().len();
             let expected = match (name, side) {
-                ("log-in", "before") | ("revocation of the log-in", "after") => 0,
+                ("health check", _)
+                | ("log-in", "before")
+                | ("revocation of the log-in", "after") => 0,
                 ("log-in" | "revocation of the log-in", _) | ("mint", "before") => 1,
                 ("revocation of the child", "after") => 1,
                 _ => 2,
@@ -166,7 +169,7 @@ async fn a_kill_at_any_request_leaves_nothing_that_a_sweep_does_not_end() {
             steps.push(format!("{side} the {name}"));
         }
     }
-    assert_eq!(steps.len(), 14, "{steps:?}");
+    assert_eq!(steps.len(), 16, "{steps:?}");
 }
 
 #[tokio::test]

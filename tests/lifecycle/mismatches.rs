@@ -128,7 +128,7 @@ async fn a_task_without_its_policy_can_do_nothing() {
     let answer = &finished.result().unwrap()[0];
     assert_eq!(
         (&answer["error"], &answer["kind"]),
-        (&json!("denied"), &json!("revoked")),
+        (&json!("denied"), &json!("internal")),
         "{finished:?}"
     );
     assert!(

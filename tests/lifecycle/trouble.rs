@@ -60,13 +60,14 @@ async fn a_run_does_not_start_without_vault() {
     drop(closed);
     let never = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", never.local_addr().unwrap());
-    for (name, address, message) in [
-        ("down", nobody, "refused"),
-        ("silent", silent, "in time"),
+    // What is told when the health is asked first, and when it is not.
+    for (name, address, [asked, unasked]) in [
+        ("down", nobody, ["refused"; 2]),
+        ("silent", silent, ["in time"; 2]),
         (
             "403 without a body",
             strange("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", 0),
-            "refuse",
+            ["not giving its health (status 403)", "refuse"],
         ),
         (
             "503",
@@ -74,15 +75,15 @@ async fn a_run_does_not_start_without_vault() {
                 "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
                 0,
             ),
-            "503",
+            ["503"; 2],
         ),
         (
             "sealed",
             strange(
-                "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 30\r\n\r\n{\"errors\":[\"Vault is sealed\"]}",
+                "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 65\r\n\r\n{\"initialized\":true,\"sealed\":true,\"errors\":[\"Vault is sealed\"]}  ",
                 0,
             ),
-            "sealed",
+            ["sealed"; 2],
         ),
         (
             "429",
@@ -90,52 +91,54 @@ async fn a_run_does_not_start_without_vault() {
                 "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n",
                 0,
             ),
-            "429",
+            ["429"; 2],
         ),
         (
             "no JSON",
             strange("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n<html", 0),
-            "makes no sense",
+            ["not giving its health (status 200)", "makes no sense"],
         ),
         (
             "cut",
             strange("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"auth", 0),
-            "broke",
+            ["broke"; 2],
         ),
         (
             "100 MB",
             strange("HTTP/1.1 200 OK\r\n\r\n", 100 << 20),
-            "larger than",
+            ["far too long", "larger than"],
         ),
     ] {
-        at(&world, &address, "timeout = \"1s\"");
-        let begun = Instant::now();
-        let finished = world
-            .run("caller")
-            .input(get("status/200"))
-            .finish()
-            .unwrap();
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "{name}: {:?}",
-            begun.elapsed()
-        );
-        let expected = if name.starts_with("403") { 3 } else { 4 };
-        assert_eq!(finished.code, expected, "{name}: {finished:?}");
-        let outcome = &finished.report().unwrap()["outcome"];
-        assert_eq!(
-            (&outcome["kind"], &outcome["phase"]),
-            (&json!("refused"), &json!("authority")),
-            "{name}"
-        );
-        let text = outcome["message"].as_str().unwrap();
-        assert!(text.contains(message), "{name}: {text}");
-        assert!(
-            outcome["hint"]
-                .as_str()
-                .is_some_and(|hint| !hint.is_empty()),
-            "{name}"
-        );
+        for (lines, message) in [("", asked), ("require_healthy = false", unasked)] {
+            at(&world, &address, &format!("timeout = \"1s\"\n{lines}"));
+            let begun = Instant::now();
+            let finished = world
+                .run("caller")
+                .input(get("status/200"))
+                .finish()
+                .unwrap();
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "{name}: {:?}",
+                begun.elapsed()
+            );
+            let expected = if message == "refuse" { 3 } else { 4 };
+            assert_eq!(finished.code, expected, "{name}: {finished:?}");
+            let outcome = &finished.report().unwrap()["outcome"];
+            assert_eq!(
+                (&outcome["kind"], &outcome["phase"]),
+                (&json!("refused"), &json!("authority")),
+                "{name}"
+            );
+            let text = outcome["message"].as_str().unwrap();
+            assert!(text.contains(message), "{name}: {text}");
+            assert!(
+                outcome["hint"]
+                    .as_str()
+                    .is_some_and(|hint| !hint.is_empty()),
+                "{name}"
+            );
+        }
     }
     assert!(upstream.requests().is_empty() && proxy.passed().is_empty());
     assert_eq!(bao.minted().unwrap(), 0);

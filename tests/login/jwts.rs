@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cofferdam_devkit::identity::{Cluster, Issuer};
+use cofferdam_devkit::identity::{Authority, Cluster, Issuer};
 
 use super::guide::section;
 use super::host::Host;
@@ -75,29 +75,28 @@ async fn gcp_and_azure_against_a_stand_in() {
 #[tokio::test]
 async fn kubernetes_as_the_page_says() {
     let host = Host::start().await;
-    // What a pod's token looks like to Vault before the cluster is asked.
     let issuer = Issuer::new("https://kubernetes.default.svc").unwrap();
-    let pod = |audience: &str, account: &str| {
-        let subject = format!("system:serviceaccount:airflow:{account}");
-        issuer.token(audience, &subject, HOUR).unwrap()
-    };
     let cluster = Cluster::start("reviewer-token").unwrap();
-    let good = pod(HERE, "cofferdam");
-    cluster.vouch(&good, "airflow", "cofferdam", HERE);
+    let pod = |space: &str, account: &str, audience: &str| {
+        cluster.vouch(&issuer, space, account, audience).unwrap()
+    };
+    let good = pod("airflow", "cofferdam", HERE);
     host.write("pod.jwt", &good);
     host.write("reviewer.jwt", "reviewer-token");
+    // Demanded by the method; the stand-in speaks plain http.
+    host.write("cluster-ca.pem", &Authority::new("cluster").unwrap().pem());
     let address = cluster.address();
     let config = host.follow_with("Kubernetes", &[("KUBERNETES_URL", &address)]);
     host.logs_in(&config).await;
 
-    let other_account = pod(HERE, "other");
-    cluster.vouch(&other_account, "airflow", "other", HERE);
-    let other_space = pod(HERE, "cofferdam-2");
-    cluster.vouch(&other_space, "elsewhere", "cofferdam", HERE);
-    let other_audience = pod("other", "cofferdam");
-    cluster.vouch(&other_audience, "airflow", "cofferdam", "other");
-    let unknown = pod(HERE, "unknown");
-    for jwt in [other_account, other_space, other_audience, unknown] {
+    // The cluster reviews nothing that it did not sign.
+    let stranger = Issuer::new("https://kubernetes.default.svc").unwrap();
+    for jwt in [
+        pod("airflow", "other", HERE),
+        pod("elsewhere", "cofferdam", HERE),
+        pod("airflow", "cofferdam", "other"),
+        Cluster::token(&stranger, "airflow", "cofferdam", HERE).unwrap(),
+    ] {
         host.write("pod.jwt", &jwt);
         let hint = host.is_refused(&config, &[&jwt]).await;
         assert!(hint.contains("service-account"), "{hint}");

@@ -85,7 +85,7 @@ async fn a_renewal_that_is_refused_for_ever_is_given_up() {
         );
         let refused = proxy.inject(Rule::on("POST", RENEWALS, Fault::Status(status, None)));
         let vault = short_lived(&host, &config).await;
-        refused.wait_hit(Duration::from_secs(10)).unwrap();
+        refused.hit(Duration::from_secs(10)).await.unwrap();
         tokio::time::sleep(Duration::from_secs(5)).await;
         let hits = refused.hits();
         assert!((1..=2).contains(&hits), "{hits} renewals were asked for");

@@ -67,7 +67,7 @@ async fn a_revocation_is_tried_again_and_confirmed() {
 }
 
 #[tokio::test]
-async fn a_read_is_repeated_once() {
+async fn a_read_is_repeated_a_bounded_number_of_times() {
     let world = World::start().await;
     let proxy = Proxy::start(world.bao.socket()).unwrap();
     let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
@@ -83,7 +83,8 @@ async fn a_read_is_repeated_once() {
     let always = proxy.inject(Rule::on("GET", "kv1/billing", Fault::Status(500, None)).times(9));
     let error = session.handle().kv(&path).await.expect_err("a storm");
     assert_eq!(error.reason(), "overloaded");
-    assert_eq!(always.hits(), 2);
+    // Six at the most, as many as fit into the time for one call.
+    assert!((3..=6).contains(&always.hits()), "{}", always.hits());
     assert!(session.close().await.complete);
     vault.close().await;
 }

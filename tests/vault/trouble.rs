@@ -130,7 +130,11 @@ async fn strange_answers_are_typed_errors() {
     ] {
         let folder = tempfile::TempDir::new().unwrap();
         let error = refused(
-            &at(folder.path(), strange(answer), "timeout = \"2s\""),
+            &at(
+                folder.path(),
+                strange(answer),
+                "require_healthy = false\ntimeout = \"2s\"",
+            ),
             "one",
         )
         .await;

@@ -10,8 +10,13 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::Issuer;
+use super::issuer::now;
 use crate::process::Background;
 use crate::wire::{Request, read_request};
+
+/// The id of every account.
+const UID: &str = "5b1c3c1e-5f2c-4d4e-9c57-0a1d4f9f7f01";
 
 /// A pod's account that the cluster vouches for.
 #[derive(Debug, Clone)]
@@ -59,15 +64,38 @@ impl Cluster {
         format!("http://{}", self.address)
     }
 
-    /// From now on this token is that account's.
-    pub fn vouch(&self, token: &str, namespace: &str, name: &str, audience: &str) {
+    /// A pod's token for an audience, with the claims that the kubelet's have.
+    pub fn token(issuer: &Issuer, namespace: &str, name: &str, audience: &str) -> Result<String> {
+        let now = now()?;
+        issuer.sign(&json!({
+            "iss": "https://kubernetes.default.svc",
+            "aud": [audience],
+            "sub": format!("system:serviceaccount:{namespace}:{name}"),
+            "iat": now, "nbf": now, "exp": now + 3600,
+            "kubernetes.io": {
+                "namespace": namespace,
+                "serviceaccount": { "name": name, "uid": UID },
+            },
+        }))
+    }
+
+    /// Makes such a token, and says so when it is asked.
+    pub fn vouch(
+        &self,
+        issuer: &Issuer,
+        namespace: &str,
+        name: &str,
+        audience: &str,
+    ) -> Result<String> {
+        let token = Self::token(issuer, namespace, name, audience)?;
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.push(Account {
-            token: token.to_owned(),
+            token: token.clone(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             audience: audience.to_owned(),
         });
+        Ok(token)
     }
 }
 
@@ -118,7 +146,7 @@ fn answer(request: &Request, accounts: &Accounts, bearer: &str) -> (u16, Value) 
                 "audiences": [known.audience],
                 "user": {
                     "username": format!("system:serviceaccount:{}:{}", known.namespace, known.name),
-                    "uid": "5b1c3c1e-5f2c-4d4e-9c57-0a1d4f9f7f01",
+                    "uid": UID,
                     "groups": ["system:serviceaccounts"],
                 },
             })

@@ -5,10 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rcgen::{KeyPair, PKCS_ED25519, SigningKey};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 
-/// Signs JWTs with a fresh Ed25519 key.
+/// Signs JWTs with a fresh P-256 key, which every method takes.
 #[derive(Debug)]
 pub struct Issuer {
     name: String,
@@ -20,7 +22,7 @@ impl Issuer {
     pub fn new(name: &str) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
-            key: KeyPair::generate_for(&PKCS_ED25519).context("cannot make a key")?,
+            key: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("cannot make a key")?,
         })
     }
 
@@ -52,15 +54,23 @@ impl Issuer {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let text = format!(
             "{}.{}",
-            part(&json!({"alg": "EdDSA", "typ": "JWT"})),
+            part(&json!({"alg": "ES256", "typ": "JWT"})),
             part(claims)
         );
-        let signature = self.key.sign(text.as_bytes()).context("cannot sign")?;
+        // rcgen signs in the form of certificates; a JWT has the bare numbers.
+        let random = SystemRandom::new();
+        let der = self.key.serialized_der();
+        let failed = "the key cannot sign";
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random)
+            .ok()
+            .context(failed)?;
+        let signature = key.sign(&random, text.as_bytes()).ok().context(failed)?;
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }
 
-fn now() -> Result<u64> {
+/// Seconds since 1970.
+pub(super) fn now() -> Result<u64> {
     Ok(SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?

@@ -34,7 +34,7 @@ impl Shared {
         Ok(Self {
             client: Client::new(&config)?,
             journal: Journal::new(state),
-            logins: Mutex::new(Logins::new(Method::new(&config.auth))),
+            logins: Mutex::new(Logins::new(Method::new(&config))),
             swept: AtomicBool::new(false),
             sweeping: BlockingMutex::new(None),
             cleaning: TaskTracker::new(),

@@ -5,7 +5,7 @@ use super::token_file::TokenFile;
 use super::{Login, cert, jwt, password};
 use crate::vault::VaultError;
 use crate::vault::client::Client;
-use crate::vault::config::{AuthConfig, CertConfig, JwtConfig, PasswordConfig};
+use crate::vault::config::{AuthConfig, JwtConfig, PasswordConfig, VaultConfig};
 
 /// A log-in method with what it remembers between log-ins.
 pub(in crate::vault) enum Method {
@@ -16,19 +16,19 @@ pub(in crate::vault) enum Method {
     /// `[vault.auth.userpass]` and its relatives.
     Password(PasswordConfig),
     /// `[vault.auth.cert]`.
-    Cert(CertConfig),
+    Cert(cert::Cert),
     /// `[vault.auth.token_file]`.
     TokenFile(TokenFile),
 }
 
 impl Method {
     /// The configured method; reads no file yet.
-    pub(in crate::vault) fn new(config: &AuthConfig) -> Self {
-        match config {
+    pub(in crate::vault) fn new(config: &VaultConfig) -> Self {
+        match &config.auth {
             AuthConfig::AppRole(approle) => Self::AppRole(AppRole::new(approle.clone())),
             AuthConfig::Jwt(config) => Self::Jwt(config.clone()),
             AuthConfig::Password(config) => Self::Password(config.clone()),
-            AuthConfig::Cert(config) => Self::Cert(config.clone()),
+            AuthConfig::Cert(cert) => Self::Cert(cert::Cert::new(cert.clone(), config.clone())),
             AuthConfig::TokenFile(file) => Self::TokenFile(TokenFile::new(file.clone())),
         }
     }
@@ -44,7 +44,7 @@ impl Method {
             Self::AppRole(method) => method.log_in(client).await,
             Self::Jwt(config) => jwt::log_in(config, client).await,
             Self::Password(config) => password::log_in(config, client).await,
-            Self::Cert(config) => cert::log_in(config, client).await,
+            Self::Cert(method) => method.log_in().await,
             Self::TokenFile(method) => method.log_in(client).await,
         }
     }

@@ -59,7 +59,7 @@ impl Client {
     pub(super) async fn health_of(&self, node: &Node, limit: Duration) -> NodeHealth {
         let mut found = NodeHealth {
             address: node.address.clone(),
-            health: Health::Unknown,
+            health: Health::Unreadable,
             version: None,
             clock: None,
         };
@@ -71,7 +71,10 @@ impl Client {
         };
         match asked.await {
             Ok(reply) => {
-                let body: HealthBody = serde_json::from_slice(&reply.body).unwrap_or_default();
+                let Ok(body) = serde_json::from_slice::<HealthBody>(&reply.body) else {
+                    found.health = Health::Unknown(reply.status());
+                    return found;
+                };
                 found.health = Health::of(reply.status());
                 if found.health.serves() && !self.nodes.same_cluster(body.cluster_id.as_deref()) {
                     found.health = Health::OtherCluster;

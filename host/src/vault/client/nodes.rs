@@ -56,17 +56,24 @@ pub enum Health {
     /// It belongs to another cluster, where our tokens are worth nothing.
     #[strum(serialize = "a node of another cluster")]
     OtherCluster,
-    /// It says something that `sys/health` never says.
-    #[strum(serialize = "answering nonsense")]
-    Unknown,
+    /// It says something that `sys/health` never says, with this status.
+    #[strum(serialize = "not giving its health (status {0})")]
+    Unknown(u16),
+    /// It says more than anybody would read.
+    #[strum(serialize = "giving an answer that is far too long")]
+    Unreadable,
     /// It cannot be reached.
     #[strum(serialize = "not reachable: {0}")]
     Unreachable(ConnectionFault),
 }
 
-/// The body of `sys/health`.
-#[derive(Debug, Default, Deserialize)]
+/// The body of `sys/health`. Somebody between, such as a load balancer, may
+/// answer with one of Vault's status codes and without this.
+#[derive(Debug, Deserialize)]
 pub(in crate::vault) struct HealthBody {
+    /// In every answer of Vault's; its value stands in the status too.
+    #[serde(rename = "initialized")]
+    _initialised: bool,
     /// Missing while it is sealed.
     #[serde(default)]
     pub(in crate::vault) cluster_id: Option<String>,
@@ -87,7 +94,7 @@ impl Health {
             473 => Self::PerformanceStandby,
             501 => Self::NotInitialised,
             503 => Self::Sealed,
-            _ => Self::Unknown,
+            other => Self::Unknown(other),
         }
     }
 

@@ -305,17 +305,10 @@ pub(super) fn fault(node: &Node, error: &reqwest::Error) -> VaultError {
         if inner.is::<rustls::Error>() {
             fault = ConnectionFault::Tls;
         } else if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            match io.kind() {
-                std::io::ErrorKind::ConnectionRefused => fault = ConnectionFault::Refused,
-                // rustls's errors arrive inside an io::Error, which
-                // `source` skips.
-                _ if io
-                    .get_ref()
-                    .is_some_and(|inner| inner.is::<rustls::Error>()) =>
-                {
-                    fault = ConnectionFault::Tls;
-                }
-                _ => {}
+            if io.kind() == std::io::ErrorKind::ConnectionRefused {
+                fault = ConnectionFault::Refused;
+            } else if is_tls(io) {
+                fault = ConnectionFault::Tls;
             }
         } else if inner.to_string() == "dns error" {
             fault = ConnectionFault::Name;
@@ -327,6 +320,15 @@ pub(super) fn fault(node: &Node, error: &reqwest::Error) -> VaultError {
         fault,
         maybe_sent: !error.is_connect(),
     }
+}
+
+/// Whether an error is rustls's, which arrives inside one or two of the
+/// system's, whose `source` skips it.
+fn is_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| {
+        let nested = inner.downcast_ref::<std::io::Error>();
+        inner.is::<rustls::Error>() || nested.is_some_and(is_tls)
+    })
 }
 
 /// Appends without leaving a copy behind in a buffer that was outgrown.
