@@ -16,7 +16,7 @@ pub(in crate::vault) enum Method {
     /// `[vault.auth.userpass]` and its relatives.
     Password(PasswordConfig),
     /// `[vault.auth.cert]`.
-    Cert(cert::Cert),
+    Cert(Box<cert::Cert>),
     /// `[vault.auth.token_file]`.
     TokenFile(TokenFile),
 }
@@ -28,7 +28,9 @@ impl Method {
             AuthConfig::AppRole(approle) => Self::AppRole(AppRole::new(approle.clone())),
             AuthConfig::Jwt(config) => Self::Jwt(config.clone()),
             AuthConfig::Password(config) => Self::Password(config.clone()),
-            AuthConfig::Cert(cert) => Self::Cert(cert::Cert::new(cert.clone(), config.clone())),
+            AuthConfig::Cert(cert) => {
+                Self::Cert(Box::new(cert::Cert::new(cert.clone(), config.clone())))
+            }
             AuthConfig::TokenFile(file) => Self::TokenFile(TokenFile::new(file.clone())),
         }
     }

@@ -140,6 +140,7 @@ mod tests {
     fn reads_back_what_it_wrote() {
         let accessor = Accessor::try_from("abcdefgh".to_owned()).expect("fine");
         let mut text = intent().line();
+        let first = text.len();
         let (read, none) = parse(&text).expect("intent");
         assert_eq!((read.id.as_str(), none.is_none()), ("0198-abc", true));
 
@@ -147,7 +148,7 @@ mod tests {
         text.extend_from_slice(&second[..second.len() / 2]);
         assert!(parse(&text).expect("torn").1.is_none());
 
-        text.truncate(intent().line().len());
+        text.truncate(first);
         text.extend_from_slice(&second);
         assert_eq!(
             parse(&text).expect("whole").1.expect("made").expose(),
