@@ -16,5 +16,10 @@ wasmtime::component::bindgen!({
         "cofferdam:capabilities/http.client": crate::capability::http::ClientHandle,
         "cofferdam:capabilities/http.response": crate::capability::http::ResponseHandle,
         "cofferdam:capabilities/keys.key": crate::capability::keys::KeyHandle,
+        "cofferdam:capabilities/sql.connection": crate::capability::sql::ConnectionHandle,
+        "cofferdam:capabilities/sql.cursor": crate::capability::sql::CursorHandle,
+        "cofferdam:capabilities/sql.transaction": crate::capability::sql::TransactionHandle,
+        "cofferdam:capabilities/sql.copy-writer": crate::capability::sql::CopyWriterHandle,
+        "cofferdam:capabilities/sql.copy-reader": crate::capability::sql::CopyReaderHandle,
     },
 });

@@ -15,7 +15,9 @@ pub mod http;
 pub mod keys;
 mod ledger;
 mod log;
+pub mod network;
 pub mod reveal;
+pub mod sql;
 mod view;
 
 pub use attempt::{Attempt, AttemptParts};

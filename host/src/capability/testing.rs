@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::http::{HttpClients, HttpGrant};
 use super::keys::KeysGrant;
 use super::reveal::RevealGrant;
+use super::sql::SqlGrant;
 use super::{Attempt, AttemptParts, LogLine, LogSink, Pulse, TaskLog};
 use crate::audit::AuditLog;
 use crate::digest::Digest;
@@ -20,6 +21,7 @@ pub(crate) struct Stage {
     pub(crate) http: BTreeMap<GrantName, HttpGrant>,
     pub(crate) keys: BTreeMap<GrantName, KeysGrant>,
     pub(crate) reveal: BTreeMap<GrantName, RevealGrant>,
+    pub(crate) sql: BTreeMap<GrantName, SqlGrant>,
     pub(crate) clients: HttpClients,
     pub(crate) time: Duration,
     /// Where the audit goes; into a file when `None`.
@@ -40,6 +42,7 @@ impl Default for Stage {
             http: BTreeMap::new(),
             keys: BTreeMap::new(),
             reveal: BTreeMap::new(),
+            sql: BTreeMap::new(),
             clients: HttpClients::new(Vec::new()),
             time: Duration::from_secs(20),
             audit: None,
@@ -71,6 +74,7 @@ impl Stage {
             http: self.http,
             keys: self.keys,
             reveal: self.reveal,
+            sql: self.sql,
             source: digest,
         };
         let identity = IdentityParts {

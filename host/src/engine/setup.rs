@@ -117,6 +117,7 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<TaskState>> {
     cofferdam::capabilities::http::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
     cofferdam::capabilities::keys::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
     cofferdam::capabilities::reveal::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
+    cofferdam::capabilities::sql::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
     cofferdam::task::outcome::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
     cofferdam::task::context::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
     cofferdam::task::log::add_to_linker::<_, Capabilities>(l, TaskState::view)?;

@@ -218,7 +218,7 @@ mod tests {
         for name in [
             "wasi:http/outgoing-handler@0.2.6",
             "wasi:cli",
-            "cofferdam:capabilities/sql@0.1.0",
+            "cofferdam:capabilities/ssh@0.1.0",
             "cofferdam:task/secrets@0.1.0",
             "cofferdam:capabilities/http/x@0.1.0",
             "env",

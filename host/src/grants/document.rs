@@ -9,6 +9,7 @@ use super::{CallerRule, GrantsError, Limits};
 use crate::capability::http::HttpGrant;
 use crate::capability::keys::KeysGrant;
 use crate::capability::reveal::RevealGrant;
+use crate::capability::sql::SqlGrant;
 use crate::config::strict::{self, DocumentError};
 use crate::digest::Digest;
 use crate::manifest::NeedKind;
@@ -34,6 +35,8 @@ pub struct Grants {
     pub keys: BTreeMap<GrantName, KeysGrant>,
     /// `[reveal.NAME]`.
     pub reveal: BTreeMap<GrantName, RevealGrant>,
+    /// `[sql.NAME]`.
+    pub sql: BTreeMap<GrantName, SqlGrant>,
     /// Digest of the file's bytes, for the audit.
     pub source: Digest,
 }
@@ -54,6 +57,8 @@ struct Document {
     keys: BTreeMap<GrantName, KeysGrant>,
     #[serde(default)]
     reveal: BTreeMap<GrantName, RevealGrant>,
+    #[serde(default)]
+    sql: BTreeMap<GrantName, SqlGrant>,
 }
 
 impl Grants {
@@ -88,6 +93,7 @@ impl Grants {
             http: document.http,
             keys: document.keys,
             reveal: document.reveal,
+            sql: document.sql,
             source,
         };
         if let Some((first, second, name)) = grants.ambiguous() {
@@ -112,6 +118,7 @@ impl Grants {
         self.reveal
             .values()
             .for_each(|grant| grant.policy(&mut rules));
+        self.sql.values().for_each(|grant| grant.policy(&mut rules));
         rules
     }
 
@@ -125,7 +132,8 @@ impl Grants {
         let http = self.http.keys().map(|name| (NeedKind::Http, name));
         let keys = self.keys.keys().map(|name| (NeedKind::Keys, name));
         let reveal = self.reveal.keys().map(|name| (NeedKind::Reveal, name));
-        http.chain(keys).chain(reveal)
+        let sql = self.sql.keys().map(|name| (NeedKind::Sql, name));
+        http.chain(keys).chain(reveal).chain(sql)
     }
 
     /// `kind.name` of every grant, for the audit and the report.

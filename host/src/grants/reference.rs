@@ -39,7 +39,7 @@ fn parse(name: &str, text: &str) -> Result<(), String> {
 #[test]
 fn every_example_is_taken() {
     let examples = examples();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 6);
     for (name, text) in examples {
         assert_eq!(parse(name, text), Ok(()), "{text}");
         assert!(parse(name, &format!("unknown = 1\n{text}")).is_err());
@@ -60,6 +60,7 @@ fn every_field_is_described() {
         "[http.billing]\n",
         "[keys.signer]\n",
         "[reveal.legacy]\n",
+        "[sql.warehouse]\n",
         "kv2 = { ",
         "kv1 = { ",
         "transit = { ",

@@ -87,7 +87,7 @@ fn a_whole_file_is_understood() {
 #[test]
 fn unknown_fields_are_refused_in_every_table() {
     assert_snapshot!(refusal("component =", "compnent = 1\ncomponent ="), @r"
-    grants/sync.toml:2:1: `compnent`: unknown field `compnent`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`
+    grants/sync.toml:2:1: `compnent`: unknown field `compnent`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`, `sql`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     assert_snapshot!(refusal("dags =", "dag = 1\ndags ="), @r"
@@ -99,7 +99,7 @@ fn unknown_fields_are_refused_in_every_table() {
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     assert_snapshot!(refusal("[keys.signer]", "[key.signer]"), @r"
-    grants/sync.toml:14:2: `key`: unknown field `key`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`
+    grants/sync.toml:14:2: `key`: unknown field `key`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`, `sql`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     assert_snapshot!(refusal("[http.billing]", "[limits]\ncpu = 2\n[http.billing]"), @r"
@@ -181,7 +181,7 @@ fn the_digest_is_required_and_well_formed() {
     hint: `cofferdam build` prints the line to paste, and so does `cofferdam check` when the component has changed
     ");
     assert_snapshot!(refusal("digest =", "[x]\ndigest ="), @r"
-    grants/sync.toml:3:2: `x`: unknown field `x`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`
+    grants/sync.toml:3:2: `x`: unknown field `x`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`, `sql`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     let line = WHOLE.lines().nth(2).unwrap();

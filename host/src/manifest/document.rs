@@ -62,6 +62,8 @@ pub enum NeedKind {
     Keys,
     /// `[reveal.NAME]`.
     Reveal,
+    /// `[sql.NAME]`.
+    Sql,
 }
 
 impl Manifest {
@@ -153,7 +155,7 @@ mod tests {
         insta::assert_snapshot!(refused(r#"{"format":1,"name":"a"}"#), @"missing field `needs` at line 1 column 23");
         insta::assert_snapshot!(refused(r#"{"format":1,"name":"a","needs":{},"needz":{}}"#), @"unknown field `needz`, expected one of `format`, `name`, `version`, `description`, `needs`, `input_schema`, `output_schema` at line 1 column 41");
         insta::assert_snapshot!(refused(r#"{"format":1,"name":"A","needs":{}}"#), @"`A` is not a valid task name: 1 to 64 of a-z, 0-9 and - at line 1 column 22");
-        insta::assert_snapshot!(refused(r#"{"format":1,"name":"a","needs":{"b":"sql"}}"#), @"unknown variant `sql`, expected one of `http`, `keys`, `reveal` at line 1 column 41");
+        insta::assert_snapshot!(refused(r#"{"format":1,"name":"a","needs":{"b":"ssh"}}"#), @"unknown variant `ssh`, expected one of `http`, `keys`, `reveal`, `sql` at line 1 column 41");
         insta::assert_snapshot!(refused(r#"{"format":1,"name":"a","needs":{"b":"http","b":"keys"}}"#), @"`b` stands twice at line 1 column 54");
         insta::assert_snapshot!(refused(r#"{"format":1,"name":"a","needs":{}} x"#), @"trailing characters at line 1 column 36");
     }

@@ -201,8 +201,8 @@ mod tests {
         let cut = component.get(..component.len() - 3).unwrap();
         assert_eq!(error(cut), "the component cannot be loaded");
         assert_eq!(
-            error(&self::component(&["cofferdam:capabilities/sql@0.1.0"], "")),
-            "the component imports `cofferdam:capabilities/sql@0.1.0`, which this version of Cofferdam does not offer"
+            error(&self::component(&["cofferdam:capabilities/ssh@0.1.0"], "")),
+            "the component imports `cofferdam:capabilities/ssh@0.1.0`, which this version of Cofferdam does not offer"
         );
     }
 }

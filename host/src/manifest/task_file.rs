@@ -79,7 +79,7 @@ where
         type Value = BTreeMap<GrantName, NeedKind>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("grant names, each with `http`, `keys` or `reveal`")
+            f.write_str("grant names, each with `http`, `keys`, `reveal` or `sql`")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -129,7 +129,7 @@ mod tests {
         insta::assert_snapshot!(parse("name = \"a\"\nnmae = \"b\"").unwrap_err(), @"task.toml:2: unknown field `nmae`, expected one of `name`, `version`, `description`, `needs`");
         insta::assert_snapshot!(parse("description = \"b\"").unwrap_err(), @"task.toml:1: missing field `name`");
         insta::assert_snapshot!(parse("name = \"A\"").unwrap_err(), @"task.toml:1: `A` is not a valid task name: 1 to 64 of a-z, 0-9 and -");
-        insta::assert_snapshot!(parse("name = \"a\"\n\n[needs]\nb = \"sql\"").unwrap_err(), @"task.toml:4: unknown variant `sql`, expected one of `http`, `keys`, `reveal`");
+        insta::assert_snapshot!(parse("name = \"a\"\n\n[needs]\nb = \"ssh\"").unwrap_err(), @"task.toml:4: unknown variant `ssh`, expected one of `http`, `keys`, `reveal`, `sql`");
         insta::assert_snapshot!(parse("name = \"a\"\n[needs]\nb = \"http\"\nb = \"keys\"").unwrap_err(), @"task.toml:4: duplicate key");
         insta::assert_snapshot!(parse("name = \"a\"\n[needs]\n\"../b\" = \"http\"").unwrap_err(), @"task.toml:3: `../b` is not a valid grant name: 1 to 64 of a-z, 0-9, - and _");
         insta::assert_snapshot!(parse("name = ").unwrap_err(), @"task.toml:1: string values must be quoted, expected literal string");

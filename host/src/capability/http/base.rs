@@ -1,9 +1,9 @@
 //! The base address of a grant.
 
-use url::{Host, Url};
+use url::Url;
 
-use super::destination::Network;
 use crate::capability::field::{FieldError, shown};
+use crate::capability::network::{Network, check_host};
 
 /// Parses `base`: one spelling, nothing that a parser would rewrite.
 pub(super) fn parse(text: &str, plain: bool, network: Network) -> Result<Url, FieldError> {
@@ -46,7 +46,8 @@ pub(super) fn parse(text: &str, plain: bool, network: Network) -> Result<Url, Fi
         )));
     }
     check_path(url.path())?;
-    check_host(&url, network)?;
+    let host = url.host().ok_or_else(|| refuse("has no host".to_owned()))?;
+    check_host("base", &host, network)?;
     Ok(url)
 }
 
@@ -59,52 +60,6 @@ fn check_path(path: &str) -> Result<(), FieldError> {
         ));
     }
     Ok(())
-}
-
-fn check_host(url: &Url, network: Network) -> Result<(), FieldError> {
-    let address = match url.host() {
-        Some(Host::Domain(name)) => {
-            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-            let labels = |label: &str| !label.is_empty() && label.bytes().all(plain);
-            if !name.split('.').all(labels) {
-                return Err(FieldError::new(
-                    "base",
-                    "has a host that is not a plain DNS name; use lower-case letters, digits, `-` and `.`, without a dot at the end",
-                ));
-            }
-            let local = name == "localhost" || name.ends_with(".localhost");
-            if local && network != Network::Loopback {
-                return Err(wrong_network("loopback"));
-            }
-            return Ok(());
-        }
-        Some(Host::Ipv4(address)) => address.into(),
-        Some(Host::Ipv6(address)) => address.into(),
-        None => return Err(FieldError::new("base", "has no host")),
-    };
-    if network.admits(address) {
-        return Ok(());
-    }
-    for (other, name) in [
-        (Network::Loopback, "loopback"),
-        (Network::Private, "private"),
-        (Network::Public, "public"),
-    ] {
-        if other.admits(address) {
-            return Err(wrong_network(name));
-        }
-    }
-    Err(FieldError::new(
-        "base",
-        "has an address that is never a destination (link-local, metadata, multicast, reserved or a translation prefix)",
-    ))
-}
-
-fn wrong_network(is: &str) -> FieldError {
-    FieldError::new(
-        "base",
-        format!("lies in another network than `network` allows; it needs `network = \"{is}\"`"),
-    )
 }
 
 #[cfg(test)]

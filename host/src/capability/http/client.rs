@@ -11,10 +11,9 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 use url::Host;
 
-use super::destination::Network;
 use super::grant::HttpGrant;
-use super::origin::{CheckedNames, ForbiddenOrigin, Origin};
-use super::resolve::{Resolver, SystemResolver};
+use super::names::CheckedNames;
+use crate::capability::network::{ForbiddenOrigin, Network, Origin, Resolver, SystemResolver};
 
 /// Time to reach a server, within the time of the exchange.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,13 +6,13 @@ use bytesize::ByteSize;
 use http::HeaderName;
 use serde::Deserialize;
 
-use super::destination::Network;
 use super::grant::{HttpCredential, HttpGrant, Injection};
 use super::rule::AllowRule;
 use super::template::Template;
 use super::{base, headers};
 use crate::capability::credential::{CredentialSource, RawCredential};
 use crate::capability::field::{FieldError, shown};
+use crate::capability::network::Network;
 
 /// Default and largest time of one exchange.
 const TIMEOUT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3_600));

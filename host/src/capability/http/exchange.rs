@@ -19,13 +19,13 @@ use super::grant::{HttpCredential, HttpGrant, Injection};
 use super::headers;
 use super::host::{ClientHandle, ResponseHandle};
 use super::inject::Rendered;
-use super::origin::Blocked;
 use super::path::{BadPath, RequestPath};
 use super::rule::{is_method, is_refused_method};
 use super::transport;
 use crate::capability::Attempt;
 use crate::capability::bindings::cofferdam::capabilities::http::{Error, Request, TransportError};
 use crate::capability::call::{Call, DenialKind, Refusal};
+use crate::capability::network::Blocked;
 
 /// The operation's name in audit and report.
 const SEND: &str = "send";

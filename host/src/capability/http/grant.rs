@@ -6,11 +6,11 @@ use http::HeaderName;
 use serde::Deserialize;
 use url::Url;
 
-use super::destination::Network;
 use super::document::RawHttpGrant;
 use super::path::RequestPath;
 use super::rule::AllowRule;
 use super::template::Template;
+use crate::capability::network::Network;
 use crate::vault::path::KvPath;
 use crate::vault::policy::{PolicyCapability, PolicyRules};
 

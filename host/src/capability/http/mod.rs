@@ -8,27 +8,22 @@ mod base;
 mod body;
 mod client;
 mod decode;
-mod destination;
 mod document;
 mod exchange;
 mod grant;
 mod headers;
 mod host;
 mod inject;
-mod origin;
+mod names;
 mod path;
-mod resolve;
 mod rule;
 mod template;
 mod transport;
 
 pub use client::HttpClients;
-pub use destination::Network;
 pub use grant::{HttpCredential, HttpGrant, Injection};
 pub(crate) use host::RenderedCredentials;
 pub use host::{ClientHandle, ResponseHandle};
-pub use origin::ForbiddenOrigin;
-pub use resolve::Resolver;
 pub use rule::AllowRule;
 pub use template::Template;
 

@@ -5,8 +5,8 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-use super::origin::Blocked;
 use crate::capability::bindings::cofferdam::capabilities::http::TransportError;
+use crate::capability::network::Blocked;
 
 /// What went wrong on the way.
 pub(super) fn classify(error: &reqwest::Error) -> TransportError {

@@ -6,10 +6,11 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::super::{ForbiddenOrigin, HttpClients, Resolver};
+use super::super::HttpClients;
 use super::server::Server;
 use super::*;
 use crate::capability::bindings::cofferdam::capabilities::http::TransportError;
+use crate::capability::network::{ForbiddenOrigin, Resolver};
 
 /// Answers one list after the other, then the last one for ever.
 struct Scripted(Mutex<Vec<Vec<&'static str>>>);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::{HttpGrant, Injection, Network};
+use super::super::{HttpGrant, Injection};
+use crate::capability::network::Network;
 use crate::vault::policy::PolicyRules;
 
 const BASE: &str = "base = \"https://billing.example.com/v1/\"\nallow = [\"GET invoices/**\"]\n";

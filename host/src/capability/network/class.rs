@@ -21,7 +21,7 @@ pub enum Network {
 
 impl Network {
     /// Whether an address is of this class.
-    pub(super) fn admits(self, address: IpAddr) -> bool {
+    pub(crate) fn admits(self, address: IpAddr) -> bool {
         class_of(address.to_canonical()) == Some(self)
     }
 }

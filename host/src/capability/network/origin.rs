@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use url::{Host, Url};
 
-use super::destination::Network;
-use super::resolve::Resolver;
+use super::{Network, Resolver};
 
 /// How long a checked answer is used before the name is asked again. Short
 /// enough to follow a fail-over, long enough that a paging task asks once.
@@ -36,7 +35,7 @@ impl ForbiddenOrigin {
 
 /// Why a destination cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Blocked {
+pub(crate) enum Blocked {
     /// The name has no address now.
     #[error("the name cannot be resolved")]
     Unresolved,
@@ -49,7 +48,7 @@ pub(super) enum Blocked {
 }
 
 /// A destination and what guards it.
-pub(super) struct Origin {
+pub(crate) struct Origin {
     host: Host<String>,
     port: u16,
     network: Network,
@@ -65,7 +64,7 @@ struct Checked {
 }
 
 impl Origin {
-    pub(super) fn new(
+    pub(crate) fn new(
         host: Host<String>,
         port: u16,
         network: Network,
@@ -82,9 +81,17 @@ impl Origin {
         }
     }
 
+    /// Whether this is the name that the destination has.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        match &self.host {
+            Host::Domain(expected) => expected == name,
+            Host::Ipv4(_) | Host::Ipv6(_) => false,
+        }
+    }
+
     /// The addresses to connect to: all of the name's, all of them checked. An
     /// answer with one bad address is refused whole.
-    pub(super) async fn addresses(&self) -> Result<Arc<[SocketAddr]>, Blocked> {
+    pub(crate) async fn addresses(&self) -> Result<Arc<[SocketAddr]>, Blocked> {
         let known = self.checked.lock().clone();
         if let Some(checked) = known.filter(|checked| Instant::now() < checked.until) {
             return Ok(checked.addresses);
@@ -144,27 +151,6 @@ impl Origin {
             *address = address.to_canonical();
         }
         Ok(addresses)
-    }
-}
-
-/// The resolver that the HTTP client connects through: it knows one name.
-pub(super) struct CheckedNames(pub(super) Arc<Origin>);
-
-impl reqwest::dns::Resolve for CheckedNames {
-    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let origin = self.0.clone();
-        Box::pin(async move {
-            let expected = match &origin.host {
-                Host::Domain(expected) => expected == name.as_str(),
-                Host::Ipv4(_) | Host::Ipv6(_) => false,
-            };
-            if !expected {
-                return Err(Blocked::Network.into());
-            }
-            let addresses = origin.addresses().await?;
-            let addresses: Vec<SocketAddr> = addresses.to_vec();
-            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
-        })
     }
 }
 

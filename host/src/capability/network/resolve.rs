@@ -17,7 +17,7 @@ pub trait Resolver: Send + Sync {
 }
 
 /// What the operating system is set up to ask.
-pub(super) struct SystemResolver;
+pub(crate) struct SystemResolver;
 
 #[async_trait]
 impl Resolver for SystemResolver {
