@@ -4,4 +4,5 @@
 mod hunt;
 mod memory;
 mod requests;
+pub(crate) mod traces;
 mod upstream;

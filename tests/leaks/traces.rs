@@ -1,0 +1,97 @@
+//! What the host wrote or printed, and the search in it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use cofferdam_devkit::canary::{Canary, Hunt};
+use cofferdam_devkit::proxy::Proxy;
+use cofferdam_devkit::world::World;
+use serde_json::Value;
+
+/// What the administrator put there: it is the credential.
+const GIVEN: [&str; 3] = ["secret-id", "role-id", "admin-token"];
+
+/// What the host wrote or printed.
+pub(crate) struct Traces {
+    pub(crate) outputs: Vec<(String, Vec<u8>)>,
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Traces {
+    /// All that was printed, and every file of the installation.
+    pub(crate) fn of(world: &World, outputs: Vec<(String, Vec<u8>)>) -> Self {
+        let entries = walkdir::WalkDir::new(world.folder()).into_iter();
+        let files = entries
+            .map(|entry| entry.unwrap().into_path())
+            .filter(|path| path.is_file())
+            .filter(|path| !GIVEN.iter().any(|given| path.ends_with(given)));
+        Self {
+            outputs,
+            files: files.collect(),
+        }
+    }
+
+    /// Where the canary was seen. The journal alone may name accessors.
+    pub(crate) fn search(&self, canary: &str, is_accessor: bool) -> Vec<String> {
+        let mut hunt = Hunt::new(&Canary::of(canary));
+        for (name, bytes) in &self.outputs {
+            hunt.bytes(name, bytes);
+        }
+        for file in &self.files {
+            let is_journal = file
+                .parent()
+                .is_some_and(|it| it.ends_with("state/journal"));
+            if !(is_accessor && is_journal) {
+                hunt.file(file).unwrap();
+            }
+        }
+        let sightings = hunt.sightings().iter();
+        sightings
+            .map(|it| format!("{} ({})", it.place, it.form))
+            .collect()
+    }
+
+    /// The same search finds a marker in each place, in each spelling.
+    pub(crate) fn control(&mut self) {
+        let marker = Canary::random();
+        let forms = marker.forms();
+        for at in 0..self.outputs.len() {
+            let (_, form) = &forms[at % forms.len()];
+            let clean = self.outputs[at].1.clone();
+            self.outputs[at].1.extend_from_slice(form);
+            assert!(
+                !self.search(marker.text(), true).is_empty(),
+                "{}",
+                self.outputs[at].0
+            );
+            self.outputs[at].1 = clean;
+        }
+        for at in 0..self.files.len() {
+            let (_, form) = &forms[at % forms.len()];
+            let clean = std::fs::read(&self.files[at]).unwrap();
+            std::fs::write(&self.files[at], [clean.as_slice(), form].concat()).unwrap();
+            assert!(
+                !self.search(marker.text(), false).is_empty(),
+                "{}",
+                self.files[at].display()
+            );
+            std::fs::write(&self.files[at], clean).unwrap();
+        }
+        assert!(self.search(marker.text(), false).is_empty());
+    }
+}
+
+/// Tokens and accessors out of Vault's answers.
+pub(crate) fn minted(proxy: &Proxy) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut tokens, mut accessors) = (BTreeSet::new(), BTreeSet::new());
+    for answer in proxy.answers() {
+        let Some(body) = answer.windows(4).position(|it| it == b"\r\n\r\n") else {
+            continue;
+        };
+        let body: Value = serde_json::from_slice(&answer[body + 4..]).unwrap_or_default();
+        let text = |field: &str| body["auth"][field].as_str().map(str::to_owned);
+        tokens.extend(text("client_token"));
+        accessors.extend(text("accessor"));
+    }
+    (tokens, accessors)
+}
