@@ -12,10 +12,12 @@
 //! - [`process`] guards children, ports, private folders and threads.
 //! - [`proxy`] stands between host and server and breaks things on purpose.
 //! - [`upstream`] is a hostile HTTP API that reflects what it got.
+//! - [`clock`] gives a child a clock that is wrong.
 //! - [`canary`] makes secrets that are searched for afterwards, in every
 //!   spelling that a standard encoder emits.
 
 pub mod canary;
+pub mod clock;
 pub mod guests;
 pub mod identity;
 pub mod openbao;

@@ -79,17 +79,23 @@ async fn a_server_of_another_name_or_authority_gets_no_request() {
     let before = host.bao.answers().unwrap().len();
     host.write("strangers.pem", &Authority::new("x").unwrap().pem());
     let settings = "[vault]\nclient_cert_file = \"worker.pem\"\nclient_key_file = \"worker.key\"\n\n[vault.auth.cert]\n";
-    for common in [
+    for (common, fault) in [
         // The certificate does not name the address.
-        "ca_file = \"ca.pem\"\n",
-        "ca_file = \"ca.pem\"\ntls_server_name = \"other.example.com\"\n",
-        "ca_file = \"strangers.pem\"\ntls_server_name = \"vault.example.com\"\n",
+        ("ca_file = \"ca.pem\"\n", ConnectionFault::WrongName),
+        (
+            "ca_file = \"ca.pem\"\ntls_server_name = \"other.example.com\"\n",
+            ConnectionFault::WrongName,
+        ),
+        (
+            "ca_file = \"strangers.pem\"\ntls_server_name = \"vault.example.com\"\n",
+            ConnectionFault::Tls,
+        ),
     ] {
         host.common = format!("address = {address:?}\n{common}");
         let config: VaultConfig = host.config(settings);
         let vault = host.vault(&config);
         let error = refused(&vault, "one").await;
-        assert_eq!(unreachable(&error), ConnectionFault::Tls, "{common}");
+        assert_eq!(unreachable(&error), fault, "{common}");
     }
     assert_eq!(host.bao.answers().unwrap().len(), before);
     let vault = Vault::new(good, &host.state()).unwrap();

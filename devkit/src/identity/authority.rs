@@ -1,5 +1,7 @@
 //! A certificate authority.
 
+use std::time::{Duration, SystemTime};
+
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -41,25 +43,24 @@ impl Authority {
 
     /// A certificate for a server with these names or addresses.
     pub fn server(&self, names: &[&str]) -> Result<Issued> {
-        self.issue(names, "server", ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(server(names)?)
+    }
+
+    /// The same, valid from an hour ago to an hour from now.
+    pub fn server_for_an_hour(&self, names: &[&str]) -> Result<Issued> {
+        let mut params = server(names)?;
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(60 * 60));
+        params.not_before = (now - hour).into();
+        params.not_after = (now + hour).into();
+        self.issue(params)
     }
 
     /// A certificate for a client with this common name.
     pub fn client(&self, name: &str) -> Result<Issued> {
-        self.issue(&[], name, ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue(params(&[], name, ExtendedKeyUsagePurpose::ClientAuth)?)
     }
 
-    fn issue(
-        &self,
-        names: &[&str],
-        common: &str,
-        purpose: ExtendedKeyUsagePurpose,
-    ) -> Result<Issued> {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).context("not a name")?;
-        params.distinguished_name.push(DnType::CommonName, common);
-        params.extended_key_usages = vec![purpose];
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    fn issue(&self, params: CertificateParams) -> Result<Issued> {
         let key = KeyPair::generate().context("cannot make a key")?;
         let certificate = params
             .signed_by(&key, &self.issuer)
@@ -69,4 +70,21 @@ impl Authority {
             key: key.serialize_pem(),
         })
     }
+}
+
+fn server(names: &[&str]) -> Result<CertificateParams> {
+    params(names, "server", ExtendedKeyUsagePurpose::ServerAuth)
+}
+
+fn params(
+    names: &[&str],
+    common: &str,
+    purpose: ExtendedKeyUsagePurpose,
+) -> Result<CertificateParams> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).context("not a name")?;
+    params.distinguished_name.push(DnType::CommonName, common);
+    params.extended_key_usages = vec![purpose];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    Ok(params)
 }

@@ -76,6 +76,12 @@ pub enum ConnectionFault {
     /// Certificate or handshake.
     #[strum(serialize = "the TLS handshake failed or the certificate is not trusted")]
     Tls,
+    /// The certificate is another server's.
+    #[strum(serialize = "the server's certificate does not name it")]
+    WrongName,
+    /// The certificate is expired or not valid yet, by this host's clock.
+    #[strum(serialize = "the server's certificate is not valid at this host's time")]
+    WrongTime,
     /// No connection, or no complete answer, in time.
     #[strum(serialize = "no answer in time")]
     TimedOut,
@@ -258,6 +264,14 @@ impl VaultError {
         }
     }
 
+    /// A log-in that is dead as soon as it is made.
+    pub(super) fn tokens_die_at_once() -> Self {
+        Self::LoginUnusable {
+            reason: "its tokens die as soon as they are made",
+            cure: "look for whoever revokes the tokens of the host's log-in role, and for a proxy before vault that refuses everything",
+        }
+    }
+
     /// Whether a request that makes a token may have made one although it
     /// failed: the answer was lost, or made no sense.
     pub(super) fn may_have_made_a_token(&self) -> bool {
@@ -318,6 +332,12 @@ impl Diagnostic for VaultError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Unreachable { fault: ConnectionFault::WrongName, .. } => {
+                "correct `address`, or set `tls_server_name` in `[vault]` to the name that the certificate holds".to_owned()
+            }
+            Self::Unreachable { fault: ConnectionFault::WrongTime, .. } => {
+                "check this host's clock and set it right; if it is, renew the server's certificate".to_owned()
+            }
             Self::Unreachable { .. } => {
                 "check `address` (and `ca_file`) in `[vault]`, and that the server runs".to_owned()
             }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex as BlockingMutex;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -14,6 +15,9 @@ use super::client::Client;
 use super::journal::{AuthorityKind, Intent, Journal};
 use super::logins::Logins;
 use super::{VaultConfig, VaultError};
+
+/// What two clocks that count whole seconds may differ by.
+const SECONDS: Duration = Duration::from_secs(2);
 
 /// The one connection pool, the journal, and the log-ins of this process.
 pub(super) struct Shared {
@@ -56,7 +60,11 @@ impl Shared {
             task,
             self.config.addresses.first().to_string(),
             self.config.namespace.as_ref().map(ToString::to_string),
-            lives_at_most,
+            // Whoever told Vault's health to us told its time too. Without
+            // that question the first intent has this host's own.
+            self.client.time_if_known().unwrap_or_else(Timestamp::now),
+            // The request may be as long on its way.
+            lives_at_most + self.config.timeout + SECONDS,
         )
     }
 

@@ -54,7 +54,7 @@ pub enum SweepOutcome {
     /// Its process died while it was being made: it was never used, cannot be
     /// named, and is dead at `expires` at the latest. The file stays until then.
     InFlight,
-    /// The same, and that time has passed; the file is gone.
+    /// The same, and that time has passed by Vault's clock; the file is gone.
     Expired,
     /// It belongs to another server or namespace than the configured one.
     OtherServer,
@@ -154,7 +154,7 @@ impl Shared {
                 return swept;
             }
             SweepOutcome::Revoked
-        } else if Timestamp::now() > intent.expires {
+        } else if (self.client.time().await).is_some_and(|now| now > intent.expires) {
             SweepOutcome::Expired
         } else {
             SweepOutcome::InFlight

@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use super::fault::fault;
 use super::nodes::{Health, HealthBody, Node};
-use super::transport::{Client, fault, receive};
+use super::transport::{Client, receive};
 use crate::vault::VaultError;
 use crate::vault::error::{ConnectionFault, Operation};
 
@@ -55,6 +58,20 @@ impl Client {
         }
     }
 
+    /// Vault's time; asks a node when no answer has told it yet. None when
+    /// nobody tells it.
+    pub(in crate::vault) async fn time(&self) -> Option<Timestamp> {
+        if let (None, Some(node)) = (self.clock.now(), self.nodes.all().get(self.nodes.current())) {
+            self.health_of(node, self.timeout).await;
+        }
+        self.clock.now()
+    }
+
+    /// Vault's time, when an answer has told it.
+    pub(in crate::vault) fn time_if_known(&self) -> Option<Timestamp> {
+        self.clock.now()
+    }
+
     /// Asks one node. `sys/health` takes no token, and no namespace.
     pub(super) async fn health_of(&self, node: &Node, limit: Duration) -> NodeHealth {
         let mut found = NodeHealth {
@@ -67,6 +84,7 @@ impl Client {
         let asked = async {
             let response = (self.http.get(url).timeout(limit).send().await)
                 .map_err(|error| fault(node, &error))?;
+            self.clock.note(response.headers());
             receive(node, Operation::Health, "sys/health".to_owned(), response).await
         };
         match asked.await {

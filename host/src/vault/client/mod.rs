@@ -9,14 +9,18 @@
 //! to the next healthy one when it certainly did nothing, or may be repeated.
 
 mod call;
+mod clock;
+mod fault;
 mod health;
 mod nodes;
 mod reply;
 mod tls;
 mod transport;
+mod waits;
 
 pub(super) use call::Call;
 pub use health::NodeHealth;
 pub use nodes::Health;
 pub(super) use reply::{AuthAnswer, Envelope, Reply};
-pub(super) use transport::{Client, jittered};
+pub(super) use transport::Client;
+pub(super) use waits::jittered;

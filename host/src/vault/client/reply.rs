@@ -88,10 +88,17 @@ impl Reply {
     /// asks to wait.
     pub(super) fn again(&self) -> Option<Option<Duration>> {
         match self.status {
-            412 | 429 | 500 | 502 | 504 => Some(self.retry_after),
-            503 if !self.says("sealed") => Some(self.retry_after),
+            // Sealed too: after a restart it is so for a moment, until its
+            // seal is opened by itself.
+            412 | 429 | 500 | 502 | 503 | 504 => Some(self.retry_after),
             _ => None,
         }
+    }
+
+    /// Whether a rate limit turned the request away before anything was done.
+    /// A full quota of leases says 429 too, and waiting does not help there.
+    pub(super) fn is_turned_away(&self) -> bool {
+        self.status == 429 && !self.says("lease count quota")
     }
 
     /// Whether this node certainly did nothing with the request, and another

@@ -1,14 +1,15 @@
 //! Sending and receiving.
 
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use rand::Rng;
 use reqwest::redirect;
 use zeroize::Zeroizing;
 
+use super::clock::ServerClock;
+use super::fault::fault;
 use super::nodes::{Node, Nodes};
+use super::waits::Waits;
 use super::{Call, Reply, tls};
 use crate::secret::Secret;
 use crate::vault::error::{ConnectionFault, Operation};
@@ -25,13 +26,6 @@ const FIRST_READ: usize = 4 << 10;
 /// that a request does not meet a connection that just closes.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
-/// How often a request that changes nothing is sent in all.
-const TRIES: u32 = 6;
-
-/// Wait before the first repetition when Vault names none, before jitter; it
-/// doubles each time, so that all of them together take about 3 s.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-
 /// The shortest time for one of several nodes, so that a slow one is not given
 /// up at once.
 const MIN_SHARE: Duration = Duration::from_secs(1);
@@ -45,6 +39,7 @@ static REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 pub(in crate::vault) struct Client {
     pub(super) http: reqwest::Client,
     pub(super) nodes: Nodes,
+    pub(super) clock: ServerClock,
     headers: HeaderMap,
     pub(super) timeout: Duration,
 }
@@ -85,20 +80,33 @@ impl Client {
         Ok(Self {
             http,
             nodes: Nodes::new(&config.addresses),
+            clock: ServerClock::new(),
             headers,
             timeout: config.timeout,
         })
     }
 
-    /// One exchange, whatever its status. Repeated only at another node, and
-    /// only when this one certainly did nothing.
+    /// One exchange, whatever its status. Repeated only when it certainly did
+    /// nothing: at another node, and after a rate limit turned it away. Within
+    /// `timeout` of `[vault]` in all.
     pub(in crate::vault) async fn send(
         &self,
         call: &Call,
         token: Option<&Secret>,
     ) -> Result<Reply, VaultError> {
-        self.exchange(call, token, self.timeout, Repeat::Never)
-            .await
+        let mut waits = Waits::until(Instant::now() + self.timeout);
+        loop {
+            let reply = self
+                .exchange(call, token, waits.left(), Repeat::Never)
+                .await?;
+            if !reply.is_turned_away() {
+                return Ok(reply);
+            }
+            let Some(pause) = waits.next(reply.retry_after) else {
+                return Ok(reply);
+            };
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// One exchange within a time shorter than the configured one, for what
@@ -122,12 +130,10 @@ impl Client {
         token: &Secret,
         deadline: Instant,
     ) -> Result<Reply, VaultError> {
-        let deadline = deadline.min(Instant::now() + self.timeout);
-        let left = || deadline.saturating_duration_since(Instant::now());
-        let mut wait = FIRST_WAIT;
-        for _ in 1..TRIES {
+        let mut waits = Waits::until(deadline.min(Instant::now() + self.timeout));
+        loop {
             let result = self
-                .exchange(call, Some(token), left(), Repeat::Harmless)
+                .exchange(call, Some(token), waits.left(), Repeat::Harmless)
                 .await;
             let asked = match &result {
                 Ok(reply) => match reply.again() {
@@ -140,19 +146,11 @@ impl Client {
                 }) => None,
                 Err(_) => return result,
             };
-            // Vault's own wish is a minimum: jitter comes on top of it.
-            let pause = match asked {
-                Some(asked) => asked + jittered(FIRST_WAIT),
-                None => jittered(wait),
-            };
-            if pause >= left() {
+            let Some(pause) = waits.next(asked) else {
                 return result;
-            }
+            };
             tokio::time::sleep(pause).await;
-            wait *= 2;
         }
-        self.exchange(call, Some(token), left(), Repeat::Harmless)
-            .await
     }
 
     /// One exchange with the current node, or with the next ones when it
@@ -251,6 +249,7 @@ impl Client {
                 .body(body.to_vec());
         }
         let response = request.send().await.map_err(|error| fault(node, &error))?;
+        self.clock.note(response.headers());
         let (operation, path) = (call.operation, call.path.clone());
         receive(node, operation, path, response).await
     }
@@ -293,44 +292,6 @@ pub(super) async fn receive(
     Ok(reply)
 }
 
-/// A closed description: the client's own text holds the URL.
-pub(super) fn fault(node: &Node, error: &reqwest::Error) -> VaultError {
-    let mut fault = if error.is_timeout() {
-        ConnectionFault::TimedOut
-    } else {
-        ConnectionFault::Broken
-    };
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if inner.is::<rustls::Error>() {
-            fault = ConnectionFault::Tls;
-        } else if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            if io.kind() == std::io::ErrorKind::ConnectionRefused {
-                fault = ConnectionFault::Refused;
-            } else if is_tls(io) {
-                fault = ConnectionFault::Tls;
-            }
-        } else if inner.to_string() == "dns error" {
-            fault = ConnectionFault::Name;
-        }
-        cause = inner.source();
-    }
-    VaultError::Unreachable {
-        address: node.address.clone(),
-        fault,
-        maybe_sent: !error.is_connect(),
-    }
-}
-
-/// Whether an error is rustls's, which arrives inside one or two of the
-/// system's, whose `source` skips it.
-fn is_tls(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| {
-        let nested = inner.downcast_ref::<std::io::Error>();
-        inner.is::<rustls::Error>() || nested.is_some_and(is_tls)
-    })
-}
-
 /// Appends without leaving a copy behind in a buffer that was outgrown.
 fn append(buffer: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
     let needed = buffer.len() + chunk.len();
@@ -348,11 +309,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     seconds.parse().ok().map(Duration::from_secs)
 }
 
-/// Half to all of a wait, so that many hosts do not come back at once.
-pub(in crate::vault) fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,13 +320,5 @@ mod tests {
             append(&mut buffer, chunk);
         }
         assert_eq!(buffer.as_slice(), b"abcdefghij");
-    }
-
-    #[test]
-    fn jitter_is_bounded() {
-        for _ in 0..1000 {
-            let wait = jittered(Duration::from_millis(100));
-            assert!((50..=100).contains(&wait.as_millis()), "{wait:?}");
-        }
     }
 }

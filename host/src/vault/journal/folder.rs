@@ -223,6 +223,7 @@ mod tests {
             None,
             "http://127.0.0.1:1".to_owned(),
             None,
+            jiff::Timestamp::UNIX_EPOCH,
             Duration::from_secs(60),
         )
     }

@@ -36,7 +36,7 @@ pub(in crate::vault) struct Intent {
     /// Which namespace of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::vault) namespace: Option<String>,
-    /// When the token was asked for.
+    /// When the token was asked for, by Vault's clock if that was known.
     pub(in crate::vault) created: Timestamp,
     /// When it is dead in any case, as far as is known at that moment.
     pub(in crate::vault) expires: Timestamp,
@@ -50,16 +50,16 @@ struct Made {
 }
 
 impl Intent {
-    /// An intent of this form, made now.
+    /// An intent of this form.
     pub(in crate::vault) fn new(
         kind: AuthorityKind,
         id: String,
         task: Option<String>,
         server: String,
         namespace: Option<String>,
+        created: Timestamp,
         lives_at_most: std::time::Duration,
     ) -> Self {
-        let created = Timestamp::now();
         Self {
             form: FORM,
             kind,
@@ -132,6 +132,7 @@ mod tests {
             Some("hello".to_owned()),
             "http://127.0.0.1:8200".to_owned(),
             None,
+            Timestamp::UNIX_EPOCH,
             std::time::Duration::from_secs(60),
         )
     }

@@ -1,0 +1,5 @@
+//! A host whose clock is wrong.
+
+mod skew;
+
+pub use skew::Skew;
