@@ -4,7 +4,7 @@ use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::{Finished, World};
 use serde_json::{Value, json};
 
-use crate::common::{api, get, install, nobody_lives, world};
+use crate::common::{api, get, install, journal, nobody_lives, sweep, world};
 
 fn refused(world: &World, code: i32) -> String {
     let finished: Finished = world
@@ -105,9 +105,29 @@ async fn every_difference_from_what_was_asked_is_refused_and_revoked() {
     bao.root("DELETE", "sys/policies/acl/cofferdam-host", None)
         .await
         .unwrap();
-    let text = refused(&world, 3);
-    assert!(text.contains("cofferdam policy --host --write"), "{text}");
-    // Without its policy the host may not revoke itself by name, but by itself.
+    // Without its policy the host may do nothing, not even end its log-in: that
+    // is told and journalled, and made good when the policy is there again.
+    let finished = world.run("caller").input(get("status/200")).finish();
+    let report = finished.unwrap().report().unwrap();
+    assert_eq!(report["exit"], 3, "{report}");
+    let hint = report["outcome"]["hint"].as_str().unwrap();
+    assert!(hint.contains("cofferdam policy --host --write"), "{hint}");
+    let unrevoked = json!({"complete": false, "reason": "ended"});
+    assert_eq!(report["revocation"], unrevoked, "{report}");
+    let living = bao.living().await.unwrap().len();
+    assert_eq!((living, journal(&world).len()), (2, 2));
+    let arguments = [
+        "policy",
+        "--host",
+        "--write",
+        "--admin-token-file",
+        "admin-token",
+    ];
+    assert!(world.command(&arguments).output().unwrap().status.success());
+    let (code, report) = sweep(&world);
+    assert_eq!(code, 0, "{report}");
+    nobody_lives(bao).await;
+    assert!(journal(&world).is_empty());
     assert!(upstream.requests().is_empty());
 }
 

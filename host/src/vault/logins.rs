@@ -1,9 +1,12 @@
 //! The process's log-in: one, made when first needed, shared by everybody.
 //!
-//! It is renewed while the process lives. It is made again only when it died
-//! or cannot be renewed beyond the attempt that needs it. The old one then
+//! It is renewed while the process lives. It is made again only when it seems
+//! dead or cannot be renewed beyond the attempt that needs it. The old one then
 //! stays until its last child is closed, because its end is theirs; nobody
 //! renews it any more.
+//!
+//! "Seems", because a dead token and a refusal are both 403, and a proxy or a
+//! changed policy may refuse everything: [`logout`](super::logout) makes sure.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +18,7 @@ use uuid::Uuid;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;
 
 use super::VaultError;
+use super::accessor::Accessor;
 use super::auth::{Login, Method, Owner};
 use super::client::Call;
 use super::error::Operation;
@@ -28,12 +32,19 @@ use crate::secret::Secret;
 /// this host cannot know then. An hour is what the documentation asks for.
 const IN_FLIGHT: Duration = Duration::from_secs(60 * 60);
 
+/// How soon a log-in that replaced a dead one may be replaced in its turn.
+/// Whoever meets a storm of refusals in between is refused too, and makes no
+/// storm of log-ins.
+const REPLACE_AGAIN: Duration = Duration::from_secs(10);
+
 /// The log-ins of this process.
 pub(super) struct Logins {
     method: Method,
     current: Option<Arc<HostLogin>>,
-    /// Replaced, but perhaps with children.
+    /// Replaced, but perhaps with children or not certainly dead.
     retired: Vec<Arc<HostLogin>>,
+    /// When a log-in last replaced one that seemed dead, or was refused.
+    trouble: Option<Instant>,
     /// The life of the last log-in: no fresh one would live longer.
     life: Option<Duration>,
     closed: bool,
@@ -42,8 +53,9 @@ pub(super) struct Logins {
 /// A log-in with its place in the journal.
 pub(super) struct HostLogin {
     login: Login,
-    /// None for a lent token and for a dead one.
+    /// None for a lent token and for one that is certainly dead.
     entry: Mutex<Option<Entry>>,
+    /// It seems dead.
     ended: AtomicBool,
     /// When it ends; renewals put it off.
     ends: Mutex<Option<Instant>>,
@@ -57,9 +69,25 @@ impl Logins {
             method,
             current: None,
             retired: Vec::new(),
+            trouble: None,
             life: None,
             closed: false,
         }
+    }
+
+    /// Whether another log-in would most likely be as useless as the last one.
+    fn are_in_trouble(&self) -> bool {
+        self.trouble
+            .is_some_and(|since| since.elapsed() < REPLACE_AGAIN)
+    }
+
+    /// Those that were replaced and have no children any more, and the current
+    /// one, which may be needed to end them.
+    pub(super) fn take_idle(&mut self) -> (Vec<Arc<HostLogin>>, Option<Arc<HostLogin>>) {
+        let idle = (self.retired)
+            .extract_if(.., |login| Arc::strong_count(login) == 1)
+            .collect();
+        (idle, self.current.clone())
     }
 
     /// Ends the service: whoever asks from now on is refused.
@@ -119,15 +147,33 @@ impl HostLogin {
         matches!(self.login.owner, Owner::Process(_))
     }
 
-    /// True once it is known to be dead, and its children with it.
+    /// What names it, when this process has to end it.
+    pub(super) fn accessor(&self) -> Option<&Accessor> {
+        match &self.login.owner {
+            Owner::Process(accessor) => Some(accessor),
+            Owner::Lender => None,
+        }
+    }
+
+    /// True once it seems dead: Vault refuses it everything.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Notes that it is dead.
+    /// True once it is certainly dead, and its children with it.
+    pub(super) fn is_buried(&self) -> bool {
+        self.has_ended() && self.entry.lock().is_none()
+    }
+
+    /// Notes that it seems dead. The journal keeps it.
     pub(super) fn set_ended(&self) {
         self.ended.store(true, Ordering::Release);
         self.stop_renewing();
+    }
+
+    /// Notes that it is certainly dead.
+    pub(super) fn bury(&self) {
+        self.set_ended();
         if let Some(entry) = self.entry.lock().take() {
             entry.done();
         }
@@ -161,6 +207,16 @@ impl Shared {
             return Err(VaultError::Closed);
         }
         if let Some(current) = &logins.current {
+            if current.has_ended() && current.is_ours() && logins.are_in_trouble() {
+                if !self.lives(current, self.config.timeout).await? {
+                    return Err(VaultError::tokens_die_at_once());
+                }
+                // It only seemed dead.
+                current.ended.store(false, Ordering::Release);
+                if current.is_renewable() {
+                    current.set_renewing(self.keep_alive(current));
+                }
+            }
             if current.outlives(needed) || self.extend(current, needed).await {
                 return Ok(Arc::clone(current));
             }
@@ -170,12 +226,15 @@ impl Shared {
                 return Err(too_short(life, needed));
             }
         }
-        let fresh = Arc::new(self.log_in(&mut logins.method).await?);
-        if let Some(old) = logins.current.replace(Arc::clone(&fresh))
-            && !old.has_ended()
-        {
+        let fresh = Arc::new(self.log_in(logins).await?);
+        if let Some(old) = logins.current.replace(Arc::clone(&fresh)) {
+            if old.has_ended() {
+                logins.trouble = Some(Instant::now());
+            }
             old.stop_renewing();
-            logins.retired.push(old);
+            if !old.is_buried() {
+                logins.retired.push(old);
+            }
         }
         if !fresh.outlives(needed) {
             self.extend(&fresh, needed).await;
@@ -213,7 +272,25 @@ impl Shared {
         self.login(needed).await
     }
 
-    async fn log_in(&self, method: &mut Method) -> Result<HostLogin, VaultError> {
+    /// A log-in beside the process's: for who ends that one by it. The caller
+    /// ends it.
+    pub(super) async fn log_in_beside(&self) -> Result<HostLogin, VaultError> {
+        let mut logins = self.logins.lock().await;
+        if logins.are_in_trouble() {
+            return Err(VaultError::tokens_die_at_once());
+        }
+        self.log_in(&mut logins).await
+    }
+
+    async fn log_in(&self, logins: &mut Logins) -> Result<HostLogin, VaultError> {
+        let made = self.make(&mut logins.method).await;
+        if matches!(made, Err(VaultError::LoginRefused { .. })) {
+            logins.trouble = Some(Instant::now());
+        }
+        made
+    }
+
+    async fn make(&self, method: &mut Method) -> Result<HostLogin, VaultError> {
         if !method.makes_a_token() {
             return Ok(HostLogin::new(method.log_in(&self.client).await?, None));
         }
@@ -254,27 +331,6 @@ impl Shared {
         match reply.status() {
             403 => Ok(false),
             _ => reply.success().map(|_| true),
-        }
-    }
-
-    /// Ends log-ins that were replaced and have no children any more.
-    pub(super) async fn end_retired(&self) {
-        // While somebody logs in, waiting would hold up the end of an attempt;
-        // the next end, or the process's, comes back to it.
-        let idle: Vec<_> = match self.logins.try_lock() {
-            Ok(mut logins) => logins
-                .retired
-                .extract_if(.., |login| Arc::strong_count(login) == 1)
-                .collect(),
-            Err(_) => return,
-        };
-        for login in idle {
-            if let Err(error) = self.end_login(&login).await {
-                tracing::warn!(
-                    reason = error.reason(),
-                    "an old log-in could not be revoked; the next sweep tries again"
-                );
-            }
         }
     }
 }

@@ -3,10 +3,10 @@
 //! [`Vault`] is the process's view, [`Session`] owns one attempt's authority
 //! and [`SessionHandle`] is what capabilities get of it. From bottom to top:
 //! `client` speaks HTTP, `auth` logs in, `journal` remembers tokens across a
-//! kill, `logins` keeps the process's log-in and `renew` its life, `mint` and
-//! `revoke` begin and end an attempt's token, `sweep` ends what was left
-//! behind, `kv` and `transit` are what an attempt may do. No token leaves this
-//! module.
+//! kill, `logins` keeps the process's log-in, `renew` its life and `logout` its
+//! end, `mint` and `revoke` begin and end an attempt's token, `sweep` ends what
+//! was left behind, `kv` and `transit` are what an attempt may do. No token
+//! leaves this module.
 
 mod accessor;
 pub mod admin;
@@ -18,6 +18,7 @@ mod handle;
 mod journal;
 mod kv;
 mod logins;
+mod logout;
 mod mint;
 pub mod path;
 pub mod policy;

@@ -33,15 +33,26 @@ enum Verdict {
     LoginDead,
 }
 
+/// What a lookup by accessor showed.
+#[derive(PartialEq, Eq)]
+enum Found {
+    /// It lives, or that cannot be told.
+    Alive,
+    /// Vault knows no such token.
+    Nothing,
+    /// The host's own token seems dead.
+    LoginDead,
+}
+
 /// The tries and the time that a revocation has left.
-struct Patience {
+pub(super) struct Patience {
     deadline: Instant,
     tries: u32,
     wait: Duration,
 }
 
 impl Patience {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             deadline: Instant::now() + TOTAL,
             tries: TRIES,
@@ -50,14 +61,14 @@ impl Patience {
     }
 
     /// The limit of the next request.
-    fn limit(&self) -> Duration {
+    pub(super) fn limit(&self) -> Duration {
         self.deadline
             .saturating_duration_since(Instant::now())
             .min(ONE)
     }
 
     /// Waits before the next try; the error comes back when there is none.
-    async fn after(&mut self, error: VaultError) -> Result<(), VaultError> {
+    pub(super) async fn after(&mut self, error: VaultError) -> Result<(), VaultError> {
         self.tries -= 1;
         let wait = jittered(self.wait);
         if error.kind() != VaultErrorKind::Unavailable
@@ -89,7 +100,7 @@ impl Shared {
                 *login = match self.login_after(login, Duration::ZERO).await {
                     // This process ended it itself, and its children with it:
                     // the role makes no orphans, the mint's answer was compared.
-                    Err(VaultError::Closed) if login.is_ours() => return Ok(None),
+                    Err(VaultError::Closed) if login.is_buried() => return Ok(None),
                     fresh => fresh?,
                 };
             }
@@ -100,10 +111,7 @@ impl Shared {
                     *login = self.login_after(login, Duration::ZERO).await?;
                 }
                 Ok(Verdict::LoginDead) => {
-                    return Err(VaultError::LoginUnusable {
-                        reason: "its tokens die as soon as they are made",
-                        cure: "look for whoever revokes the tokens of the host's log-in role",
-                    });
+                    return Err(VaultError::tokens_die_at_once());
                 }
                 Err(error) => patience.after(error).await?,
             }
@@ -136,20 +144,31 @@ impl Shared {
             return Ok(Verdict::LoginDead);
         }
         // A refusal, or a server that words an unknown accessor differently.
-        if self.is_dead(login, accessor, limit).await? {
-            return Ok(Verdict::Dead(None));
+        match self.look_up(login, accessor, limit).await? {
+            Found::Nothing => Ok(Verdict::Dead(None)),
+            Found::LoginDead => Ok(Verdict::LoginDead),
+            Found::Alive => reply.success().map(|_| Verdict::Dead(None)),
         }
-        reply.success().map(|_| Verdict::Dead(None))
     }
 
-    /// Whether Vault knows no such token any more. A dead log-in cannot ask,
-    /// but it takes its children with it.
+    /// Whether a token seems dead: Vault knows no such token, or refuses the
+    /// log-in everything, whose end is that of its children.
     pub(super) async fn is_dead(
         &self,
         login: &HostLogin,
         accessor: &Accessor,
         limit: Duration,
     ) -> Result<bool, VaultError> {
+        let found = self.look_up(login, accessor, limit).await?;
+        Ok(found != Found::Alive)
+    }
+
+    async fn look_up(
+        &self,
+        login: &HostLogin,
+        accessor: &Accessor,
+        limit: Duration,
+    ) -> Result<Found, VaultError> {
         let call = Call::endpoint(
             Operation::Lookup,
             &LookupTokenAccessorRequest {
@@ -158,46 +177,12 @@ impl Shared {
         )?;
         let reply = self.client.send_within(&call, login.token(), limit).await?;
         if unknown(&reply) || reply.status() == 404 {
-            return Ok(true);
+            return Ok(Found::Nothing);
         }
-        Ok(reply.status() == 403 && !self.lives(login, limit).await?)
-    }
-
-    /// Ends a log-in of this process, and with it whatever children it has.
-    pub(super) async fn end_login(&self, login: &HostLogin) -> Result<Option<String>, VaultError> {
-        if !login.is_ours() || login.has_ended() {
-            return Ok(None);
-        }
-        let mut patience = Patience::new();
-        loop {
-            match self.try_end_login(login, patience.limit()).await {
-                Ok(request_id) => {
-                    login.set_ended();
-                    return Ok(request_id);
-                }
-                Err(error) => patience.after(error).await?,
-            }
-        }
-    }
-
-    async fn try_end_login(
-        &self,
-        login: &HostLogin,
-        limit: Duration,
-    ) -> Result<Option<String>, VaultError> {
-        // vaultrs writes this path with a tab before it.
-        let call = Call::with_body(
-            Operation::Revoke,
-            http::Method::POST,
-            "auth/token/revoke-self",
-            &serde_json::Map::new(),
-        )?;
-        let reply = self.client.send_within(&call, login.token(), limit).await?;
         if reply.status() == 403 && !self.lives(login, limit).await? {
-            return Ok(None);
+            return Ok(Found::LoginDead);
         }
-        let envelope = reply.success()?.envelope::<serde::de::IgnoredAny>()?;
-        Ok(envelope.request_id())
+        Ok(Found::Alive)
     }
 }
 

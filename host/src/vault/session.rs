@@ -165,15 +165,11 @@ impl Vault {
         self.0.cleaning.close();
         self.0.cleaning.wait().await;
         let logins = self.0.logins.lock().await.close();
-        let mut total: Option<Revocation> = None;
-        for login in logins.iter().filter(|login| login.is_ours()) {
-            let one = Revocation::from(self.0.end_login(login).await);
-            total = Some(match total {
-                Some(total) => total.and(one),
-                None => one,
-            });
-        }
-        total
+        let ended = self.0.end_logins(logins).await;
+        ended
+            .into_iter()
+            .map(Revocation::from)
+            .reduce(Revocation::and)
     }
 }
 
