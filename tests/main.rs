@@ -8,6 +8,7 @@
     reason = "a test that fails should stop where it fails"
 )]
 
+mod bad_days;
 mod common;
 mod examples;
 mod input;

@@ -1,0 +1,335 @@
+//! A world for one bad day, and what must hold when it is over.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cofferdam_devkit::openbao::{DevOptions, OpenBao, Provision};
+use cofferdam_devkit::proxy::{Fault, Injected, Proxy, Rule};
+use cofferdam_devkit::upstream::Upstream;
+use cofferdam_devkit::world::World;
+use serde_json::{Value, json};
+
+use crate::common::{TOKEN, api, binary, install, journal, nobody_lives, signer};
+use crate::leaks::traces::{Traces, minted};
+
+/// The task of every bad day: `probe-all` with an API, a key and a plaintext.
+pub(super) const TASK: &str = "caller";
+
+/// A world whose Vault and API are behind proxies, and what its runs printed.
+pub(super) struct Day {
+    pub(super) world: World,
+    /// Between the host and Vault.
+    pub(super) vault: Proxy,
+    /// Between the host and the API.
+    pub(super) wire: Proxy,
+    _upstream: Upstream,
+    printed: RefCell<Vec<(String, Vec<u8>)>>,
+}
+
+/// A run under way. Its log is at trace level and goes to files, so that
+/// nobody has to read while it is held up.
+pub(super) struct Running {
+    child: Child,
+    begun: Instant,
+    stdout: File,
+    stderr: File,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) code: i32,
+    /// The JSON on stdout; null when there is none.
+    pub(super) report: Value,
+    pub(super) stderr: String,
+    pub(super) took: Duration,
+    /// The most memory that it had, in bytes.
+    pub(super) peak: u64,
+}
+
+impl Day {
+    /// A development server, and these lines in `[vault]`.
+    pub(super) async fn dawn(lines: &str) -> Self {
+        let bao = OpenBao::start_dev(DevOptions::default()).unwrap();
+        Self::with(bao, lines).await
+    }
+
+    pub(super) async fn with(bao: OpenBao, lines: &str) -> Self {
+        let what = Provision {
+            kv2: vec![("api", json!({ "token": TOKEN }))],
+            transit: vec![("signer", "ed25519")],
+            ..Provision::default()
+        };
+        let world = World::with_bao(binary(), &what, bao).await.unwrap();
+        let upstream = Upstream::start().unwrap();
+        let wire = Proxy::start(upstream.socket()).unwrap();
+        let reveal = "[reveal.legacy]\nreason = \"test\"\n\
+            credential = { kv2 = { mount = \"secret\", path = \"api\", field = \"token\" } }\n";
+        let grants = [&api(&wire.address()), &signer("signer", &["sign"]), reveal];
+        install(&world, TASK, "probe-all", &grants.join("\n"));
+        let vault = Proxy::start(world.bao().unwrap().socket()).unwrap();
+        let day = Self {
+            world,
+            vault,
+            wire,
+            _upstream: upstream,
+            printed: RefCell::default(),
+        };
+        day.vault_at(&[day.vault.address()], lines);
+        // The first run compiles; the days are about the others.
+        assert_eq!(day.run(&[]).code, 0);
+        day
+    }
+
+    pub(super) fn bao(&self) -> &OpenBao {
+        self.world.bao().unwrap()
+    }
+
+    /// `cofferdam.toml` with these nodes and further lines of `[vault]`.
+    pub(super) fn vault_at(&self, addresses: &[String], lines: &str) {
+        let text = format!(
+            "[vault]\naddresses = {addresses:?}\n{lines}\n\n[vault.auth.approle]\n\
+             role_id_file = \"role-id\"\nsecret_id_file = \"secret-id\"\n"
+        );
+        self.world.write("cofferdam.toml", &text).unwrap();
+    }
+
+    /// The command of a run of these steps.
+    pub(super) fn command(&self, steps: &[Value]) -> Command {
+        let input = json!({ "steps": steps }).to_string();
+        let arguments = ["--format", "json", "--log-level", "trace", "run", TASK];
+        let mut command = self.world.command(&arguments);
+        command.args(["--dag-id", "tests", "--input", &input]);
+        command
+    }
+
+    pub(super) fn start(&self, steps: &[Value]) -> Running {
+        self.start_command(self.command(steps))
+    }
+
+    pub(super) fn start_command(&self, command: Command) -> Running {
+        Running::of(command)
+    }
+
+    /// Runs these steps to their end.
+    pub(super) fn run(&self, steps: &[Value]) -> Ended {
+        self.end(self.start(steps))
+    }
+
+    pub(super) fn end_command(&self, command: Command) -> Ended {
+        self.end(self.start_command(command))
+    }
+
+    /// Kills a run by SIGKILL.
+    pub(super) fn kill(&self, mut running: Running) -> Ended {
+        running.child.kill().unwrap();
+        self.end(running)
+    }
+
+    /// Waits for the end of a run, within half a minute.
+    pub(super) fn end(&self, running: Running) -> Ended {
+        let (ended, outputs) = running.end();
+        self.printed.borrow_mut().extend(outputs);
+        ended
+    }
+
+    /// Holds the next call of the API, so that the middle of a run lasts.
+    pub(super) fn hold(&self) -> Injected {
+        self.wire
+            .inject(Rule::on("GET", "status", Fault::HoldRequest).times(1))
+    }
+
+    /// `cofferdam sweep`; its exit code and report.
+    pub(super) fn sweep(&self) -> (i32, Value) {
+        self.sweep_with(|_| ())
+    }
+
+    /// A sweep whose command is changed before it starts.
+    pub(super) fn sweep_with(&self, change: impl FnOnce(&mut Command)) -> (i32, Value) {
+        let arguments = ["--format", "json", "--log-level", "trace", "sweep"];
+        let mut command = self.world.command(&arguments);
+        change(&mut command);
+        let ended = self.end_command(command);
+        (ended.code, ended.report)
+    }
+
+    /// Ends what only an administrator can name: log-ins whose answer was
+    /// lost. A sweep tells that they were asked for.
+    pub(super) async fn end_the_unnamed(&self) {
+        let (code, report) = self.sweep();
+        assert_eq!(code, 1, "{report}");
+        let found = report["found"].as_array().unwrap();
+        assert!(
+            found.iter().all(|it| it["outcome"] == "in_flight"),
+            "{report}"
+        );
+        for token in self.bao().living().await.unwrap() {
+            assert_eq!(token.policies, ["cofferdam-host"], "a child lives");
+            assert!(token.ttl <= 3_600, "it would live for {} s", token.ttl);
+            let body = json!({"accessor": token.accessor});
+            let path = "auth/token/revoke-accessor";
+            self.bao().root("POST", path, Some(body)).await.unwrap();
+        }
+        for file in journal(&self.world) {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+
+    /// A sweep finds so much, ends all of it, and nothing is left in the journal.
+    pub(super) fn is_swept(&self, found: usize) {
+        let (code, report) = self.sweep();
+        assert_eq!(code, 0, "{report}");
+        assert_eq!(report["found"].as_array().unwrap().len(), found, "{report}");
+        assert!(journal(&self.world).is_empty());
+    }
+
+    /// How many log-ins Vault was asked for since it was started.
+    pub(super) fn log_ins(&self) -> usize {
+        let passed = self.vault.passed();
+        let log_ins = passed
+            .iter()
+            .filter(|it| it.target.ends_with("approle/login"));
+        log_ins.count()
+    }
+
+    /// The end of the day: nobody lives, by the server's own word, and no
+    /// secret stands in anything that was printed or written.
+    pub(super) async fn over(self) {
+        nobody_lives(self.bao()).await;
+        let mut traces = Traces::of(&self.world, self.printed.take());
+        // `leaks::hunt` looks into compiled code; it is large, and not of today.
+        traces
+            .files
+            .retain(|file| !file.components().any(|part| part.as_os_str() == "cache"));
+        let (tokens, accessors) = minted(&self.vault);
+        let secret_id = std::fs::read_to_string(self.world.path("secret-id")).unwrap();
+        let known = [TOKEN, secret_id.trim()].into_iter();
+        for secret in known.chain(tokens.iter().map(String::as_str)) {
+            assert_eq!(traces.search(secret, false), Vec::<String>::new());
+        }
+        for accessor in &accessors {
+            assert_eq!(traces.search(accessor, true), Vec::<String>::new());
+        }
+        traces.control();
+    }
+}
+
+impl Running {
+    fn of(mut command: Command) -> Self {
+        let [stdout, stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone().unwrap())
+            .stderr(stderr.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            begun: Instant::now(),
+            stdout,
+            stderr,
+        }
+    }
+
+    fn end(mut self) -> (Ended, [(String, Vec<u8>); 2]) {
+        let mut peak = 0;
+        let status = loop {
+            peak = peak.max(peak_of(self.child.id()));
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                self.begun.elapsed() < Duration::from_secs(30),
+                "it does not end"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let took = self.begun.elapsed();
+        let [stdout, stderr] = [&mut self.stdout, &mut self.stderr].map(|file| {
+            let mut bytes = Vec::new();
+            file.rewind().unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        let ended = Ended {
+            code: status.code().unwrap_or(-1),
+            report: serde_json::from_slice(&stdout).unwrap_or_default(),
+            stderr: String::from_utf8(stderr.clone()).unwrap(),
+            took,
+            peak,
+        };
+        (
+            ended,
+            [("stdout".to_owned(), stdout), ("stderr".to_owned(), stderr)],
+        )
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only when it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// What the steps returned.
+    pub(super) fn result(&self) -> &Value {
+        let result = &self.report["result"];
+        assert!(result.is_array(), "{self:?}");
+        result
+    }
+
+    /// What became of the authority; the reason when it was not ended.
+    pub(super) fn unrevoked(&self) -> Option<&str> {
+        let revocation = &self.report["revocation"];
+        match revocation["complete"].as_bool() {
+            Some(true) => None,
+            Some(false) => revocation["reason"].as_str(),
+            None => panic!("{self:?}"),
+        }
+    }
+
+    /// Why the task did not start.
+    pub(super) fn refusal(&self) -> String {
+        let outcome = &self.report["outcome"];
+        assert_eq!(outcome["kind"], "refused", "{self:?}");
+        format!("{} | {}", outcome["message"], outcome["hint"])
+    }
+}
+
+/// The most memory that a living process has had, in bytes.
+fn peak_of(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.map_or(0, |kib| kib.parse::<u64>().unwrap() * 1024)
+}
+
+/// A step: one call of the API, with the credential from Vault.
+pub(super) fn call() -> Value {
+    json!({"do": "http", "grant": "api", "path": "status/200"})
+}
+
+/// A step: so many signatures, each of which Vault makes.
+pub(super) fn sign(times: u32) -> Value {
+    json!({"do": "keys", "grant": "signer", "op": "sign", "times": times})
+}
+
+/// Whether an answer of a step is a success.
+pub(super) fn works(answer: &Value) -> bool {
+    answer["status"] == 200 || answer["value"].is_string()
+}
+
+/// The kind of a denial, and whether the task may try again.
+pub(super) fn denial(answer: &Value) -> (&str, bool) {
+    assert_eq!(answer["error"], "denied", "{answer}");
+    (
+        answer["kind"].as_str().unwrap(),
+        answer["retryable"].as_bool().unwrap(),
+    )
+}
