@@ -20,11 +20,12 @@
 //! | accepts and never answers | | `lifecycle::trouble`, `login::nodes` |
 //! | TLS of the wrong name | `tls` | `login::certificates` |
 //! | the host's clock two hours off | `clock`, `tls` | |
-//! | SIGKILL at any moment | | `lifecycle::kills` |
+//! | SIGKILL at fifty moments | `kills` | at every request: `lifecycle::kills` |
 
 mod answers;
 mod clock;
 mod day;
+mod kills;
 mod nodes;
 mod parent;
 mod refusals;
