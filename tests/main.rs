@@ -11,6 +11,7 @@
 mod bad_days;
 mod common;
 mod examples;
+mod in_process;
 mod input;
 mod leaks;
 mod lifecycle;

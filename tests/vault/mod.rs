@@ -6,6 +6,8 @@ mod faults;
 mod log_in;
 mod minting;
 mod policies;
+mod round_trips;
+mod sharing;
 mod sweeping;
 mod trouble;
 pub(crate) mod world;

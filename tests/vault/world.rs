@@ -5,12 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cofferdam::digest::Digest;
+use cofferdam::identity::{Assurance, IdentityParts};
 use cofferdam::scrub::SecretSet;
 use cofferdam::secret::Secret;
 use cofferdam::vault::policy::{
     HOST_POLICY, PolicyCapability, PolicyRules, TokenRole, host_policy, task_policy_name,
 };
-use cofferdam::vault::{Admin, AttemptAuthority, Session, Vault, VaultConfig, VaultError};
+use cofferdam::vault::{Admin, AttemptAuthority, Circle, Session, Vault, VaultConfig, VaultError};
 use cofferdam_devkit::openbao::{DevOptions, OpenBao, Provision, Provisioned};
 use cofferdam_devkit::process::private_folder;
 use serde_json::{Value, json};
@@ -166,9 +168,26 @@ pub(crate) fn config(text: &str) -> VaultConfig {
 
 /// An attempt of the task `billing`.
 pub(crate) fn attempt(run: &str) -> AttemptAuthority {
+    attempt_of(run, "", "billing")
+}
+
+/// One under a grants file with these bytes, for this DAG.
+pub(crate) fn attempt_of(run: &str, grants: &str, dag_id: &str) -> AttemptAuthority {
+    let task = "billing".parse().unwrap();
+    let identity = IdentityParts {
+        dag_id: dag_id.to_owned(),
+        task_id: "bill".to_owned(),
+        run_id: run.to_owned(),
+        try_number: 1,
+        map_index: -1,
+        logical_date: None,
+        assurance: Assurance::Claimed,
+    };
+    let digest = Digest::of(grants.as_bytes());
     AttemptAuthority {
         run: run.to_owned(),
-        task: "billing".parse().unwrap(),
+        circle: Circle::new(&task, digest, &identity.check().unwrap()),
+        task,
         deadline: Duration::from_secs(60),
         meta: BTreeMap::from([("dag_id".to_owned(), "billing".to_owned())]),
     }

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::Attempt;
 use super::bindings::cofferdam::capabilities::types::{Denial, Failure};
+use super::credential::Fetched;
 use crate::audit::{Decision, Event, OutcomeKind};
 use crate::vault::{VaultError, VaultErrorKind};
 
@@ -173,6 +174,15 @@ impl Call {
     /// Notes under which id Vault audited a request that served the call.
     pub(crate) fn vault_request(&mut self, id: Option<String>) {
         self.vault_request_ids.extend(id);
+    }
+
+    /// Notes how a secret that serves the call was got.
+    pub(crate) fn fetched(&mut self, fetched: &Fetched) {
+        self.vault_request(fetched.request_id.clone());
+        if fetched.is_cached {
+            // The request was an earlier attempt's: Vault has no other.
+            self.detail("cache_hit", 1);
+        }
     }
 
     /// Notes a number worth keeping.

@@ -107,7 +107,7 @@ fn unknown_fields_are_refused_in_every_table() {
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     assert_snapshot!(refusal("path = \"old\",", "path = \"old\", role = \"x\","), @r"
-    grants/sync.toml:19:56: `reveal.legacy.credential.kv2.role`: unknown field `role`, expected one of `mount`, `path`, `version`, `field`
+    grants/sync.toml:19:56: `reveal.legacy.credential.kv2.role`: unknown field `role`, expected one of `mount`, `path`, `version`, `field`, `cache_ttl`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
 }

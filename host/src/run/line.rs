@@ -19,7 +19,7 @@ use crate::engine::instance::{self, GuestRun};
 use crate::engine::{Disposition, GuestOutcome};
 use crate::grants::Grants;
 use crate::scrub::{SecretSet, escape_control};
-use crate::vault::{AttemptAuthority, Revocation, Session};
+use crate::vault::{AttemptAuthority, Circle, Revocation, Session};
 
 /// One walk down the line.
 pub(super) struct Line {
@@ -117,6 +117,7 @@ impl Line {
             task: grants.task.clone(),
             deadline: grants.limits.timeout + grants.limits.grace,
             meta: self.meta(grants),
+            circle: Circle::new(&grants.task, grants.source, self.request.identity()),
         };
         let session = vault.open(wanted, &self.secrets).await?;
         let recorded = recorder.record(&Event::AuthorityOpened {

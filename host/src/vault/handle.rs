@@ -9,6 +9,8 @@ use super::VaultError;
 use super::accessor::Accessor;
 use super::client::{Call, Reply};
 use super::logins::HostLogin;
+use super::path::KvPath;
+use super::reads::{Circle, KvRead};
 use super::shared::Shared;
 use crate::secret::Secret;
 
@@ -25,6 +27,7 @@ struct Attempt {
     /// Taken out at the end, so that no forgotten handle keeps it.
     authority: RwLock<Option<Authority>>,
     ends: Instant,
+    circle: Arc<Circle>,
 }
 
 /// The token, and what tells whether it lives.
@@ -45,11 +48,17 @@ pub struct Answer<T> {
 }
 
 impl SessionHandle {
-    pub(super) fn new(shared: Arc<Shared>, authority: Authority, ends: Instant) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        authority: Authority,
+        ends: Instant,
+        circle: Circle,
+    ) -> Self {
         Self(Arc::new(Attempt {
             shared,
             authority: RwLock::new(Some(authority)),
             ends,
+            circle: Arc::new(circle),
         }))
     }
 
@@ -62,24 +71,45 @@ impl SessionHandle {
     /// it may be repeated once.
     pub(super) async fn send(&self, call: &Call) -> Result<Reply, VaultError> {
         let attempt = &self.0;
-        let authority = attempt.authority.read().clone().ok_or(VaultError::Closed)?;
-        if Instant::now() >= attempt.ends {
-            return Err(VaultError::Closed);
-        }
+        let authority = self.authority()?;
         let shared = &attempt.shared;
         let reply = shared
             .client
             .send_idempotent(call, &authority.token, attempt.ends)
             .await?;
-        // A dead token and a refusal are both 403. A lost answer to the
-        // question leaves it a refusal.
-        if reply.status() == 403
-            && let Ok(true) = shared
-                .is_dead(&authority.login, &authority.accessor, LOOKUP)
-                .await
-        {
-            return Err(VaultError::Ended);
+        if reply.status() == 403 {
+            // Whatever was refused: what this task may do has changed.
+            shared.reads.forget(&attempt.circle);
+            // A dead token and a refusal are both 403. A lost answer to the
+            // question leaves it a refusal.
+            let (login, accessor) = (&authority.login, &authority.accessor);
+            if let Ok(true) = shared.is_dead(login, accessor, LOOKUP).await {
+                return Err(VaultError::Ended);
+            }
         }
         reply.success()
+    }
+
+    /// Reads a KV secret, or takes what an attempt of the same circle read no
+    /// longer than `age` ago. With an age of 0 it is always read.
+    pub async fn kv_shared(&self, path: &KvPath, age: Duration) -> Result<KvRead, VaultError> {
+        self.authority()?;
+        let attempt = &self.0;
+        let read = attempt
+            .shared
+            .reads
+            .get(&attempt.circle, path, age, self.kv(path))
+            .await?;
+        // It may have waited: only a living attempt gets anything.
+        self.authority()?;
+        Ok(read)
+    }
+
+    /// The token, while the attempt lives.
+    fn authority(&self) -> Result<Authority, VaultError> {
+        if Instant::now() >= self.0.ends {
+            return Err(VaultError::Closed);
+        }
+        (self.0.authority.read().clone()).ok_or(VaultError::Closed)
     }
 }

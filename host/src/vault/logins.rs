@@ -269,6 +269,7 @@ impl Shared {
         needed: Duration,
     ) -> Result<Arc<HostLogin>, VaultError> {
         dead.set_ended();
+        self.reads.clear();
         self.login(needed).await
     }
 

@@ -5,8 +5,8 @@
 //! `client` speaks HTTP, `auth` logs in, `journal` remembers tokens across a
 //! kill, `logins` keeps the process's log-in, `renew` its life and `logout` its
 //! end, `mint` and `revoke` begin and end an attempt's token, `sweep` ends what
-//! was left behind, `kv` and `transit` are what an attempt may do. No token
-//! leaves this module.
+//! was left behind, `kv` and `transit` are what an attempt may do, `reads` keeps
+//! for a moment what attempts may share. No token leaves this module.
 
 mod accessor;
 pub mod admin;
@@ -22,6 +22,7 @@ mod logout;
 mod mint;
 pub mod path;
 pub mod policy;
+mod reads;
 mod renew;
 mod revoke;
 mod session;
@@ -36,5 +37,6 @@ pub use error::{ConnectionFault, Operation, VaultError, VaultErrorKind};
 pub use handle::{Answer, SessionHandle};
 pub use journal::{AuthorityKind, JournalError};
 pub use kv::KvData;
+pub use reads::{Circle, KvRead};
 pub use session::{AttemptAuthority, Revocation, Session, Vault};
 pub use sweep::{SweepOutcome, SweepReport, Swept};

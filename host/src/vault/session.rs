@@ -5,14 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::VaultError;
 use super::accessor::Accessor;
 use super::config::{Addresses, VaultConfig};
 use super::handle::{Authority, SessionHandle};
 use super::journal::Entry;
 use super::logins::HostLogin;
+use super::reads::Circle;
 use super::shared::Shared;
 use super::sweep::SweepReport;
+use super::{VaultError, VaultErrorKind};
 use crate::name::TaskName;
 use crate::scrub::SecretSet;
 
@@ -35,6 +36,8 @@ pub struct AttemptAuthority {
     pub deadline: Duration,
     /// Token metadata, in clear in Vault's audit.
     pub meta: BTreeMap<String, String>,
+    /// With whom it may share what it reads.
+    pub circle: Circle,
 }
 
 /// The owner of one attempt's authority. Closing it is the only way out: one
@@ -118,7 +121,11 @@ impl Vault {
         attempt: AttemptAuthority,
         secrets: &SecretSet,
     ) -> Result<Session, VaultError> {
-        let minted = self.0.mint(&attempt).await?;
+        let minted = self.0.mint(&attempt).await.inspect_err(|error| {
+            if error.kind() != VaultErrorKind::Unavailable {
+                self.0.reads.forget(&attempt.circle);
+            }
+        })?;
         minted.login.reveal_to(secrets);
         // The mint refused tokens that are too short for the set.
         let _ = secrets.add_own(&minted.token);
@@ -131,6 +138,7 @@ impl Vault {
                     login: Arc::clone(&minted.login),
                 },
                 minted.ends,
+                attempt.circle,
             ),
             shared: Arc::clone(&self.0),
             life: minted.life,
@@ -162,6 +170,7 @@ impl Vault {
         {
             task.abort();
         }
+        self.0.reads.clear();
         self.0.cleaning.close();
         self.0.cleaning.wait().await;
         let logins = self.0.logins.lock().await.close();

@@ -14,6 +14,7 @@ use super::auth::Method;
 use super::client::Client;
 use super::journal::{AuthorityKind, Intent, Journal};
 use super::logins::Logins;
+use super::reads::Reads;
 use super::{VaultConfig, VaultError};
 
 /// What two clocks that count whole seconds may differ by.
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) journal: Journal,
     pub(super) logins: Mutex<Logins>,
+    /// What attempts share of what they read.
+    pub(super) reads: Reads,
     /// True once this process swept, or began to.
     pub(super) swept: AtomicBool,
     /// The sweep that the first attempt started.
@@ -39,6 +42,7 @@ impl Shared {
             client: Client::new(&config)?,
             journal: Journal::new(state),
             logins: Mutex::new(Logins::new(Method::new(&config))),
+            reads: Reads::default(),
             swept: AtomicBool::new(false),
             sweeping: BlockingMutex::new(None),
             cleaning: TaskTracker::new(),

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -14,31 +15,39 @@ use crate::vault::{KvData, SessionHandle, VaultError};
 #[derive(Default)]
 pub(crate) struct Credentials(Mutex<HashMap<KvPath, Arc<OnceCell<Arc<KvData>>>>>);
 
-/// A secret and, when this call was the one that read it, the id under which
-/// Vault audited the read.
+/// A secret and, when this call was the one that got it, how.
 pub(crate) struct Fetched {
     pub(crate) data: Arc<KvData>,
+    /// The id under which Vault audited the read.
     pub(crate) request_id: Option<String>,
+    /// True when an earlier attempt had read it.
+    pub(crate) is_cached: bool,
 }
 
 impl Credentials {
-    /// The secret at a path. A failed read is not remembered.
+    /// The secret at a path. A failed read is not remembered. What an attempt
+    /// of the same kind read no longer than `age` ago will do.
     pub(crate) async fn fetch(
         &self,
         session: &SessionHandle,
         path: &KvPath,
+        age: Duration,
     ) -> Result<Fetched, VaultError> {
         let cell = self.0.lock().entry(path.clone()).or_default().clone();
-        let mut request_id = None;
+        let (mut request_id, mut is_cached) = (None, false);
         let data = cell
             .get_or_try_init(|| async {
-                let answer = session.kv(path).await?;
-                request_id = answer.request_id;
-                Ok::<_, VaultError>(Arc::new(answer.value))
+                let read = session.kv_shared(path, age).await?;
+                (request_id, is_cached) = (read.request_id, read.is_cached);
+                Ok::<_, VaultError>(read.data)
             })
             .await?
             .clone();
-        Ok(Fetched { data, request_id })
+        Ok(Fetched {
+            data,
+            request_id,
+            is_cached,
+        })
     }
 
     /// The secret when it has been read already.

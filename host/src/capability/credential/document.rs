@@ -1,9 +1,15 @@
 //! The `credential = { … }` field of a grant.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::capability::field::{FieldError, shown};
 use crate::vault::path::{KvPath, VaultPath};
+
+/// Longest time for which attempts share a secret: so long may a revoked right
+/// or a rotated secret go unnoticed.
+const MAX_CACHE_TTL: Duration = Duration::from_secs(60);
 
 /// `{ kv2 = { … } }` or `{ kv1 = { … } }`, as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,6 +25,7 @@ struct RawKv1 {
     mount: VaultPath,
     path: VaultPath,
     field: Option<String>,
+    cache_ttl: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -28,12 +35,15 @@ struct RawKv2 {
     path: VaultPath,
     version: Option<u64>,
     field: Option<String>,
+    cache_ttl: Option<String>,
 }
 
 /// Where a secret lies and, when the grant says so, the one field that is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CredentialSource {
     pub(crate) kv: KvPath,
+    /// How long attempts may share what one of them read; 0 for not at all.
+    pub(crate) cache_ttl: Duration,
     pub(crate) field: Option<String>,
 }
 
@@ -41,8 +51,16 @@ impl TryFrom<RawCredential> for CredentialSource {
     type Error = FieldError;
 
     fn try_from(raw: RawCredential) -> Result<Self, FieldError> {
-        let (kv, field) = match (raw.kv1, raw.kv2) {
-            (Some(RawKv1 { mount, path, field }), None) => (KvPath::V1 { mount, path }, field),
+        let (kv, field, cache_ttl) = match (raw.kv1, raw.kv2) {
+            (
+                Some(RawKv1 {
+                    mount,
+                    path,
+                    field,
+                    cache_ttl,
+                }),
+                None,
+            ) => (KvPath::V1 { mount, path }, field, cache_ttl),
             (
                 None,
                 Some(RawKv2 {
@@ -50,6 +68,7 @@ impl TryFrom<RawCredential> for CredentialSource {
                     path,
                     version,
                     field,
+                    cache_ttl,
                 }),
             ) => {
                 if version == Some(0) {
@@ -63,7 +82,7 @@ impl TryFrom<RawCredential> for CredentialSource {
                     path,
                     version,
                 };
-                (kv, field)
+                (kv, field, cache_ttl)
             }
             _ => {
                 return Err(FieldError::new(
@@ -75,7 +94,28 @@ impl TryFrom<RawCredential> for CredentialSource {
         if let Some(field) = &field {
             field_name("credential.field", field)?;
         }
-        Ok(Self { kv, field })
+        Ok(Self {
+            kv,
+            cache_ttl: shared_for(cache_ttl.as_deref())?,
+            field,
+        })
+    }
+}
+
+/// Reads `cache_ttl`; none means 0.
+fn shared_for(text: Option<&str>) -> Result<Duration, FieldError> {
+    let Some(text) = text else {
+        return Ok(Duration::ZERO);
+    };
+    match humantime::parse_duration(text) {
+        Ok(time) if time <= MAX_CACHE_TTL => Ok(time),
+        _ => Err(FieldError::new(
+            "credential.cache_ttl",
+            format!(
+                "is `{}`; expected a time up to 60s, such as `\"30s\"`, or leave it out to read the secret for each attempt",
+                shown(text)
+            ),
+        )),
     }
 }
 

@@ -3,5 +3,5 @@
 mod cache;
 mod document;
 
-pub(crate) use cache::Credentials;
+pub(crate) use cache::{Credentials, Fetched};
 pub(crate) use document::{CredentialSource, RawCredential, field_name};

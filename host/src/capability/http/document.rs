@@ -129,6 +129,7 @@ fn credential(
     }
     Ok(Some(HttpCredential {
         kv: source.kv,
+        cache_ttl: source.cache_ttl,
         inject,
     }))
 }

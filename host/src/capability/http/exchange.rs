@@ -201,7 +201,9 @@ async fn resolve(
             ));
         }
         (None, Some(session)) => {
-            let fetch = attempt.credentials().fetch(session, &credential.kv);
+            let fetch = attempt
+                .credentials()
+                .fetch(session, &credential.kv, credential.cache_ttl);
             match timeout_at(deadline.into(), fetch).await {
                 Err(_) => return Err(fail(call, TransportError::Timeout)),
                 Ok(Err(error)) => {
@@ -209,7 +211,7 @@ async fn resolve(
                     return Err(Error::Denied(denied));
                 }
                 Ok(Ok(fetched)) => {
-                    call.vault_request(fetched.request_id);
+                    call.fetched(&fetched);
                     fetched.data
                 }
             }

@@ -43,6 +43,8 @@ pub struct HttpGrant {
 pub struct HttpCredential {
     /// The secret.
     pub kv: KvPath,
+    /// How long attempts may share it.
+    pub cache_ttl: Duration,
     /// How it is applied.
     pub inject: Injection,
 }

@@ -1,5 +1,7 @@
 //! The `[reveal.NAME]` table.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::capability::credential::{CredentialSource, RawCredential};
@@ -13,6 +15,8 @@ use crate::vault::policy::{PolicyCapability, PolicyRules};
 pub struct RevealGrant {
     /// The secret.
     pub kv: KvPath,
+    /// How long attempts may share it.
+    pub cache_ttl: Duration,
     /// The field of it.
     pub field: String,
     /// Why nothing else serves; required, for the reviewer and the audit.
@@ -47,6 +51,7 @@ impl TryFrom<RawRevealGrant> for RevealGrant {
         }
         Ok(Self {
             kv: source.kv,
+            cache_ttl: source.cache_ttl,
             field,
             reason: reason.to_owned(),
         })

@@ -32,12 +32,14 @@ async fn plaintext(attempt: &Arc<Attempt>, name: &str) -> Result<Vec<u8>, types:
         (Some(data), _) => data,
         (None, None) => return Err(call.deny(DenialKind::Internal, "no_authority")),
         (None, Some(session)) => {
-            let fetch = attempt.credentials().fetch(session, &grant.kv);
+            let fetch = attempt
+                .credentials()
+                .fetch(session, &grant.kv, grant.cache_ttl);
             match timeout_at(attempt.parts().deadline.into(), fetch).await {
                 Err(_) => return Err(call.deny(DenialKind::Expired, "attempt_deadline")),
                 Ok(Err(error)) => return Err(call.deny_by_vault(&error, DenialKind::Internal)),
                 Ok(Ok(fetched)) => {
-                    call.vault_request(fetched.request_id);
+                    call.fetched(&fetched);
                     fetched.data
                 }
             }

@@ -55,6 +55,21 @@ fn the_three_ways_to_inject_are_read() {
     ));
 }
 
+/// [`KV`] with a `cache_ttl`.
+fn kept(time: &str) -> String {
+    KV.replace(" } }", &format!(", cache_ttl = \"{time}\" }} }}"))
+}
+
+#[test]
+fn a_secret_is_shared_for_as_long_as_it_says() {
+    let inject = "inject = { header = \"X-Key\", value = \"{token}\" }\n";
+    for (kv, seconds) in [(KV.to_owned(), 0), (kept("0s"), 0), (kept("1m"), 60)] {
+        let grant = parse(&format!("{BASE}{kv}{inject}")).unwrap();
+        let time = grant.credential.unwrap().cache_ttl;
+        assert_eq!(time, Duration::from_secs(seconds), "{kv}");
+    }
+}
+
 #[test]
 fn a_wrong_table_names_field_and_cure() {
     let bearer = "inject = { header = \"Authorization\", value = \"Bearer {token}\" }\n";
@@ -129,6 +144,14 @@ fn a_wrong_table_names_field_and_cure() {
         (
             format!("{BASE}{}{bearer}", KV.replace("billing", "a*")),
             "only letters",
+        ),
+        (
+            format!("{BASE}{}{bearer}", kept("61s")),
+            "expected a time up to 60s",
+        ),
+        (
+            format!("{BASE}{}{bearer}", kept("for ever")),
+            "expected a time up to 60s",
         ),
         (BASE.replace("https", "http"), "set `plain = true`"),
     ] {

@@ -1,0 +1,57 @@
+//! The host within the test: many attempts in one process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cofferdam::capability::{LogLine, LogSink};
+use cofferdam::config::HostConfig;
+use cofferdam::engine::Progress;
+use cofferdam::identity::{Assurance, IdentityParts};
+use cofferdam::run::{RunReport, RunRequest, Runner};
+use cofferdam_devkit::world::{DAG, World};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+/// Nobody listens.
+struct Nobody;
+
+impl LogSink for Nobody {
+    fn line(&self, _: LogLine) {}
+}
+
+impl Progress for Nobody {
+    fn compiling(&self, _: &Path) {}
+    fn compiled(&self) {}
+}
+
+/// A runner on the installation of this world.
+pub(crate) fn runner(world: &World) -> Runner {
+    Runner::new(HostConfig::load(&world.path("cofferdam.toml")).unwrap()).unwrap()
+}
+
+/// One attempt, from the request to the report.
+pub(crate) async fn attempt(runner: &Runner, task: &str, input: &Value) -> RunReport {
+    let identity = IdentityParts {
+        dag_id: DAG.to_owned(),
+        task_id: task.to_owned(),
+        run_id: "r".to_owned(),
+        try_number: 1,
+        map_index: -1,
+        logical_date: None,
+        assurance: Assurance::Claimed,
+    };
+    let (task, identity) = (task.parse().unwrap(), identity.check().unwrap());
+    let request = RunRequest::new(task, identity, input.to_string()).unwrap();
+    let (log, progress) = (Arc::new(Nobody), Arc::new(Nobody));
+    let cancel = CancellationToken::new();
+    runner.run(request, log, progress, cancel).await
+}
+
+/// The lines of the audit that belong to a run.
+pub(crate) fn audit_of(report: &RunReport) -> Vec<Value> {
+    let text = std::fs::read_to_string(&report.audit.file).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["run"] == report.run.as_str())
+        .collect()
+}
