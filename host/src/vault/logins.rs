@@ -90,6 +90,11 @@ impl Logins {
         (idle, self.current.clone())
     }
 
+    /// Takes back one that could not be ended.
+    pub(super) fn keep(&mut self, login: Arc<HostLogin>) {
+        self.retired.push(login);
+    }
+
     /// Ends the service: whoever asks from now on is refused.
     pub(super) fn close(&mut self) -> Vec<Arc<HostLogin>> {
         self.closed = true;

@@ -75,8 +75,12 @@ impl Shared {
             if let Err(error) = result {
                 tracing::warn!(
                     reason = error.reason(),
-                    "an old log-in could not be revoked; the next sweep tries again"
+                    "an old log-in could not be revoked; the end of the process tries again"
                 );
+                // Dropped, it is left to the next sweep, and in no report.
+                if let Ok(mut logins) = self.logins.try_lock() {
+                    logins.keep(login);
+                }
             }
         }
     }
