@@ -10,6 +10,7 @@
 
 mod bad_days;
 mod common;
+mod doctor;
 mod examples;
 mod in_process;
 mod input;

@@ -61,6 +61,9 @@ pub enum Operation {
     /// Writing a policy or a role.
     #[strum(serialize = "write")]
     Write,
+    /// Reading a policy, a role or an identity with a reviewer's token.
+    #[strum(serialize = "review")]
+    Review,
 }
 
 /// How a connection failed. A closed set: the text of an HTTP client's error
@@ -353,6 +356,9 @@ impl Diagnostic for VaultError {
             }
             Self::Refused { operation: Operation::Read | Operation::Key, .. } => {
                 "the task's policy is written by `cofferdam policy TASK --write`".to_owned()
+            }
+            Self::Refused { operation: Operation::Review, .. } => {
+                "the reviewer's token is dead or may not read it; `cofferdam policy --reviewer` prints the policy that it needs".to_owned()
             }
             Self::Refused { operation: Operation::Write, .. } => {
                 "the token in the admin token file may not write policies and token roles".to_owned()

@@ -37,6 +37,9 @@ pub(super) struct Minted {
     /// No later than its end in Vault.
     pub(super) ends: Instant,
     pub(super) request_id: Option<String>,
+    /// False when Vault says that it knows no such policy: the token can do
+    /// nothing.
+    pub(super) policy_exists: bool,
 }
 
 impl Shared {
@@ -84,7 +87,9 @@ impl Shared {
         let request_id = answer.request_id();
         // OpenBao mints with an unknown policy and only warns; every use will
         // be refused.
-        if (answer.warnings.iter().flatten()).any(|text| text.contains("does not exist")) {
+        let policy_exists =
+            !(answer.warnings.iter().flatten()).any(|text| text.contains("does not exist"));
+        if !policy_exists {
             tracing::warn!(policy, "the task's policy does not exist in vault");
         }
         let protocol = |fault| VaultError::Protocol {
@@ -121,6 +126,7 @@ impl Shared {
                 life: Duration::from_secs(auth.lease_duration),
                 ends: asked + Duration::from_secs(auth.lease_duration),
                 request_id,
+                policy_exists,
             }),
             (refusal, entry) => {
                 let refusal = refusal.unwrap_or(VaultError::Closed);

@@ -6,7 +6,8 @@
 //! kill, `logins` keeps the process's log-in, `renew` its life and `logout` its
 //! end, `mint` and `revoke` begin and end an attempt's token, `sweep` ends what
 //! was left behind, `kv` and `transit` are what an attempt may do, `reads` keeps
-//! for a moment what attempts may share. No token leaves this module.
+//! for a moment what attempts may share, `inspect` gathers what `cofferdam
+//! doctor` judges. No token leaves this module.
 
 mod accessor;
 pub mod admin;
@@ -15,6 +16,7 @@ mod client;
 pub mod config;
 mod error;
 mod handle;
+pub mod inspect;
 mod journal;
 mod kv;
 mod logins;
@@ -31,7 +33,7 @@ mod sweep;
 mod transit;
 
 pub use admin::Admin;
-pub use client::{Health, NodeHealth};
+pub use client::{CertificateFault, Health, NodeHealth, ServerCertificate};
 pub use config::VaultConfig;
 pub use error::{ConnectionFault, Operation, VaultError, VaultErrorKind};
 pub use handle::{Answer, SessionHandle};

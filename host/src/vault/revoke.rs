@@ -188,7 +188,7 @@ impl Shared {
 
 /// OpenBao says 400 and Vault 403 for an accessor that names no token; a plain
 /// refusal has another text.
-fn unknown(reply: &Reply) -> bool {
+pub(super) fn unknown(reply: &Reply) -> bool {
     matches!(reply.status(), 400 | 403) && reply.says("invalid accessor")
 }
 

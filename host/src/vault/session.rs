@@ -23,7 +23,7 @@ const SWEEP_WAIT: Duration = Duration::from_secs(5);
 
 /// Vault as this process uses it: one log-in, made when first needed.
 #[derive(Clone)]
-pub struct Vault(Arc<Shared>);
+pub struct Vault(pub(super) Arc<Shared>);
 
 /// What an attempt's authority is minted for.
 #[derive(Debug, Clone)]
@@ -47,6 +47,7 @@ pub struct Session {
     shared: Arc<Shared>,
     life: Duration,
     mint_request_id: Option<String>,
+    policy_exists: bool,
     open: Option<Open>,
 }
 
@@ -143,6 +144,7 @@ impl Vault {
             shared: Arc::clone(&self.0),
             life: minted.life,
             mint_request_id: minted.request_id,
+            policy_exists: minted.policy_exists,
             open: Some(Open {
                 login: minted.login,
                 accessor: minted.accessor,
@@ -191,6 +193,12 @@ impl Session {
     /// Vault's request id of the mint.
     pub fn mint_request_id(&self) -> Option<&str> {
         self.mint_request_id.as_deref()
+    }
+
+    /// False when Vault said at the mint that it knows no policy of the task:
+    /// then the attempt can do nothing.
+    pub fn policy_exists(&self) -> bool {
+        self.policy_exists
     }
 
     /// The `explicit_max_ttl` that Vault confirmed.

@@ -3,6 +3,7 @@
 
 mod alive;
 mod hunt;
+mod reviewer;
 mod story;
 
 pub(crate) use story::run;

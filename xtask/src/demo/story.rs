@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::alive;
 use super::hunt::Search;
+use super::reviewer;
 use crate::chores::build_binaries;
 use crate::console::{heading, quote, say};
 use crate::dev_vault::command_line;
@@ -40,6 +41,7 @@ pub(crate) async fn run() -> Result<()> {
 
     build(&stage, &mut search)?;
     grant(&mut stage, &mut search)?;
+    doctor(&stage, &mut search).await?;
     hello(&stage, &mut search)?;
     let report = invoice_sync(&stage, &mut search)?;
     audit(&stage, &report, &mut search)?;
@@ -95,6 +97,41 @@ fn grant(stage: &mut Stage, search: &mut Search) -> Result<()> {
         search.output(&arguments.join(" "), &done);
     }
     say("Vault itself now refuses what the file does not grant.");
+    Ok(())
+}
+
+/// With a token that a reviewer would have, and without one.
+async fn doctor(stage: &Stage, search: &mut Search) -> Result<()> {
+    heading("Is the host fit, and has it no right too many?");
+    let policy = [
+        "policy",
+        "--reviewer",
+        "--write",
+        "--admin-token-file",
+        "vault/admin-token",
+    ];
+    let written = stage.cofferdam(&policy)?.success()?;
+    show(&format!("cofferdam {}", policy.join(" ")), &written);
+    let accessor = reviewer::make_token(&stage.bao, &stage.folder.join("reviewer-token")).await?;
+    let examine = ["doctor", "--token-file", "reviewer-token"];
+    let examined = stage.cofferdam(&examine)?.success()?;
+    show(&format!("cofferdam {}", examine.join(" ")), &examined);
+    search.output("doctor", &examined);
+    for proven in ["policy.host", "policy.task", "role.policies"] {
+        let is_ok = |line: &str| line.trim_start().starts_with("ok") && line.contains(proven);
+        ensure!(examined.stdout.lines().any(is_ok), "{proven} is not ok");
+    }
+    reviewer::end_token(&stage.bao, &accessor).await?;
+    let alone = stage.cofferdam(&["doctor"])?.success()?;
+    search.output("doctor without a reviewer", &alone);
+    let is_open =
+        |line: &str| line.trim_start().starts_with("not proven") && line.contains("policy.host");
+    ensure!(
+        alone.stdout.lines().any(is_open),
+        "the width is proven without a reviewer"
+    );
+    say("Every right was held against the grants. Without the reviewer's token the");
+    say("same lines read \"not proven\": a host cannot vouch for itself.");
     Ok(())
 }
 

@@ -8,8 +8,11 @@ use super::error::PolicyCommandError;
 use crate::digest::Digest;
 use crate::grants::Grants;
 use crate::name::TaskName;
+use crate::vault::VaultConfig;
 use crate::vault::path::VaultName;
-use crate::vault::policy::{HOST_POLICY, TokenRole, host_policy, task_policy_name};
+use crate::vault::policy::{
+    HOST_POLICY, REVIEWER_POLICY, TokenRole, host_policy, reviewer_policy, task_policy_name,
+};
 
 /// What was asked for.
 #[derive(Debug, Serialize)]
@@ -19,6 +22,9 @@ pub(super) struct Documents {
     /// The host's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) host: Option<HostDocument>,
+    /// A reviewer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reviewer: Option<ReviewerDocument>,
     /// One for each task.
     pub(super) tasks: Vec<TaskDocument>,
 }
@@ -46,6 +52,17 @@ pub(super) struct HostDocument {
     pub(super) token_role: VaultName,
     /// Its settings, as `auth/token/roles/NAME` takes them.
     pub(super) role: TokenRole,
+}
+
+/// The policy of a token for `cofferdam doctor`.
+#[derive(Debug, Serialize)]
+pub(super) struct ReviewerDocument {
+    /// The policy's name in Vault.
+    pub(super) policy: VaultName,
+    /// Its text.
+    pub(super) hcl: String,
+    /// How such a token is made.
+    token: String,
 }
 
 impl TaskDocument {
@@ -87,6 +104,27 @@ impl HostDocument {
     }
 }
 
+impl ReviewerDocument {
+    pub(super) fn new(
+        token_role: &VaultName,
+        vault: Option<&VaultConfig>,
+    ) -> Result<Self, PolicyCommandError> {
+        let hcl = format!(
+            "# {REVIEWER_POLICY}: what `cofferdam doctor --token-file` reads: policies, roles and\n\
+             # identities, and no secret.\n{}",
+            reviewer_policy(token_role, vault)
+        );
+        Ok(Self {
+            policy: REVIEWER_POLICY.parse()?,
+            hcl,
+            token: format!(
+                "(umask 077 && bao token create -field=token -policy={REVIEWER_POLICY} \
+                 -no-default-policy -ttl=15m > reviewer-token)"
+            ),
+        })
+    }
+}
+
 impl fmt::Display for Documents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
@@ -103,6 +141,17 @@ impl fmt::Display for Documents {
                      # echo '{role}' | bao write auth/token/roles/{name} -\n"
                 ));
             }
+        }
+        if let Some(reviewer) = &self.reviewer {
+            parts.push(if self.written {
+                format!("wrote the policy `{}`", reviewer.policy)
+            } else {
+                reviewer.hcl.clone()
+            });
+            parts.push(format!(
+                "# a token with it, for a quarter of an hour:\n# {}\n",
+                reviewer.token
+            ));
         }
         for task in &self.tasks {
             parts.push(if self.written {
@@ -143,6 +192,7 @@ mod tests {
         let mut documents = Documents {
             written: false,
             host: None,
+            reviewer: None,
             tasks: vec![task],
         };
         assert_snapshot!(documents, @r#"
@@ -177,6 +227,7 @@ mod tests {
         let documents = Documents {
             written: false,
             host: Some(host),
+            reviewer: None,
             tasks: Vec::new(),
         };
         let text = documents.to_string();
@@ -187,5 +238,28 @@ mod tests {
         # echo '{"allowed_policies_glob":["cofferdam-task-*"],"orphan":false,"renewable":false,"token_type":"service","token_no_default_policy":true,"token_explicit_max_ttl":90000}' | bao write auth/token/roles/cofferdam -
         # cofferdam: the token role that attempts are minted through. It is no policy:
         "#);
+    }
+
+    #[test]
+    fn a_reviewer_gets_a_policy_and_the_command_for_a_token() {
+        let role = "cofferdam".parse().unwrap();
+        let mut documents = Documents {
+            written: false,
+            host: None,
+            reviewer: Some(ReviewerDocument::new(&role, None).unwrap()),
+            tasks: Vec::new(),
+        };
+        let text = documents.to_string();
+        assert!(
+            text.contains("path \"auth/token/roles/cofferdam\""),
+            "{text}"
+        );
+        assert!(text.contains("# (umask 077 && bao token create"), "{text}");
+        documents.written = true;
+        let text = documents.to_string();
+        assert!(
+            text.starts_with("wrote the policy `cofferdam-reviewer`\n# a token"),
+            "{text}"
+        );
     }
 }

@@ -13,14 +13,14 @@ use crate::name::TaskName;
 use crate::secret::{Privacy, read_file};
 use crate::vault::Admin;
 use crate::vault::path::VaultName;
-use document::{Documents, HostDocument, TaskDocument};
+use document::{Documents, HostDocument, ReviewerDocument, TaskDocument};
 use error::PolicyCommandError;
 
 /// The name of the token role where no `[vault]` names another.
 const DEFAULT_TOKEN_ROLE: &str = "cofferdam";
 
-/// Prints the minimal Vault policies of tasks and of the host, or writes them
-/// into Vault.
+/// Prints the minimal Vault policies of tasks, of the host and of a reviewer, or
+/// writes them into Vault.
 ///
 /// Vault then refuses what a grants file does not grant, whatever happens to
 /// the host.
@@ -36,6 +36,9 @@ pub(super) struct PolicyArgs {
     /// The host's own policy and the token role.
     #[arg(long, group = "whose")]
     host: bool,
+    /// The policy of a reviewer's token, for `cofferdam doctor --token-file`.
+    #[arg(long, group = "whose")]
+    reviewer: bool,
     /// Write them into Vault instead of printing them.
     #[arg(long, requires = "admin_token_file")]
     write: bool,
@@ -74,9 +77,16 @@ fn documents(args: &PolicyArgs, config: &HostConfig) -> Result<Documents, Failur
         .iter()
         .map(TaskDocument::new)
         .collect::<Result<_, _>>()?;
+    let reviewer = if args.reviewer {
+        let role = token_role(config)?;
+        Some(ReviewerDocument::new(&role, config.vault.as_ref())?)
+    } else {
+        None
+    };
     Ok(Documents {
         written: false,
         host,
+        reviewer,
         tasks,
     })
 }
@@ -111,6 +121,9 @@ async fn write(
     if let Some(host) = &documents.host {
         admin.put_policy(&host.policy, &host.hcl).await?;
         admin.put_token_role(&host.token_role, &host.role).await?;
+    }
+    if let Some(reviewer) = &documents.reviewer {
+        admin.put_policy(&reviewer.policy, &reviewer.hcl).await?;
     }
     for task in &documents.tasks {
         admin.put_policy(&task.policy, &task.hcl).await?;

@@ -75,31 +75,11 @@ impl AppRole {
     /// Looks at what the wrapping holds, and only then opens it. Neither is
     /// ever retried: a replay is a sign of theft.
     async fn unwrap(&self, client: &Client) -> Result<Secret, VaultError> {
-        let file = &self.config.secret_id_file;
-        let wrapping = read_file(file, Privacy::Secret)?;
-        let used_up = || VaultError::WrappedUsedUp { file: file.clone() };
-        let lookup = Call::endpoint(
-            Operation::WrapLookup,
-            &WrappingLookupRequest {
-                token: text(&wrapping)?.to_owned(),
-            },
-        )?;
-        let reply = client.send(&lookup, None).await?;
-        if matches!(reply.status(), 400 | 403 | 404) {
-            return Err(used_up());
-        }
-        let (wrapped, _) = reply.success()?.data::<Wrapping>()?;
-        if !self.config.creation_path.matches(&wrapped.creation_path) {
-            tracing::error!("the wrapped secret-id was made by an unexpected request");
-            return Err(VaultError::WrappedWrongPath {
-                file: file.clone(),
-                expected: self.config.creation_path.to_string(),
-            });
-        }
+        let wrapping = self.wrapping(client).await?;
         let unwrap = Call::endpoint(Operation::Unwrap, &UnwrapRequest { token: None })?;
         let reply = client.send(&unwrap, Some(&wrapping)).await?;
         if matches!(reply.status(), 400 | 403 | 404) {
-            return Err(used_up());
+            return Err(self.used_up());
         }
         let (answer, _) = reply.success()?.data::<SecretId>()?;
         if answer.secret_id.len() < MIN_SECRET_LEN {
@@ -109,5 +89,37 @@ impl AppRole {
             });
         }
         Ok(answer.secret_id)
+    }
+
+    fn used_up(&self) -> VaultError {
+        VaultError::WrappedUsedUp {
+            file: self.config.secret_id_file.clone(),
+        }
+    }
+
+    /// The wrapping token, once it is known that the expected request made it.
+    /// Looking opens nothing.
+    pub(super) async fn wrapping(&self, client: &Client) -> Result<Secret, VaultError> {
+        let file = &self.config.secret_id_file;
+        let wrapping = read_file(file, Privacy::Secret)?;
+        let lookup = Call::endpoint(
+            Operation::WrapLookup,
+            &WrappingLookupRequest {
+                token: text(&wrapping)?.to_owned(),
+            },
+        )?;
+        let reply = client.send(&lookup, None).await?;
+        if matches!(reply.status(), 400 | 403 | 404) {
+            return Err(self.used_up());
+        }
+        let (wrapped, _) = reply.success()?.data::<Wrapping>()?;
+        if !self.config.creation_path.matches(&wrapped.creation_path) {
+            tracing::error!("the wrapped secret-id was made by an unexpected request");
+            return Err(VaultError::WrappedWrongPath {
+                file: file.clone(),
+                expected: self.config.creation_path.to_string(),
+            });
+        }
+        Ok(wrapping)
     }
 }

@@ -40,6 +40,18 @@ impl Method {
         !matches!(self, Self::TokenFile(_))
     }
 
+    /// Looks at a wrapped credential without opening it; nothing to do for any
+    /// other.
+    pub(in crate::vault) async fn look_at_wrapping(
+        &self,
+        client: &Client,
+    ) -> Result<(), VaultError> {
+        match self {
+            Self::AppRole(method) => method.wrapping(client).await.map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Logs in. Never retried: an ambiguous failure may have made a token.
     pub(in crate::vault) async fn log_in(&mut self, client: &Client) -> Result<Login, VaultError> {
         match self {

@@ -77,6 +77,25 @@ impl Call {
         })
     }
 
+    /// A request that reads, for what vaultrs lacks.
+    pub(in crate::vault) fn read(operation: Operation, path: &VaultPath) -> Self {
+        Self {
+            operation,
+            method: Method::GET,
+            path: path.to_string(),
+            query: None,
+            body: None,
+        }
+    }
+
+    /// A request for the names below a path.
+    pub(in crate::vault) fn list(operation: Operation, path: &VaultPath) -> Self {
+        Self {
+            query: Some("list=true".to_owned()),
+            ..Self::read(operation, path)
+        }
+    }
+
     /// A log-in whose path ends in a user name, which may hold an `@`.
     pub(in crate::vault) fn log_in_as(
         mount: &VaultPath,

@@ -21,6 +21,8 @@ pub struct NodeHealth {
     pub version: Option<String>,
     /// The server's clock in seconds since 1970.
     pub clock: Option<i64>,
+    /// When its answer arrived.
+    pub answered: Option<Instant>,
 }
 
 impl Client {
@@ -72,13 +74,44 @@ impl Client {
         self.clock.now()
     }
 
-    /// Asks one node. `sys/health` takes no token, and no namespace.
+    /// Asks one node, and whether it belongs to the cluster.
     pub(super) async fn health_of(&self, node: &Node, limit: Duration) -> NodeHealth {
+        let (mut found, cluster) = self.ask_health(node, limit).await;
+        self.place_in_cluster(&mut found, cluster.as_deref());
+        found
+    }
+
+    /// Asks every node at once; the first one that answers, in their order,
+    /// says which cluster it is.
+    pub(in crate::vault) async fn health_of_all(&self, limit: Duration) -> Vec<NodeHealth> {
+        let asked = self
+            .nodes
+            .all()
+            .iter()
+            .map(|node| self.ask_health(node, limit));
+        let mut all = Vec::new();
+        for (mut found, cluster) in futures_util::future::join_all(asked).await {
+            self.place_in_cluster(&mut found, cluster.as_deref());
+            all.push(found);
+        }
+        all
+    }
+
+    fn place_in_cluster(&self, found: &mut NodeHealth, cluster: Option<&str>) {
+        if found.health.serves() && !self.nodes.same_cluster(cluster) {
+            found.health = Health::OtherCluster;
+        }
+    }
+
+    /// `sys/health` takes no token, and no namespace. Gives the cluster's id too.
+    async fn ask_health(&self, node: &Node, limit: Duration) -> (NodeHealth, Option<String>) {
+        let mut cluster = None;
         let mut found = NodeHealth {
             address: node.address.clone(),
             health: Health::Unreadable,
             version: None,
             clock: None,
+            answered: None,
         };
         let url = format!("{}sys/health", node.base);
         let asked = async {
@@ -91,19 +124,18 @@ impl Client {
             Ok(reply) => {
                 let Ok(body) = serde_json::from_slice::<HealthBody>(&reply.body) else {
                     found.health = Health::Unknown(reply.status());
-                    return found;
+                    return (found, None);
                 };
                 found.health = Health::of(reply.status());
-                if found.health.serves() && !self.nodes.same_cluster(body.cluster_id.as_deref()) {
-                    found.health = Health::OtherCluster;
-                }
                 found.clock = body.server_time_utc;
+                found.answered = Some(Instant::now());
                 found.version = body.version;
+                cluster = body.cluster_id;
             }
             Err(VaultError::Unreachable { fault, .. }) => found.health = Health::Unreachable(fault),
             Err(_) => {}
         }
-        found
+        (found, cluster)
     }
 }
 

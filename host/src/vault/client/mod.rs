@@ -9,6 +9,7 @@
 //! to the next healthy one when it certainly did nothing, or may be repeated.
 
 mod call;
+mod certificate;
 mod clock;
 mod fault;
 mod health;
@@ -19,6 +20,8 @@ mod transport;
 mod waits;
 
 pub(super) use call::Call;
+pub(super) use certificate::look_at;
+pub use certificate::{CertificateFault, ServerCertificate};
 pub use health::NodeHealth;
 pub use nodes::Health;
 pub(super) use reply::{AuthAnswer, Envelope, Reply};

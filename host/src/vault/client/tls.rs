@@ -29,34 +29,42 @@ pub(super) fn settings(config: &VaultConfig) -> Result<ClientConfig, VaultError>
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth());
     }
-    let mut verifier: Arc<dyn ServerCertVerifier> = match &config.ca_file {
-        Some(file) => {
-            let roots = Arc::new(roots(file)?);
-            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                .build()
-                .map_err(|_| faulty("`ca_file` cannot be used"))?
-        }
-        None => Arc::new(
-            rustls_platform_verifier::Verifier::new(Arc::clone(&provider))
-                .map_err(|_| faulty("the system's trusted certificates cannot be read"))?,
-        ),
-    };
-    if let Some(name) = &config.tls_server_name {
-        verifier = Arc::new(Named {
-            name: name.as_rustls().clone(),
-            verifier,
-        });
-    }
     // "Dangerous" is the builder's word for any verifier that is handed in;
     // both are the ones that it would make itself.
     let builder = builder
         .dangerous()
-        .with_custom_certificate_verifier(verifier);
+        .with_custom_certificate_verifier(verifier(config, &provider)?);
     Ok(match &config.client_certificate {
         Some(files) => {
             builder.with_client_cert_resolver(Arc::new(Certificate::new(files.clone(), provider)?))
         }
         None => builder.with_no_client_auth(),
+    })
+}
+
+/// Who judges the servers' certificates.
+pub(super) fn verifier(
+    config: &VaultConfig,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, VaultError> {
+    let verifier: Arc<dyn ServerCertVerifier> = match &config.ca_file {
+        Some(file) => {
+            let roots = Arc::new(roots(file)?);
+            WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
+                .build()
+                .map_err(|_| faulty("`ca_file` cannot be used"))?
+        }
+        None => Arc::new(
+            rustls_platform_verifier::Verifier::new(Arc::clone(provider))
+                .map_err(|_| faulty("the system's trusted certificates cannot be read"))?,
+        ),
+    };
+    Ok(match &config.tls_server_name {
+        Some(name) => Arc::new(Named {
+            name: name.as_rustls().clone(),
+            verifier,
+        }),
+        None => verifier,
     })
 }
 

@@ -8,7 +8,8 @@ mod settings;
 
 pub use address::{Addresses, InvalidAddress, VaultAddress};
 pub use auth::{
-    AppRoleConfig, AuthConfig, AzureMachine, CertConfig, CreationPath, InvalidUserName, JwtConfig,
-    JwtMethod, PasswordConfig, PasswordMethod, RoleId, TokenFileConfig, UserName,
+    AppRoleConfig, AuthConfig, AzureMachine, CertConfig, CreationPath, CredentialFile,
+    InvalidUserName, JwtConfig, JwtMethod, PasswordConfig, PasswordMethod, RoleId, TokenFileConfig,
+    UserName,
 };
 pub use settings::{ClientCertificate, TlsServerName, VaultConfig};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
-use super::{Addresses, AuthConfig, VaultAddress};
+use super::{Addresses, AuthConfig, CredentialFile, VaultAddress};
+use crate::secret::Privacy;
 use crate::vault::path::{VaultName, VaultPath};
 
 /// The token role that attempts are minted through, unless configured.
@@ -79,6 +80,24 @@ impl TryFrom<String> for TlsServerName {
 }
 
 impl VaultConfig {
+    /// Every file that proves who this host is.
+    pub fn credential_files(&self) -> Vec<CredentialFile<'_>> {
+        let mut files = self.auth.credential_files();
+        if let Some(client) = &self.client_certificate {
+            files.push(CredentialFile {
+                field: "client_cert_file",
+                path: &client.certificate,
+                privacy: Privacy::Public,
+            });
+            files.push(CredentialFile {
+                field: "client_key_file",
+                path: &client.key,
+                privacy: Privacy::Secret,
+            });
+        }
+        files
+    }
+
     /// Makes relative paths relative to this folder.
     pub fn resolve(&mut self, root: &Path) {
         if let Some(file) = &mut self.ca_file {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use hcl::{Body, Expression, Structure};
 
 use super::{PolicyCapability, PolicyRules};
+use crate::config::value::bounded;
 use crate::vault::path::{InvalidVaultPath, VaultPath};
 
 /// A policy that cannot be written or read.
@@ -16,6 +17,14 @@ pub enum PolicyError {
     /// A rule without capabilities would say less than it seems to.
     #[error("the rule for `{0}` allows nothing")]
     Empty(String),
+    /// A rule says more than this host ever writes.
+    #[error("the rule for `{path}` {fault}")]
+    Rule {
+        /// The rule's path, escaped and cut.
+        path: String,
+        /// A fixed text.
+        fault: &'static str,
+    },
     /// The text is not a policy of the form that this host writes.
     #[error("the policy text is not of the form that cofferdam writes: {0}")]
     Form(&'static str),
@@ -67,11 +76,15 @@ impl PolicyRules {
             if block.identifier.as_str() != "path" {
                 return Err(PolicyError::Form("a block that is not `path`"));
             }
+            let faulty = |fault| PolicyError::Rule {
+                path: bounded(label.as_str()),
+                fault,
+            };
             let path: VaultPath = label.as_str().parse()?;
             if rules.0.contains_key(path.as_str()) {
-                return Err(PolicyError::Form("two rules for one path"));
+                return Err(faulty("stands there twice"));
             }
-            for capability in capabilities(&block.body)? {
+            for capability in capabilities(&block.body).map_err(faulty)? {
                 rules.allow(path.as_str(), capability);
             }
         }
@@ -79,26 +92,27 @@ impl PolicyRules {
     }
 }
 
-fn capabilities(body: &Body) -> Result<Vec<PolicyCapability>, PolicyError> {
+fn capabilities(body: &Body) -> Result<Vec<PolicyCapability>, &'static str> {
     let mut structures = body.iter();
     let (Some(Structure::Attribute(attribute)), None) = (structures.next(), structures.next())
     else {
-        return Err(PolicyError::Form("a rule with more than `capabilities`"));
+        return Err("says more than `capabilities`");
     };
     let ("capabilities", Expression::Array(items)) = (attribute.key.as_str(), &attribute.expr)
     else {
-        return Err(PolicyError::Form("a rule without a list of `capabilities`"));
+        return Err("has no list of `capabilities`");
     };
     if items.is_empty() {
-        return Err(PolicyError::Form("a rule that allows nothing"));
+        return Err("allows nothing");
     }
     items
         .iter()
         .map(|item| match item {
+            Expression::String(text) if text == "sudo" => Err("allows `sudo`"),
             Expression::String(text) => text
                 .parse()
-                .map_err(|_| PolicyError::Form("a capability that cofferdam never grants")),
-            _ => Err(PolicyError::Form("a capability that is not a text")),
+                .map_err(|_| "allows something that cofferdam never grants"),
+            _ => Err("has a capability that is not a text"),
         })
         .collect()
 }

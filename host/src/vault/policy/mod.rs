@@ -3,10 +3,12 @@
 
 mod hcl;
 mod host;
+mod reviewer;
 mod rules;
 
 pub use hcl::PolicyError;
 pub use host::{HOST_POLICY, TokenRole, host_policy};
+pub use reviewer::{REVIEWER_POLICY, reviewer_policy};
 pub use rules::{PolicyCapability, PolicyRules};
 
 use crate::name::TaskName;

@@ -12,6 +12,7 @@ pub use approle::{AppRoleConfig, CreationPath, RoleId};
 pub use jwt::{AzureMachine, JwtConfig, JwtMethod};
 pub use password::{InvalidUserName, PasswordConfig, PasswordMethod, UserName};
 
+use crate::secret::Privacy;
 use crate::vault::path::{VaultName, VaultPath};
 
 /// The one way in which this host logs in.
@@ -76,7 +77,51 @@ struct RawAuth {
     token_file: Option<TokenFileConfig>,
 }
 
+/// A file that takes part in the log-in.
+#[derive(Debug, Clone, Copy)]
+pub struct CredentialFile<'a> {
+    /// The field that names it.
+    pub field: &'static str,
+    /// Where it is.
+    pub path: &'a Path,
+    /// Who may read it.
+    pub privacy: Privacy,
+}
+
 impl AuthConfig {
+    /// The files that the log-in reads.
+    pub fn credential_files(&self) -> Vec<CredentialFile<'_>> {
+        let file = |field, path, privacy| CredentialFile {
+            field,
+            path,
+            privacy,
+        };
+        match self {
+            Self::AppRole(approle) => {
+                let mut files = Vec::new();
+                if let RoleId::File(path) = &approle.role_id {
+                    files.push(file("role_id_file", path.as_path(), Privacy::Public));
+                }
+                let secret = approle.secret_id_file.as_path();
+                files.push(file("secret_id_file", secret, Privacy::Secret));
+                files
+            }
+            Self::Jwt(jwt) => vec![file("jwt_file", &jwt.jwt_file, jwt.privacy)],
+            Self::Password(password) => {
+                let path = &password.password_file;
+                vec![file("password_file", path, Privacy::Secret)]
+            }
+            Self::TokenFile(token) => vec![file("path", &token.path, Privacy::Secret)],
+            // Its files belong to the connection.
+            Self::Cert(_) => Vec::new(),
+        }
+    }
+
+    /// Whether logging in uses up the credential, so that no other process can.
+    pub fn is_used_up(&self) -> bool {
+        matches!(self, Self::AppRole(approle) if approle.wrapped)
+    }
+
     /// Makes relative paths relative to this folder.
     pub(super) fn resolve(&mut self, root: &Path) {
         let file = match self {

@@ -1,0 +1,58 @@
+//! What the journal says, without asking Vault and without ending anything.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::vault::journal::{AuthorityKind, Found, Journal, JournalError};
+
+/// What lies in the journal.
+#[derive(Debug, Default)]
+pub struct JournalFacts {
+    /// Files of processes that live.
+    pub live: usize,
+    /// Files of processes that are gone.
+    pub left: Vec<LeftBehind>,
+    /// Files that are damaged or not ours.
+    pub unreadable: Vec<PathBuf>,
+}
+
+/// A token whose process is gone. Its accessor is not part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Log-in or attempt.
+    pub kind: AuthorityKind,
+    /// The run's id, or the log-in's.
+    pub id: String,
+    /// The task of an attempt.
+    pub task: Option<String>,
+    /// When the token was asked for.
+    pub created: Timestamp,
+}
+
+/// Looks at every file of the journal below this state folder.
+///
+/// # Errors
+/// When the folder cannot be used, or others can touch it.
+pub fn journal(state: &Path) -> Result<JournalFacts, JournalError> {
+    let journal = Journal::new(state);
+    let mut facts = JournalFacts::default();
+    for path in journal.names()? {
+        match journal.take(&path)? {
+            Found::Live => facts.live += 1,
+            Found::Nothing => {}
+            // Let go again: ending it is the sweep's work.
+            Found::Left(entry) => {
+                let intent = entry.intent();
+                facts.left.push(LeftBehind {
+                    kind: intent.kind,
+                    id: intent.id.clone(),
+                    task: intent.task.clone(),
+                    created: intent.created,
+                });
+            }
+            Found::Unreadable(path) => facts.unreadable.push(path),
+        }
+    }
+    Ok(facts)
+}

@@ -1,0 +1,8 @@
+//! `cofferdam doctor` finds what is wrong, and nothing when nothing is.
+
+mod clinic;
+mod endings;
+mod files;
+mod nodes;
+mod rights;
+mod width;
