@@ -15,6 +15,7 @@ mod examples;
 mod in_process;
 mod input;
 mod leaks;
+mod leases;
 mod lifecycle;
 mod limits;
 mod login;

@@ -105,6 +105,49 @@ pub enum Event<'a> {
         /// How long it took.
         micros: u64,
     },
+    /// Vault made a credential for the attempt, with a lease.
+    LeaseOpened {
+        /// The lease's number in its run, from 1; its id is in the journal only.
+        lease: u32,
+        /// The API path that it came from.
+        #[serde(serialize_with = "bounded")]
+        source: &'a str,
+        /// Above 1 when it replaces one that could not be kept.
+        generation: u64,
+        /// Seconds that it lives until it is renewed.
+        ttl: u64,
+        /// Whether it is renewed.
+        renewable: bool,
+        /// Vault's request id.
+        #[serde(serialize_with = "bounded_option")]
+        vault_request_id: Option<&'a str>,
+    },
+    /// A lease was renewed.
+    LeaseRenewed {
+        /// Its number.
+        lease: u32,
+        /// Seconds that it lives from now.
+        ttl: u64,
+        /// Vault's request id.
+        #[serde(serialize_with = "bounded_option")]
+        vault_request_id: Option<&'a str>,
+    },
+    /// A lease is renewed no more before the attempt is over.
+    LeaseGivenUp {
+        /// Its number.
+        lease: u32,
+        /// A fixed word: `max_ttl`, `gone`, `unreachable`, …
+        reason: &'a str,
+    },
+    /// A lease was revoked at the end of the attempt, or not.
+    LeaseClosed {
+        /// Its number.
+        lease: u32,
+        /// Whether Vault confirmed that it is dead.
+        revoked: bool,
+        /// A fixed word for the reason when not.
+        reason: Option<&'a str>,
+    },
     /// The authority was closed.
     AuthorityClosed {
         /// Whether everything was revoked.

@@ -52,9 +52,9 @@ impl Attempt {
     /// Puts an attempt together.
     pub fn new(parts: AttemptParts) -> Self {
         Self {
+            credentials: Credentials::new(Arc::clone(&parts.recorder)),
             parts,
             ended: AtomicBool::new(false),
-            credentials: Credentials::default(),
             rendered: RenderedCredentials::default(),
             ledger: Mutex::default(),
         }

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::Attempt;
 use super::bindings::cofferdam::capabilities::types::{Denial, Failure};
-use super::credential::Fetched;
+use super::credential::Current;
 use crate::audit::{Decision, Event, OutcomeKind};
 use crate::vault::{VaultError, VaultErrorKind};
 
@@ -36,7 +36,7 @@ pub enum DenialKind {
     NotGranted,
     /// The grant does not cover it.
     OutOfScope,
-    /// The attempt's time is over.
+    /// The attempt's time is over, or its credential's.
     Expired,
     /// Vault does not honour the authority, or the attempt has ended.
     Revoked,
@@ -176,10 +176,10 @@ impl Call {
         self.vault_request_ids.extend(id);
     }
 
-    /// Notes how a secret that serves the call was got.
-    pub(crate) fn fetched(&mut self, fetched: &Fetched) {
-        self.vault_request(fetched.request_id.clone());
-        if fetched.is_cached {
+    /// Notes how a credential that serves the call was got.
+    pub(crate) fn served_by(&mut self, current: &Current) {
+        self.vault_request(current.request_id.clone());
+        if current.is_cached {
             // The request was an earlier attempt's: Vault has no other.
             self.detail("cache_hit", 1);
         }
@@ -233,6 +233,9 @@ impl Call {
             VaultErrorKind::Closed => (DenialKind::Revoked, "authority_closed"),
             VaultErrorKind::Configuration => (DenialKind::Internal, "vault_configuration"),
             VaultErrorKind::Internal => (DenialKind::Internal, "vault_protocol"),
+            VaultErrorKind::Expired => (DenialKind::Expired, "lease_ended"),
+            VaultErrorKind::Limit => (DenialKind::LimitReached, "leases"),
+            VaultErrorKind::Engine => (DenialKind::Unavailable, "vault_engine"),
         };
         self.deny(kind, reason)
     }

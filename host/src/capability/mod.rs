@@ -23,6 +23,7 @@ mod view;
 pub use attempt::{Attempt, AttemptParts};
 pub use call::DenialKind;
 pub use control::Pulse;
+pub use credential::{CredentialSource, Refresh};
 pub use field::FieldError;
 pub use ledger::Denial;
 pub use log::{LogLevel, LogLine, LogSink, TaskLog};

@@ -6,7 +6,7 @@ use wasmtime::component::{Resource, ResourceTable};
 
 use super::bindings::cofferdam::capabilities::{http, keys, reveal, types};
 use super::testing::{Stage, audit_lines, audit_text};
-use super::{Attempt, DenialKind, View};
+use super::{Attempt, CredentialSource, DenialKind, View};
 use crate::audit::AuditLog;
 use crate::vault::path::KvPath;
 
@@ -29,9 +29,12 @@ fn stage() -> Stage {
 }
 
 fn plant(attempt: &Attempt, value: &str) {
-    let path = KvPath::V1 {
-        mount: "kv".parse().unwrap(),
-        path: "legacy".parse().unwrap(),
+    let path = CredentialSource::Kv {
+        path: KvPath::V1 {
+            mount: "kv".parse().unwrap(),
+            path: "legacy".parse().unwrap(),
+        },
+        cache_ttl: std::time::Duration::ZERO,
     };
     attempt.credentials().plant(&path, &[("pin", value)]);
 }

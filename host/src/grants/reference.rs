@@ -63,6 +63,8 @@ fn every_field_is_described() {
         "[sql.warehouse]\n",
         "kv2 = { ",
         "kv1 = { ",
+        "dynamic = { ",
+        "static = { ",
         "transit = { ",
         "inject = { ",
         "[paths]\n",

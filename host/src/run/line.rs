@@ -215,6 +215,13 @@ impl Line {
         limits.sort_unstable();
         limits.dedup();
         let revocation = revocation.map(|revocation| {
+            for end in &revocation.leases {
+                let _ = recorder.record(&Event::LeaseClosed {
+                    lease: end.lease,
+                    revoked: end.left.is_none(),
+                    reason: end.left,
+                });
+            }
             let _ = recorder.record(&Event::AuthorityClosed {
                 revoked: revocation.complete,
                 reason: revocation.reason,

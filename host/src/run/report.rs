@@ -12,7 +12,7 @@ use crate::capability::Denial;
 use crate::diagnostic::{Blame, Exit};
 use crate::digest::Digest;
 use crate::engine::{Disposition, GuestOutcome};
-use crate::vault::Revocation;
+use crate::vault::{LeaseCount, Revocation};
 
 /// The report of one run; `cofferdam run --format json` prints it.
 #[derive(Debug, Serialize)]
@@ -103,6 +103,9 @@ pub struct RevocationReport {
     /// A fixed word for the reason when not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
+    /// The leases of the attempt in numbers; absent when it had none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leases: Option<LeaseCount>,
 }
 
 impl RevocationReport {
@@ -111,6 +114,7 @@ impl RevocationReport {
         Self {
             complete: self.complete && other.complete,
             reason: self.reason.or(other.reason),
+            leases: self.leases,
         }
     }
 }
@@ -120,6 +124,7 @@ impl From<&Revocation> for RevocationReport {
         Self {
             complete: revocation.complete,
             reason: revocation.reason,
+            leases: revocation.lease_count(),
         }
     }
 }

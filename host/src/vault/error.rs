@@ -23,6 +23,12 @@ pub enum VaultErrorKind {
     Configuration,
     /// An answer that makes no sense, or a fault of ours.
     Internal,
+    /// A lease has ended and may not be replaced.
+    Expired,
+    /// A limit of the host's own.
+    Limit,
+    /// Vault answers, but the engine behind it failed.
+    Engine,
 }
 
 /// What was asked of Vault, in words for people.
@@ -49,6 +55,15 @@ pub enum Operation {
     /// Putting a token's end off.
     #[strum(serialize = "renewal")]
     Renew,
+    /// Asking for a credential with a lease.
+    #[strum(serialize = "request for a credential")]
+    Lease,
+    /// Putting a lease's end off.
+    #[strum(serialize = "renewal of a lease")]
+    RenewLease,
+    /// Ending a lease.
+    #[strum(serialize = "revocation of a lease")]
+    RevokeLease,
     /// Asking how a node does.
     #[strum(serialize = "health check")]
     Health,
@@ -230,6 +245,33 @@ pub enum VaultError {
         /// The field and what is wrong with it.
         fault: String,
     },
+    /// What came has no lease, so it could not be ended.
+    #[error("vault gives no lease with what it makes at `{path}`")]
+    NoLease {
+        /// The API path.
+        path: String,
+    },
+    /// The lease is over, and the grant does not let it be replaced.
+    #[error("the lease of the credential of `{path}` has ended")]
+    LeaseEnded {
+        /// The API path.
+        path: String,
+    },
+    /// The engine could not end what the lease stands for.
+    #[error("vault could not end a lease: the engine behind it failed")]
+    LeaseStays,
+    /// The attempt has leased as much as one may.
+    #[error("the attempt has {limit} leases already")]
+    TooManyLeases {
+        /// The limit.
+        limit: usize,
+    },
+    /// Too many answers were lost that may have made a credential.
+    #[error("{times} answers of vault that may have made a credential were lost")]
+    LeaseAnswersLost {
+        /// How many.
+        times: u32,
+    },
     /// The attempt's authority has ended.
     #[error("the attempt's authority has ended")]
     Closed,
@@ -249,7 +291,8 @@ impl VaultError {
             | Self::Sealed { .. }
             | Self::NotInitialised { .. }
             | Self::NoNode { .. }
-            | Self::Overloaded { .. } => VaultErrorKind::Unavailable,
+            | Self::Overloaded { .. }
+            | Self::LeaseAnswersLost { .. } => VaultErrorKind::Unavailable,
             Self::Refused { .. }
             | Self::LoginRefused { .. }
             | Self::LoginUnusable { .. }
@@ -259,11 +302,15 @@ impl VaultError {
             Self::CredentialFile(_)
             | Self::WrappedUsedUp { .. }
             | Self::Settings { .. }
+            | Self::NoLease { .. }
             | Self::Journal(_) => VaultErrorKind::Configuration,
             Self::NotFound { .. } => VaultErrorKind::NotFound,
             Self::Invalid { .. } => VaultErrorKind::Invalid,
             Self::TooLarge { .. } | Self::Protocol { .. } => VaultErrorKind::Internal,
             Self::Closed | Self::Ended => VaultErrorKind::Closed,
+            Self::LeaseEnded { .. } => VaultErrorKind::Expired,
+            Self::TooManyLeases { .. } => VaultErrorKind::Limit,
+            Self::LeaseStays => VaultErrorKind::Engine,
         }
     }
 
@@ -283,6 +330,15 @@ impl VaultError {
             Self::Overloaded { status, .. } => *status >= 500,
             Self::Protocol { .. } | Self::TooLarge { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Whether a request that makes a credential may have made one although
+    /// it failed. A 500 is the engine's own word that it did not.
+    pub(super) fn may_have_leased(&self) -> bool {
+        match self {
+            Self::Overloaded { status, .. } => matches!(status, 502 | 504),
+            other => other.may_have_made_a_token(),
         }
     }
 
@@ -306,6 +362,11 @@ impl VaultError {
             Self::TooLarge { .. } => "too_large",
             Self::Protocol { .. } => "protocol",
             Self::Settings { .. } => "settings",
+            Self::NoLease { .. } => "no_lease",
+            Self::LeaseEnded { .. } => "lease_ended",
+            Self::LeaseStays => "engine_failed",
+            Self::TooManyLeases { .. } => "too_many_leases",
+            Self::LeaseAnswersLost { .. } => "answers_lost",
             Self::Closed => "closed",
             Self::Ended => "ended",
             Self::Journal(_) => "journal",
@@ -316,12 +377,15 @@ impl VaultError {
 impl Diagnostic for VaultError {
     fn exit(&self) -> Exit {
         match self.kind() {
-            VaultErrorKind::Unavailable | VaultErrorKind::Internal | VaultErrorKind::Closed => {
-                Exit::Unavailable
-            }
-            VaultErrorKind::Denied | VaultErrorKind::NotFound | VaultErrorKind::Invalid => {
-                Exit::Denied
-            }
+            VaultErrorKind::Unavailable
+            | VaultErrorKind::Internal
+            | VaultErrorKind::Closed
+            | VaultErrorKind::Engine => Exit::Unavailable,
+            VaultErrorKind::Denied
+            | VaultErrorKind::NotFound
+            | VaultErrorKind::Invalid
+            | VaultErrorKind::Expired
+            | VaultErrorKind::Limit => Exit::Denied,
             VaultErrorKind::Configuration => Exit::Usage,
         }
     }
@@ -354,7 +418,7 @@ impl Diagnostic for VaultError {
             | Self::Invalid { operation: Operation::Mint, .. } => {
                 "the host's policy and the token role are written by `cofferdam policy --host --write`".to_owned()
             }
-            Self::Refused { operation: Operation::Read | Operation::Key, .. } => {
+            Self::Refused { operation: Operation::Read | Operation::Key | Operation::Lease, .. } => {
                 "the task's policy is written by `cofferdam policy TASK --write`".to_owned()
             }
             Self::Refused { operation: Operation::Review, .. } => {
@@ -388,7 +452,17 @@ impl Diagnostic for VaultError {
             Self::Ended => {
                 "find in vault's audit who revoked it or the host's log-in, and run the task again".to_owned()
             }
-            Self::Settings { .. } | Self::Closed => return None,
+            Self::NoLease { .. } => {
+                "`dynamic` is for engines that lease, such as database or rabbitmq; a secret of a KV engine is `kv1` or `kv2`, a database's static role `static`".to_owned()
+            }
+            Self::LeaseEnded { .. } => {
+                "raise the `max_ttl` of the role in vault, or let the grant say `refresh = \"refetch\"`".to_owned()
+            }
+            Self::LeaseStays => {
+                "see to the database, or whatever the engine manages; then run `cofferdam sweep`".to_owned()
+            }
+            Self::LeaseAnswersLost { .. } => "run the task again when vault answers in time".to_owned(),
+            Self::Settings { .. } | Self::Closed | Self::TooManyLeases { .. } => return None,
         })
     }
 }

@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 use super::VaultError;
 use super::accessor::Accessor;
 use super::client::{Call, Reply};
+use super::lease::LeaseBook;
 use super::logins::HostLogin;
 use super::path::KvPath;
 use super::reads::{Circle, KvRead};
@@ -26,6 +27,7 @@ struct Attempt {
     shared: Arc<Shared>,
     /// Taken out at the end, so that no forgotten handle keeps it.
     authority: RwLock<Option<Authority>>,
+    leases: LeaseBook,
     ends: Instant,
     circle: Arc<Circle>,
 }
@@ -51,43 +53,82 @@ impl SessionHandle {
     pub(super) fn new(
         shared: Arc<Shared>,
         authority: Authority,
+        leases: LeaseBook,
         ends: Instant,
         circle: Circle,
     ) -> Self {
         Self(Arc::new(Attempt {
             shared,
             authority: RwLock::new(Some(authority)),
+            leases,
             ends,
             circle: Arc::new(circle),
         }))
     }
 
-    /// Forgets the token. Calls under way keep it until they end.
+    /// Forgets the token and renews nothing any more. Calls under way keep the
+    /// token until they end.
     pub(super) fn end(&self) {
         self.0.authority.write().take();
+        self.0.leases.end();
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    pub(super) fn leases(&self) -> &LeaseBook {
+        &self.0.leases
+    }
+
+    /// The authority, while the attempt lasts.
+    pub(super) fn authority(&self) -> Result<Authority, VaultError> {
+        let authority = self.0.authority.read().clone();
+        let authority = authority.ok_or(VaultError::Closed)?;
+        if Instant::now() >= self.0.ends {
+            return Err(VaultError::Closed);
+        }
+        Ok(authority)
     }
 
     /// One request with the attempt's token. It changes nothing in Vault, so
-    /// it may be repeated once.
+    /// it may be repeated.
     pub(super) async fn send(&self, call: &Call) -> Result<Reply, VaultError> {
-        let attempt = &self.0;
         let authority = self.authority()?;
-        let shared = &attempt.shared;
-        let reply = shared
-            .client
-            .send_idempotent(call, &authority.token, attempt.ends)
-            .await?;
+        let client = &self.0.shared.client;
+        let sent = client.send_idempotent(call, &authority.token, self.0.ends);
+        self.judge(sent.await?, &authority).await
+    }
+
+    /// One request with the attempt's token that makes something, so it is
+    /// sent once.
+    pub(super) async fn send_once(
+        &self,
+        call: &Call,
+        authority: &Authority,
+    ) -> Result<Reply, VaultError> {
+        let client = &self.0.shared.client;
+        let sent = client.send_until(call, Some(&authority.token), self.0.ends);
+        self.judge(sent.await?, authority).await
+    }
+
+    /// The answer when it is a success. A dead token and a refusal are both
+    /// 403; a lost answer to the question which leaves it a refusal.
+    async fn judge(&self, reply: Reply, authority: &Authority) -> Result<Reply, VaultError> {
         if reply.status() == 403 {
             // Whatever was refused: what this task may do has changed.
-            shared.reads.forget(&attempt.circle);
-            // A dead token and a refusal are both 403. A lost answer to the
-            // question leaves it a refusal.
+            self.forget_shared();
             let (login, accessor) = (&authority.login, &authority.accessor);
-            if let Ok(true) = shared.is_dead(login, accessor, LOOKUP).await {
+            if let Ok(true) = self.0.shared.is_dead(login, accessor, LOOKUP).await {
                 return Err(VaultError::Ended);
             }
         }
         reply.success()
+    }
+
+    /// Attempts of this circle share nothing any more that was read so far.
+    pub fn forget_shared(&self) {
+        self.0.shared.reads.forget(&self.0.circle);
     }
 
     /// Reads a KV secret, or takes what an attempt of the same circle read no
@@ -103,13 +144,5 @@ impl SessionHandle {
         // It may have waited: only a living attempt gets anything.
         self.authority()?;
         Ok(read)
-    }
-
-    /// The token, while the attempt lives.
-    fn authority(&self) -> Result<Authority, VaultError> {
-        if Instant::now() >= self.0.ends {
-            return Err(VaultError::Closed);
-        }
-        (self.0.authority.read().clone()).ok_or(VaultError::Closed)
     }
 }

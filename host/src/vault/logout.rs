@@ -11,7 +11,7 @@ use super::VaultError;
 use super::client::Call;
 use super::error::Operation;
 use super::logins::HostLogin;
-use super::revoke::Patience;
+use super::revoke::{Patience, Target};
 use super::shared::Shared;
 
 impl Shared {
@@ -136,7 +136,7 @@ impl Shared {
         let Some(accessor) = login.accessor() else {
             return Ok(None);
         };
-        match self.revoke(witness, accessor).await {
+        match self.revoke(witness, Target::Token(accessor)).await {
             Ok(request_id) => {
                 login.bury();
                 Ok(request_id)

@@ -14,13 +14,15 @@ use super::error::Operation;
 use super::journal::{AuthorityKind, Entry};
 use super::logins::HostLogin;
 use super::policy::task_policy_name;
+use super::revoke::Target;
 use super::session::AttemptAuthority;
 use super::shared::Shared;
 use crate::secret::{MIN_SECRET_LEN, Secret};
 
-/// What the token's life exceeds the attempt's time limit by: the grace of a
-/// task that was asked to stop (4 s), and the 5 s that its revocation may take,
-/// with room for a slow machine.
+/// What the token's life exceeds the attempt's time limit by, which counts the
+/// grace of a task that was asked to stop: what the end may take at worst. 2 s
+/// for a credential under way, 10 s for a turn, 10 s for leases, 5 s for the
+/// token itself.
 const MARGIN: Duration = Duration::from_secs(30);
 
 /// How many policy names of a wrong answer are shown.
@@ -161,7 +163,10 @@ impl Shared {
         entry: Option<Entry>,
         refusal: VaultError,
     ) -> VaultError {
-        match (self.revoke(&mut login, accessor).await, refusal) {
+        match (
+            self.revoke(&mut login, Target::Token(accessor)).await,
+            refusal,
+        ) {
             (Ok(_), refusal) => {
                 if let Some(entry) = entry {
                     entry.done();

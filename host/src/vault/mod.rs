@@ -5,9 +5,9 @@
 //! `client` speaks HTTP, `auth` logs in, `journal` remembers tokens across a
 //! kill, `logins` keeps the process's log-in, `renew` its life and `logout` its
 //! end, `mint` and `revoke` begin and end an attempt's token, `sweep` ends what
-//! was left behind, `kv` and `transit` are what an attempt may do, `reads` keeps
-//! for a moment what attempts may share, `inspect` gathers what `cofferdam
-//! doctor` judges. No token leaves this module.
+//! was left behind, `kv`, `transit` and `lease` are what an attempt may do,
+//! `reads` keeps for a moment what attempts may share, `inspect` gathers what
+//! `cofferdam doctor` judges. No token and no lease id leaves this module.
 
 mod accessor;
 pub mod admin;
@@ -15,10 +15,12 @@ mod auth;
 mod client;
 pub mod config;
 mod error;
+mod fields;
 mod handle;
 pub mod inspect;
 mod journal;
 mod kv;
+mod lease;
 mod logins;
 mod logout;
 mod mint;
@@ -27,18 +29,22 @@ pub mod policy;
 mod reads;
 mod renew;
 mod revoke;
+mod schedule;
 mod session;
 mod shared;
 mod sweep;
 mod transit;
+mod turns;
 
 pub use admin::Admin;
 pub use client::{CertificateFault, Health, NodeHealth, ServerCertificate};
 pub use config::VaultConfig;
 pub use error::{ConnectionFault, Operation, VaultError, VaultErrorKind};
+pub use fields::SecretFields;
 pub use handle::{Answer, SessionHandle};
 pub use journal::{AuthorityKind, JournalError};
 pub use kv::KvData;
+pub use lease::{LeaseCount, LeaseState, LeaseWatcher, Leased, StaticCredential};
 pub use reads::{Circle, KvRead};
-pub use session::{AttemptAuthority, Revocation, Session, Vault};
+pub use session::{AttemptAuthority, LeaseEnd, Revocation, Session, Vault};
 pub use sweep::{SweepOutcome, SweepReport, Swept};

@@ -100,6 +100,39 @@ impl KvPath {
     }
 }
 
+/// What makes a new credential with a lease at each read: `creds/ROLE` of a
+/// database engine and the like.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeasedPath {
+    /// Where the engine is mounted.
+    pub mount: VaultPath,
+    /// The path below the mount, such as `creds/reader`.
+    pub path: VaultPath,
+}
+
+impl LeasedPath {
+    /// The path as Vault's API and a policy name it.
+    pub fn api_path(&self) -> String {
+        format!("{}/{}", self.mount, self.path)
+    }
+}
+
+/// A static role of a database engine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StaticRole {
+    /// Where the engine is mounted.
+    pub mount: VaultPath,
+    /// The role.
+    pub role: VaultName,
+}
+
+impl StaticRole {
+    /// The path as Vault's API and a policy name it.
+    pub fn api_path(&self) -> String {
+        format!("{}/static-creds/{}", self.mount, self.role)
+    }
+}
+
 /// A path of exactly one segment: the name of a key or a role.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]

@@ -1,15 +1,20 @@
-//! Ending tokens, and knowing that they ended.
+//! Ending tokens and leases, and knowing that they ended.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, StreamExt as _};
+use parking_lot::Mutex;
+use serde::Serialize;
 use vaultrs::api::token::requests::{LookupTokenAccessorRequest, RevokeTokenAccessorRequest};
 
 use super::VaultError;
 use super::accessor::Accessor;
 use super::client::{Call, Reply, jittered};
 use super::error::{Operation, VaultErrorKind};
+use super::lease::LeaseId;
 use super::logins::HostLogin;
+use super::session::LeaseEnd;
 use super::shared::Shared;
 
 /// How often a revocation is tried.
@@ -25,9 +30,33 @@ const ONE: Duration = Duration::from_secs(2);
 /// The wait before the second try; four times that before the third.
 const FIRST_WAIT: Duration = Duration::from_millis(150);
 
+/// Leases of one attempt that are revoked at the same time. Each may take the
+/// database behind Vault as long as a log-in does.
+const LEASES_AT_ONCE: usize = 8;
+
+/// How long all leases of one attempt may take together. What is not reached
+/// is left to the end of the token and to the sweep.
+const LEASES_TOTAL: Duration = Duration::from_secs(10);
+
+/// What is to end.
+#[derive(Clone, Copy)]
+pub(super) enum Target<'a> {
+    /// A token.
+    Token(&'a Accessor),
+    /// A lease, and before Vault answers what it stands for.
+    Lease(&'a LeaseId),
+}
+
+/// The body of `sys/leases/revoke`.
+#[derive(Serialize)]
+struct LeaseBody<'a> {
+    lease_id: &'a str,
+    sync: bool,
+}
+
 /// What one try showed.
 enum Verdict {
-    /// The token is dead; the request id when Vault gave one.
+    /// It is dead; the request id when Vault gave one.
     Dead(Option<String>),
     /// The host's own token is dead.
     LoginDead,
@@ -84,12 +113,12 @@ impl Patience {
 }
 
 impl Shared {
-    /// Ends a token by its accessor. Success means that Vault confirmed it, or
-    /// knows no such token any more.
+    /// Ends a token or a lease. Success means that Vault confirmed it, or knows
+    /// no such thing any more.
     pub(super) async fn revoke(
         self: &Arc<Self>,
         login: &mut Arc<HostLogin>,
-        accessor: &Accessor,
+        target: Target<'_>,
     ) -> Result<Option<String>, VaultError> {
         let mut patience = Patience::new();
         let mut logged_in_again = false;
@@ -100,11 +129,20 @@ impl Shared {
                 *login = match self.login_after(login, Duration::ZERO).await {
                     // This process ended it itself, and its children with it:
                     // the role makes no orphans, the mint's answer was compared.
-                    Err(VaultError::Closed) if login.is_buried() => return Ok(None),
+                    // Leases follow in Vault's own time, so they are not sure.
+                    Err(VaultError::Closed)
+                        if login.is_buried() && matches!(target, Target::Token(_)) =>
+                    {
+                        return Ok(None);
+                    }
                     fresh => fresh?,
                 };
             }
-            match self.try_revoke(login, accessor, patience.limit()).await {
+            let tried = match target {
+                Target::Token(accessor) => self.try_revoke(login, accessor, patience.limit()).await,
+                Target::Lease(id) => self.try_revoke_lease(login, id, patience.limit()).await,
+            };
+            match tried {
                 Ok(Verdict::Dead(request_id)) => return Ok(request_id),
                 Ok(Verdict::LoginDead) if !logged_in_again => {
                     logged_in_again = true;
@@ -149,6 +187,67 @@ impl Shared {
             Found::LoginDead => Ok(Verdict::LoginDead),
             Found::Alive => reply.success().map(|_| Verdict::Dead(None)),
         }
+    }
+
+    async fn try_revoke_lease(
+        &self,
+        login: &HostLogin,
+        id: &LeaseId,
+        limit: Duration,
+    ) -> Result<Verdict, VaultError> {
+        let body = LeaseBody {
+            lease_id: id.expose(),
+            sync: true,
+        };
+        let call = Call::with_body(
+            Operation::RevokeLease,
+            http::Method::POST,
+            "sys/leases/revoke",
+            &body,
+        )?;
+        let reply = self.client.send_within(&call, login.token(), limit).await?;
+        // OpenBao and Vault say 204 for a lease that they do not know.
+        if reply.status() == 400 && reply.says("failed to revoke entry") {
+            return Err(VaultError::LeaseStays);
+        }
+        if reply.status() == 403 && !self.lives(login, limit).await? {
+            return Ok(Verdict::LoginDead);
+        }
+        let envelope = reply.success()?.envelope::<serde::de::IgnoredAny>()?;
+        Ok(Verdict::Dead(envelope.request_id()))
+    }
+
+    /// Ends the leases of one attempt. Once Vault is away, asking again for
+    /// each would only take time.
+    pub(super) async fn revoke_leases(
+        self: &Arc<Self>,
+        login: &Arc<HostLogin>,
+        leases: Vec<(u32, LeaseId)>,
+    ) -> Vec<LeaseEnd> {
+        let until = Instant::now() + LEASES_TOTAL;
+        let away = Mutex::new(None);
+        let ends = leases.into_iter().map(async |(lease, id)| {
+            let away_for = *away.lock();
+            let left = if away_for.is_some() {
+                away_for
+            } else if Instant::now() >= until {
+                Some("no_time")
+            } else {
+                let mut login = Arc::clone(login);
+                let revoked = self.revoke(&mut login, Target::Lease(&id)).await;
+                revoked.err().map(|error| {
+                    if error.kind() == VaultErrorKind::Unavailable {
+                        away.lock().get_or_insert(error.reason());
+                    }
+                    error.reason()
+                })
+            };
+            if let Some(reason) = left {
+                tracing::warn!(lease, reason, "a lease could not be revoked");
+            }
+            LeaseEnd { lease, left }
+        });
+        stream::iter(ends).buffered(LEASES_AT_ONCE).collect().await
     }
 
     /// Whether a token seems dead: Vault knows no such token, or refuses the

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::accessor::Accessor;
 use super::config::{Addresses, VaultConfig};
 use super::handle::{Authority, SessionHandle};
-use super::journal::Entry;
+use super::lease::{LeaseBook, LeaseCount};
 use super::logins::HostLogin;
 use super::reads::Circle;
+use super::revoke::Target;
 use super::shared::Shared;
 use super::sweep::SweepReport;
 use super::{VaultError, VaultErrorKind};
@@ -55,7 +56,6 @@ pub struct Session {
 struct Open {
     login: Arc<HostLogin>,
     accessor: Accessor,
-    entry: Entry,
 }
 
 /// What became of an attempt's authority, or of the log-in.
@@ -68,30 +68,63 @@ pub struct Revocation {
     /// Vault's request id of the revocation. OpenBao and Vault answer a
     /// revocation without a body, so usually there is none.
     pub request_id: Option<String>,
+    /// What became of each lease of the attempt.
+    pub leases: Vec<LeaseEnd>,
+}
+
+/// What became of one lease.
+#[derive(Debug, Clone)]
+pub struct LeaseEnd {
+    /// Its number in the attempt, from 1.
+    pub lease: u32,
+    /// Why it may live, in a fixed word; none when it is dead.
+    pub left: Option<&'static str>,
 }
 
 impl Revocation {
+    /// Its leases in numbers; none when there were none.
+    pub fn lease_count(&self) -> Option<LeaseCount> {
+        let left = self.leases.iter().filter(|end| end.left.is_some()).count();
+        (!self.leases.is_empty()).then(|| LeaseCount {
+            revoked: self.leases.len() - left,
+            left,
+        })
+    }
+
+    /// Takes in what became of the leases that hung on a token.
+    fn with(mut self, leases: Vec<LeaseEnd>) -> Self {
+        let left = leases.iter().find_map(|end| end.left);
+        self.complete &= left.is_none();
+        self.reason = self.reason.or(left);
+        self.leases = leases;
+        self
+    }
+
     fn from(result: Result<Option<String>, VaultError>) -> Self {
         match result {
             Ok(request_id) => Self {
                 complete: true,
                 reason: None,
                 request_id,
+                leases: Vec::new(),
             },
             Err(error) => Self {
                 complete: false,
                 reason: Some(error.reason()),
                 request_id: None,
+                leases: Vec::new(),
             },
         }
     }
 
     /// Both must be complete; the first reason counts.
-    fn and(self, other: Self) -> Self {
+    fn and(mut self, other: Self) -> Self {
+        self.leases.extend(other.leases);
         Self {
             complete: self.complete && other.complete,
             reason: self.reason.or(other.reason),
             request_id: self.request_id.or(other.request_id),
+            leases: self.leases,
         }
     }
 }
@@ -138,6 +171,7 @@ impl Vault {
                     accessor: minted.accessor.clone(),
                     login: Arc::clone(&minted.login),
                 },
+                LeaseBook::new(minted.entry),
                 minted.ends,
                 attempt.circle,
             ),
@@ -148,7 +182,6 @@ impl Vault {
             open: Some(Open {
                 login: minted.login,
                 accessor: minted.accessor,
-                entry: minted.entry,
             }),
         })
     }
@@ -206,21 +239,32 @@ impl Session {
         self.life
     }
 
-    /// Revokes the authority. Bounded in time; never fails silently. When it
-    /// is not complete the journal keeps the token for the next sweep.
+    /// Revokes the authority: each lease, synchronously, then the token.
+    /// Bounded in time; never fails silently. When it is not complete the
+    /// journal keeps what is left for the next sweep.
     pub async fn close(mut self) -> Revocation {
         self.handle.end();
         let Some(mut open) = self.open.take() else {
             return Revocation::from(Err(VaultError::Closed));
         };
-        let result = self.shared.revoke(&mut open.login, &open.accessor).await;
-        if result.is_ok() {
+        let book = self.handle.leases();
+        let leases = book.all().await;
+        let turn = self.shared.turns.wait().await;
+        let leases = self.shared.revoke_leases(&open.login, leases).await;
+        let token = Target::Token(&open.accessor);
+        let result = self.shared.revoke(&mut open.login, token).await;
+        drop(turn);
+        let revocation = Revocation::from(result).with(leases);
+        // Dropped, it stays for the sweep.
+        if let Some(entry) = book.take_entry()
+            && revocation.complete
+        {
             // An unlink may wait for the disk; nobody has to wait for it.
-            self.shared.cleaning.spawn_blocking(|| open.entry.done());
+            self.shared.cleaning.spawn_blocking(|| entry.done());
         }
         drop(open.login);
         self.shared.end_retired().await;
-        Revocation::from(result)
+        revocation
     }
 }
 
@@ -228,6 +272,8 @@ impl Drop for Session {
     fn drop(&mut self) {
         if self.open.is_some() {
             self.handle.end();
+            // A forgotten handle must not keep its file locked.
+            self.handle.leases().take_entry();
             tracing::error!("an attempt's authority was not closed; the next sweep revokes it");
         }
     }

@@ -15,6 +15,7 @@ use super::client::Client;
 use super::journal::{AuthorityKind, Intent, Journal};
 use super::logins::Logins;
 use super::reads::Reads;
+use super::turns::Turns;
 use super::{VaultConfig, VaultError};
 
 /// What two clocks that count whole seconds may differ by.
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) sweeping: BlockingMutex<Option<JoinHandle<()>>>,
     /// Journal files of dead tokens that are being removed.
     pub(super) cleaning: TaskTracker,
+    /// Attempts that end at the same time.
+    pub(super) turns: Turns,
 }
 
 impl Shared {
@@ -46,6 +49,7 @@ impl Shared {
             swept: AtomicBool::new(false),
             sweeping: BlockingMutex::new(None),
             cleaning: TaskTracker::new(),
+            turns: Turns::new(),
             config,
         })
     }

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::journal::{AuthorityKind, Entry, Found};
+use super::lease::LeaseCount;
 use super::logins::HostLogin;
+use super::revoke::Target;
 use super::shared::Shared;
 use super::{VaultError, VaultErrorKind};
 
@@ -42,14 +44,17 @@ pub struct Swept {
     pub outcome: SweepOutcome,
     /// A fixed word for why something is left.
     pub reason: Option<&'static str>,
+    /// The leases of an attempt that had some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leases: Option<LeaseCount>,
 }
 
-/// What became of a token that was left behind.
+/// What became of what was left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum SweepOutcome {
-    /// Vault confirmed that it is dead; the file is gone.
+    /// Vault confirmed that it and its leases are dead; the file is gone.
     Revoked,
     /// Its process died while it was being made: it was never used, cannot be
     /// named, and is dead at `expires` at the latest. The file stays until then.
@@ -60,7 +65,7 @@ pub enum SweepOutcome {
     OtherServer,
     /// The file is damaged or not ours.
     Unreadable,
-    /// Vault could not be asked, or refused: it may live.
+    /// Vault could not be asked, or refused: it, or one of its leases, may live.
     Left,
 }
 
@@ -128,6 +133,7 @@ impl Shared {
                 .then_some(intent.expires),
             outcome: SweepOutcome::Left,
             reason: None,
+            leases: None,
         };
         swept.outcome = if !self.is_ours(intent) {
             SweepOutcome::OtherServer
@@ -137,20 +143,37 @@ impl Shared {
                 swept.reason = Some(error.reason());
                 return swept;
             }
-            let revoked = async {
-                let login = match login {
-                    Some(login) => login,
-                    None => login.insert(self.login(Duration::ZERO).await?),
-                };
-                // Its login may be dead by now: `revoke` logs in again, once.
-                self.revoke(login, accessor).await
+            let login = match login {
+                Some(login) => login,
+                None => match self.login(Duration::ZERO).await {
+                    Ok(fresh) => login.insert(fresh),
+                    Err(error) => {
+                        swept.reason = Some(error.reason());
+                        *failure = Some(error);
+                        return swept;
+                    }
+                },
             };
-            if let Err(error) = revoked.await {
+            // Leases first: with the token they would end in Vault's own time.
+            let leases = entry.leases().iter().cloned();
+            let ends = self.revoke_leases(login, (1..).zip(leases).collect()).await;
+            let left = ends.iter().find_map(|end| end.left);
+            if !ends.is_empty() {
+                let left = ends.iter().filter(|end| end.left.is_some()).count();
+                let revoked = ends.len() - left;
+                swept.leases = Some(LeaseCount { revoked, left });
+            }
+            // The log-in may be dead by now: `revoke` logs in again, once.
+            if let Err(error) = self.revoke(login, Target::Token(accessor)).await {
                 swept.reason = Some(error.reason());
                 // A refusal concerns this one token; anything else all of them.
-                if login.is_none() || error.kind() == VaultErrorKind::Unavailable {
+                if error.kind() == VaultErrorKind::Unavailable {
                     *failure = Some(error);
                 }
+                return swept;
+            }
+            if left.is_some() {
+                swept.reason = left;
                 return swept;
             }
             SweepOutcome::Revoked
@@ -207,5 +230,6 @@ fn unreadable(path: &Path, outcome: SweepOutcome) -> Swept {
         expires: None,
         outcome,
         reason: (outcome == SweepOutcome::Left).then_some("journal"),
+        leases: None,
     }
 }

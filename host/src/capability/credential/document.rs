@@ -4,19 +4,23 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::{CredentialSource, Refresh};
 use crate::capability::field::{FieldError, shown};
-use crate::vault::path::{KvPath, VaultPath};
+use crate::vault::path::{KvPath, LeasedPath, StaticRole, VaultName, VaultPath};
 
 /// Longest time for which attempts share a secret: so long may a revoked right
 /// or a rotated secret go unnoticed.
 const MAX_CACHE_TTL: Duration = Duration::from_secs(60);
 
-/// `{ kv2 = { … } }` or `{ kv1 = { … } }`, as written.
+/// `{ kv2 = { … } }` and its like, as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawCredential {
     kv1: Option<RawKv1>,
     kv2: Option<RawKv2>,
+    dynamic: Option<RawDynamic>,
+    #[serde(rename = "static")]
+    fixed: Option<RawStatic>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -38,67 +42,110 @@ struct RawKv2 {
     cache_ttl: Option<String>,
 }
 
-/// Where a secret lies and, when the grant says so, the one field that is used.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDynamic {
+    mount: VaultPath,
+    path: VaultPath,
+    #[serde(default)]
+    refresh: Refresh,
+    field: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStatic {
+    mount: VaultPath,
+    role: VaultName,
+    field: Option<String>,
+}
+
+/// A source and, when the grant says so, the one field that is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CredentialSource {
-    pub(crate) kv: KvPath,
-    /// How long attempts may share what one of them read; 0 for not at all.
-    pub(crate) cache_ttl: Duration,
+pub(crate) struct GrantedCredential {
+    pub(crate) source: CredentialSource,
     pub(crate) field: Option<String>,
 }
 
-impl TryFrom<RawCredential> for CredentialSource {
+impl TryFrom<RawCredential> for GrantedCredential {
     type Error = FieldError;
 
     fn try_from(raw: RawCredential) -> Result<Self, FieldError> {
-        let (kv, field, cache_ttl) = match (raw.kv1, raw.kv2) {
-            (
-                Some(RawKv1 {
-                    mount,
-                    path,
-                    field,
-                    cache_ttl,
-                }),
-                None,
-            ) => (KvPath::V1 { mount, path }, field, cache_ttl),
-            (
-                None,
-                Some(RawKv2 {
-                    mount,
-                    path,
-                    version,
-                    field,
-                    cache_ttl,
-                }),
-            ) => {
-                if version == Some(0) {
-                    return Err(FieldError::new(
-                        "credential.kv2.version",
-                        "is 0, but versions count from 1; leave it out for the newest",
-                    ));
-                }
-                let kv = KvPath::V2 {
-                    mount,
-                    path,
-                    version,
-                };
-                (kv, field, cache_ttl)
-            }
+        let (source, field) = match (raw.kv1, raw.kv2, raw.dynamic, raw.fixed) {
+            (Some(kv1), None, None, None) => kv1.checked()?,
+            (None, Some(kv2), None, None) => kv2.checked()?,
+            (None, None, Some(dynamic), None) => dynamic.checked(),
+            (None, None, None, Some(fixed)) => fixed.checked(),
             _ => {
                 return Err(FieldError::new(
                     "credential",
-                    "names no engine or several; write exactly one, `{ kv2 = { mount = \"secret\", path = \"…\" } }` or `{ kv1 = … }`",
+                    "names no engine or several; write exactly one, `{ kv2 = { mount = \"secret\", path = \"…\" } }`, `{ kv1 = … }`, `{ dynamic = { mount = \"database\", path = \"creds/…\" } }` or `{ static = { mount = \"database\", role = \"…\" } }`",
                 ));
             }
         };
         if let Some(field) = &field {
             field_name("credential.field", field)?;
         }
-        Ok(Self {
-            kv,
-            cache_ttl: shared_for(cache_ttl.as_deref())?,
-            field,
-        })
+        Ok(Self { source, field })
+    }
+}
+
+/// A source and the one field that may be used of it.
+type Parts = (CredentialSource, Option<String>);
+
+impl RawKv1 {
+    fn checked(self) -> Result<Parts, FieldError> {
+        let source = CredentialSource::Kv {
+            path: KvPath::V1 {
+                mount: self.mount,
+                path: self.path,
+            },
+            cache_ttl: shared_for(self.cache_ttl.as_deref())?,
+        };
+        Ok((source, self.field))
+    }
+}
+
+impl RawKv2 {
+    fn checked(self) -> Result<Parts, FieldError> {
+        if self.version == Some(0) {
+            return Err(FieldError::new(
+                "credential.kv2.version",
+                "is 0, but versions count from 1; leave it out for the newest",
+            ));
+        }
+        let source = CredentialSource::Kv {
+            path: KvPath::V2 {
+                mount: self.mount,
+                path: self.path,
+                version: self.version,
+            },
+            cache_ttl: shared_for(self.cache_ttl.as_deref())?,
+        };
+        Ok((source, self.field))
+    }
+}
+
+impl RawDynamic {
+    fn checked(self) -> Parts {
+        let source = CredentialSource::Dynamic {
+            path: LeasedPath {
+                mount: self.mount,
+                path: self.path,
+            },
+            refresh: self.refresh,
+        };
+        (source, self.field)
+    }
+}
+
+impl RawStatic {
+    fn checked(self) -> Parts {
+        let role = StaticRole {
+            mount: self.mount,
+            role: self.role,
+        };
+        (CredentialSource::Static(role), self.field)
     }
 }
 

@@ -1,7 +1,14 @@
-//! Where a grant's secret lies, and the secrets that an attempt has read.
+//! Where a grant's credential comes from, and the credentials that an attempt
+//! has.
 
-mod cache;
 mod document;
+mod doubt;
+mod lookout;
+mod slot;
+mod source;
+mod store;
 
-pub(crate) use cache::{Credentials, Fetched};
-pub(crate) use document::{CredentialSource, RawCredential, field_name};
+pub(crate) use document::{GrantedCredential, RawCredential, field_name};
+pub(crate) use slot::Current;
+pub use source::{CredentialSource, Refresh};
+pub(crate) use store::Credentials;

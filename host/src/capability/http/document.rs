@@ -10,7 +10,7 @@ use super::grant::{HttpCredential, HttpGrant, Injection};
 use super::rule::AllowRule;
 use super::template::Template;
 use super::{base, headers};
-use crate::capability::credential::{CredentialSource, RawCredential};
+use crate::capability::credential::{GrantedCredential, RawCredential};
 use crate::capability::field::{FieldError, shown};
 use crate::capability::network::Network;
 
@@ -108,7 +108,7 @@ fn credential(
             ));
         }
     };
-    let source = CredentialSource::try_from(raw)?;
+    let GrantedCredential { source, field } = raw.try_into()?;
     let inject = Injection::try_from(inject)?;
     let fields: Vec<&str> = inject.fields().collect();
     if fields.is_empty() {
@@ -117,7 +117,7 @@ fn credential(
             "uses no field of the secret; name one in braces, such as `{token}`",
         ));
     }
-    if let Some(only) = &source.field
+    if let Some(only) = &field
         && let Some(other) = fields.iter().find(|field| *field != only)
     {
         return Err(FieldError::new(
@@ -127,11 +127,7 @@ fn credential(
             ),
         ));
     }
-    Ok(Some(HttpCredential {
-        kv: source.kv,
-        cache_ttl: source.cache_ttl,
-        inject,
-    }))
+    Ok(Some(HttpCredential { source, inject }))
 }
 
 impl TryFrom<RawInjection> for Injection {

@@ -12,10 +12,11 @@ use tokio::time::timeout_at;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::apply::{Applied, apply};
 use super::body::Body;
 use super::client::Destination;
 use super::decode::Decoder;
-use super::grant::{HttpCredential, HttpGrant, Injection};
+use super::grant::{HttpGrant, Injection};
 use super::headers;
 use super::host::{ClientHandle, ResponseHandle};
 use super::inject::Rendered;
@@ -84,15 +85,16 @@ pub(super) async fn send(
         Err(Unreached::Timeout) => return Err(fail(call, TransportError::Timeout)),
         Err(Unreached::Blocked(_)) => return Err(fail(call, TransportError::Dns)),
     };
-    let rendered = match &grant.credential {
+    let applied = match &grant.credential {
         None => None,
         Some(credential) => {
-            let resolved = resolve(attempt, client, credential, call, outgoing.deadline).await?;
-            call = resolved.call;
-            Some(resolved.rendered)
+            let (applied, resumed) =
+                apply(attempt, client, credential, call, outgoing.deadline).await?;
+            call = resumed;
+            Some(applied)
         }
     };
-    transmit(attempt, grant, destination, outgoing, rendered, call).await
+    transmit(attempt, grant, destination, outgoing, applied, call).await
 }
 
 /// The request in words: never its query, which may hold anything.
@@ -175,80 +177,22 @@ async fn reach<'a>(
     }
 }
 
-struct Resolved {
-    rendered: Arc<Rendered>,
-    call: Call,
-}
-
-/// The credential as it goes on the wire: read and rendered once per attempt
-/// and grant.
-async fn resolve(
-    attempt: &Attempt,
-    client: &ClientHandle,
-    credential: &HttpCredential,
-    mut call: Call,
-    deadline: Instant,
-) -> Result<Resolved, Error> {
-    if let Some(rendered) = attempt.rendered().get(client.name()) {
-        return Ok(Resolved { rendered, call });
-    }
-    let known = attempt.credentials().known(&credential.kv);
-    let data = match (known, &attempt.parts().session) {
-        (Some(data), _) => data,
-        (None, None) => {
-            return Err(Error::Denied(
-                call.deny(DenialKind::Internal, "no_authority"),
-            ));
-        }
-        (None, Some(session)) => {
-            let fetch = attempt
-                .credentials()
-                .fetch(session, &credential.kv, credential.cache_ttl);
-            match timeout_at(deadline.into(), fetch).await {
-                Err(_) => return Err(fail(call, TransportError::Timeout)),
-                Ok(Err(error)) => {
-                    let denied = call.deny_by_vault(&error, DenialKind::Internal);
-                    return Err(Error::Denied(denied));
-                }
-                Ok(Ok(fetched)) => {
-                    call.fetched(&fetched);
-                    fetched.data
-                }
-            }
-        }
-    };
-    match Rendered::new(&credential.inject, &data, &attempt.parts().secrets) {
-        Ok(rendered) => {
-            let rendered = Arc::new(rendered);
-            attempt.rendered().put(client.name(), rendered.clone());
-            Ok(Resolved { rendered, call })
-        }
-        Err(unusable) => {
-            tracing::warn!(
-                grant = client.label().as_ref(),
-                reason = unusable.0,
-                "the secret of a grant cannot be used"
-            );
-            Err(Error::Denied(call.deny(DenialKind::Internal, unusable.0)))
-        }
-    }
-}
-
 async fn transmit(
     attempt: &Attempt,
     grant: &HttpGrant,
     destination: &Destination,
     outgoing: Outgoing,
-    rendered: Option<Arc<Rendered>>,
+    applied: Option<Applied<'_>>,
     mut call: Call,
 ) -> Result<ResponseHandle, Error> {
-    let Some(url) = url(grant, &outgoing.path, rendered.as_deref()) else {
+    let rendered = applied.as_ref().map(|applied| &applied.rendered);
+    let Some(url) = url(grant, &outgoing.path, rendered.map(Arc::as_ref)) else {
         // The parser would send other bytes than those that were matched.
         let denied = call.deny(DenialKind::InvalidArgument, "path_rewritten");
         return Err(Error::Denied(denied));
     };
     let mut headers = outgoing.headers;
-    if let Some(rendered) = &rendered {
+    if let Some(rendered) = rendered {
         rendered.put_header(&mut headers);
     }
     let bodiless = outgoing.method == Method::HEAD;
@@ -275,6 +219,9 @@ async fn transmit(
         Ok(Ok(response)) => response,
     };
     call.detail("status", u64::from(response.status().as_u16()));
+    if let Some(applied) = &applied {
+        applied.judged(attempt, response.status());
+    }
     let decoder = match judge(&response, grant.max_response, bodiless) {
         Ok(decoder) => decoder,
         Err(Judged::Transport(error)) => return Err(fail(call, error)),
@@ -366,7 +313,7 @@ fn is_scannable(headers: &HeaderMap) -> bool {
     })
 }
 
-fn fail(call: Call, error: TransportError) -> Error {
+pub(super) fn fail(call: Call, error: TransportError) -> Error {
     call.failed(transport::word(error));
     Error::Transport(error)
 }

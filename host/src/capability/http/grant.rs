@@ -10,9 +10,9 @@ use super::document::RawHttpGrant;
 use super::path::RequestPath;
 use super::rule::AllowRule;
 use super::template::Template;
+use crate::capability::credential::CredentialSource;
 use crate::capability::network::Network;
-use crate::vault::path::KvPath;
-use crate::vault::policy::{PolicyCapability, PolicyRules};
+use crate::vault::policy::PolicyRules;
 
 /// One API that a task may call.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,13 +38,11 @@ pub struct HttpGrant {
     pub pass_headers: Vec<HeaderName>,
 }
 
-/// A KV secret and how it is put on a request.
+/// A credential and how it is put on a request.
 #[derive(Debug, Clone)]
 pub struct HttpCredential {
-    /// The secret.
-    pub kv: KvPath,
-    /// How long attempts may share it.
-    pub cache_ttl: Duration,
+    /// Where it comes from.
+    pub source: CredentialSource,
     /// How it is applied.
     pub inject: Injection,
 }
@@ -79,7 +77,7 @@ impl HttpGrant {
     /// What the grant needs in Vault.
     pub fn policy(&self, rules: &mut PolicyRules) {
         if let Some(credential) = &self.credential {
-            rules.allow(credential.kv.api_path(), PolicyCapability::Read);
+            credential.source.policy(rules);
         }
     }
 

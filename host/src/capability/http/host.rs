@@ -32,9 +32,10 @@ pub struct ResponseHandle {
     body: Body,
 }
 
-/// The credentials of one attempt as they go on the wire, by grant.
+/// The credentials of one attempt as they go on the wire, by grant, with the
+/// generation that they were made from.
 #[derive(Default)]
-pub(crate) struct RenderedCredentials(Mutex<HashMap<GrantName, Arc<Rendered>>>);
+pub(crate) struct RenderedCredentials(Mutex<HashMap<GrantName, (u64, Arc<Rendered>)>>);
 
 impl ClientHandle {
     /// Opens a grant of this name.
@@ -100,12 +101,15 @@ impl ResponseHandle {
 }
 
 impl RenderedCredentials {
-    pub(super) fn get(&self, grant: &GrantName) -> Option<Arc<Rendered>> {
-        self.0.lock().get(grant).cloned()
+    /// The one that was made from this generation.
+    pub(super) fn get(&self, grant: &GrantName, generation: u64) -> Option<Arc<Rendered>> {
+        let known = self.0.lock();
+        let (of, rendered) = known.get(grant)?;
+        (*of == generation).then(|| Arc::clone(rendered))
     }
 
-    pub(super) fn put(&self, grant: &GrantName, rendered: Arc<Rendered>) {
-        self.0.lock().insert(grant.clone(), rendered);
+    pub(super) fn put(&self, grant: &GrantName, generation: u64, rendered: Arc<Rendered>) {
+        self.0.lock().insert(grant.clone(), (generation, rendered));
     }
 
     /// Drops everything.

@@ -10,7 +10,7 @@ use super::grant::Injection;
 use super::template::Template;
 use crate::scrub::SecretSet;
 use crate::secret::{MIN_SECRET_LEN, Secret};
-use crate::vault::KvData;
+use crate::vault::SecretFields;
 
 /// Everything but RFC 3986's unreserved characters is escaped.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -35,23 +35,23 @@ impl Rendered {
     /// form that is sent is in `secrets` before this returns.
     pub(super) fn new(
         injection: &Injection,
-        data: &KvData,
+        fields: &SecretFields,
         secrets: &SecretSet,
     ) -> Result<Self, Unusable> {
         let render = |template: &Template| {
-            let text = template.render(|name| data.fields.get(name));
+            let text = template.render(|name| fields.get(name));
             text.ok_or(Unusable("secret_field_missing"))
         };
         match injection {
             Injection::Header { name, value } => {
-                register_fields(value, data, secrets)?;
+                register_fields(value, fields, secrets)?;
                 let text = Secret::new(std::mem::take(&mut *render(value)?));
                 register(&text, secrets)?;
                 Ok(Self::Header(name.clone(), header_value(&text)?))
             }
             Injection::Basic { username, password } => {
-                register_user(username, password, data, secrets)?;
-                register_fields(password, data, secrets)?;
+                register_user(username, password, fields, secrets)?;
+                register_fields(password, fields, secrets)?;
                 let name = render(username)?;
                 if name.contains(&b':') {
                     return Err(Unusable("username_has_colon"));
@@ -67,7 +67,7 @@ impl Rendered {
                 Ok(Self::Header(AUTHORIZATION, header_value(&text)?))
             }
             Injection::Query { name, value } => {
-                register_fields(value, data, secrets)?;
+                register_fields(value, fields, secrets)?;
                 let text = Secret::new(std::mem::take(&mut *render(value)?));
                 register(&text, secrets)?;
                 let encoded = percent_encode(text.expose(), ESCAPED);
@@ -102,11 +102,11 @@ fn register(secret: &Secret, secrets: &SecretSet) -> Result<(), Unusable> {
 
 fn register_fields(
     template: &Template,
-    data: &KvData,
+    fields: &SecretFields,
     secrets: &SecretSet,
 ) -> Result<(), Unusable> {
     template.fields().try_for_each(|name| {
-        let field = data.fields.get(name);
+        let field = fields.get(name);
         register(field.ok_or(Unusable("secret_field_missing"))?, secrets)
     })
 }
@@ -116,12 +116,12 @@ fn register_fields(
 fn register_user(
     username: &Template,
     password: &Template,
-    data: &KvData,
+    fields: &SecretFields,
     secrets: &SecretSet,
 ) -> Result<(), Unusable> {
     let guarded = password.fields().next().is_some();
     username.fields().try_for_each(|name| {
-        let field = data.fields.get(name);
+        let field = fields.get(name);
         let field = field.ok_or(Unusable("secret_field_missing"))?;
         if guarded && field.len() < MIN_SECRET_LEN {
             return Ok(());
@@ -141,14 +141,11 @@ fn header_value(text: &Secret) -> Result<HeaderValue, Unusable> {
 mod tests {
     use super::*;
 
-    fn data(fields: &[(&str, &str)]) -> KvData {
-        KvData {
-            fields: fields
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), Secret::new(value.as_bytes())))
-                .collect(),
-            version: None,
-        }
+    fn data(fields: &[(&str, &str)]) -> SecretFields {
+        fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Secret::new(value.as_bytes())))
+            .collect()
     }
 
     fn template(text: &str) -> Template {
@@ -169,7 +166,7 @@ mod tests {
         }
     }
 
-    fn sent(injection: &Injection, data: &KvData) -> (Result<String, Unusable>, SecretSet) {
+    fn sent(injection: &Injection, data: &SecretFields) -> (Result<String, Unusable>, SecretSet) {
         let secrets = SecretSet::default();
         let sent = Rendered::new(injection, data, &secrets).map(|rendered| match &rendered {
             Rendered::Header(_, value) => value.to_str().unwrap().to_owned(),

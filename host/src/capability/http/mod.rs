@@ -4,6 +4,7 @@
 //! Order of a call: parse → scope → DNS and address check → audit intent →
 //! resolve the credential → inject → send → scrub.
 
+mod apply;
 mod base;
 mod body;
 mod client;

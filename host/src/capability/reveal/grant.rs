@@ -1,22 +1,17 @@
 //! The `[reveal.NAME]` table.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 
-use crate::capability::credential::{CredentialSource, RawCredential};
+use crate::capability::credential::{CredentialSource, GrantedCredential, RawCredential};
 use crate::capability::field::FieldError;
-use crate::vault::path::KvPath;
-use crate::vault::policy::{PolicyCapability, PolicyRules};
+use crate::vault::policy::PolicyRules;
 
 /// One secret that a task may read in plaintext.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "RawRevealGrant")]
 pub struct RevealGrant {
-    /// The secret.
-    pub kv: KvPath,
-    /// How long attempts may share it.
-    pub cache_ttl: Duration,
+    /// Where the secret comes from.
+    pub source: CredentialSource,
     /// The field of it.
     pub field: String,
     /// Why nothing else serves; required, for the reviewer and the audit.
@@ -35,8 +30,8 @@ impl TryFrom<RawRevealGrant> for RevealGrant {
     type Error = FieldError;
 
     fn try_from(raw: RawRevealGrant) -> Result<Self, FieldError> {
-        let source = CredentialSource::try_from(raw.credential)?;
-        let Some(field) = source.field else {
+        let GrantedCredential { source, field } = raw.credential.try_into()?;
+        let Some(field) = field else {
             return Err(FieldError::new(
                 "credential.field",
                 "is missing; name the one field that the task may read",
@@ -50,8 +45,7 @@ impl TryFrom<RawRevealGrant> for RevealGrant {
             ));
         }
         Ok(Self {
-            kv: source.kv,
-            cache_ttl: source.cache_ttl,
+            source,
             field,
             reason: reason.to_owned(),
         })
@@ -61,6 +55,6 @@ impl TryFrom<RawRevealGrant> for RevealGrant {
 impl RevealGrant {
     /// What the grant needs in Vault.
     pub fn policy(&self, rules: &mut PolicyRules) {
-        rules.allow(self.kv.api_path(), PolicyCapability::Read);
+        self.source.policy(rules);
     }
 }

@@ -25,27 +25,23 @@ async fn plaintext(attempt: &Arc<Attempt>, name: &str) -> Result<Vec<u8>, types:
     let Some(grant) = find(attempt, name) else {
         return Err(attempt.refuse(&label, REVEAL, "", Refusal::NotGranted));
     };
-    let target = format!("{} field {}", grant.kv.api_path(), grant.field);
+    let target = format!("{} field {}", grant.source.api_path(), grant.field);
     let mut call = attempt.begin(&label, REVEAL, &target)?;
-    let known = attempt.credentials().known(&grant.kv);
-    let data = match (known, &attempt.parts().session) {
-        (Some(data), _) => data,
+    let known = attempt.credentials().known(&grant.source);
+    let current = match (known, &attempt.parts().session) {
+        (Some(current), _) => current,
         (None, None) => return Err(call.deny(DenialKind::Internal, "no_authority")),
         (None, Some(session)) => {
-            let fetch = attempt
-                .credentials()
-                .fetch(session, &grant.kv, grant.cache_ttl);
-            match timeout_at(attempt.parts().deadline.into(), fetch).await {
+            let asked = attempt.credentials().current(session, &grant.source);
+            match timeout_at(attempt.parts().deadline.into(), asked).await {
                 Err(_) => return Err(call.deny(DenialKind::Expired, "attempt_deadline")),
                 Ok(Err(error)) => return Err(call.deny_by_vault(&error, DenialKind::Internal)),
-                Ok(Ok(fetched)) => {
-                    call.fetched(&fetched);
-                    fetched.data
-                }
+                Ok(Ok(current)) => current,
             }
         }
     };
-    let Some(secret) = data.fields.get(&grant.field) else {
+    call.served_by(&current);
+    let Some(secret) = current.fields.get(&grant.field) else {
         return Err(call.deny(DenialKind::Internal, "secret_field_missing"));
     };
     if attempt.parts().secrets.add(secret).is_err() {

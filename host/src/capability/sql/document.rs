@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::gate::{FunctionName, Rules, SchemaName, TableName, Verb};
 use super::{Server, SqlGrant};
-use crate::capability::credential::{CredentialSource, RawCredential};
+use crate::capability::credential::{GrantedCredential, RawCredential};
 use crate::capability::field::{FieldError, shown};
 use crate::capability::network::Network;
 
@@ -58,8 +58,8 @@ impl TryFrom<RawSqlGrant> for SqlGrant {
     fn try_from(raw: RawSqlGrant) -> Result<Self, FieldError> {
         let server = Server::parse(&raw.server, raw.network)?;
         transport(&server, &raw)?;
-        let credential = CredentialSource::try_from(raw.credential)?;
-        if credential.field.is_some() {
+        let GrantedCredential { source, field } = raw.credential.try_into()?;
+        if field.is_some() {
             return Err(FieldError::new(
                 "credential.field",
                 "has no meaning here: the fields `username` and `password` are used; leave it out",
@@ -67,7 +67,7 @@ impl TryFrom<RawSqlGrant> for SqlGrant {
         }
         Ok(Self {
             server,
-            credential,
+            credential: source,
             network: raw.network,
             plain: raw.plain,
             ca: raw.ca.as_deref().map(certificates).transpose()?,

@@ -10,7 +10,7 @@ use super::document::RawSqlGrant;
 use super::gate::Rules;
 use crate::capability::credential::CredentialSource;
 use crate::capability::network::Network;
-use crate::vault::policy::{PolicyCapability, PolicyRules};
+use crate::vault::policy::PolicyRules;
 
 /// One database that a task may use.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,6 +45,6 @@ pub struct SqlGrant {
 impl SqlGrant {
     /// What the grant needs in Vault.
     pub fn policy(&self, rules: &mut PolicyRules) {
-        rules.allow(self.credential.kv.api_path(), PolicyCapability::Read);
+        self.credential.policy(rules);
     }
 }

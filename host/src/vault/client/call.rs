@@ -55,6 +55,23 @@ impl Call {
         })
     }
 
+    /// A GET, for what vaultrs lacks.
+    pub(in crate::vault) fn read(operation: Operation, path: &str) -> Result<Self, VaultError> {
+        Ok(Self {
+            operation,
+            method: Method::GET,
+            path: path
+                .parse::<VaultPath>()
+                .map_err(|_| VaultError::Protocol {
+                    operation,
+                    fault: "the path of the request is malformed",
+                })?
+                .to_string(),
+            query: None,
+            body: None,
+        })
+    }
+
     /// A request with a JSON body, for what vaultrs lacks.
     pub(in crate::vault) fn with_body(
         operation: Operation,

@@ -24,6 +24,14 @@ pub(in crate::vault) struct Reply {
 #[derive(Deserialize)]
 pub(in crate::vault) struct Envelope<T> {
     request_id: Option<String>,
+    /// Empty for what has no lease.
+    #[serde(default)]
+    pub(in crate::vault) lease_id: Option<String>,
+    /// Seconds.
+    #[serde(default)]
+    pub(in crate::vault) lease_duration: u64,
+    #[serde(default)]
+    pub(in crate::vault) renewable: bool,
     pub(in crate::vault) data: Option<T>,
     pub(in crate::vault) auth: Option<AuthAnswer>,
     pub(in crate::vault) warnings: Option<Vec<String>>,
@@ -153,6 +161,9 @@ impl Reply {
         if self.body.is_empty() {
             return Ok(Envelope {
                 request_id: None,
+                lease_id: None,
+                lease_duration: 0,
+                renewable: false,
                 data: None,
                 auth: None,
                 warnings: None,

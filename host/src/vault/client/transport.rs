@@ -94,7 +94,18 @@ impl Client {
         call: &Call,
         token: Option<&Secret>,
     ) -> Result<Reply, VaultError> {
-        let mut waits = Waits::until(Instant::now() + self.timeout);
+        let deadline = Instant::now() + self.timeout;
+        self.send_until(call, token, deadline).await
+    }
+
+    /// The same, and before the deadline.
+    pub(in crate::vault) async fn send_until(
+        &self,
+        call: &Call,
+        token: Option<&Secret>,
+        deadline: Instant,
+    ) -> Result<Reply, VaultError> {
+        let mut waits = Waits::until(deadline.min(Instant::now() + self.timeout));
         loop {
             let reply = self
                 .exchange(call, token, waits.left(), Repeat::Never)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::JournalError;
 use super::record::{self, Intent};
 use crate::vault::accessor::Accessor;
+use crate::vault::lease::LeaseId;
 
 /// One file, locked for as long as this value lives. Dropping it leaves the
 /// file for the sweep.
@@ -15,6 +16,7 @@ pub(in crate::vault) struct Entry {
     pub(super) path: PathBuf,
     pub(super) intent: Intent,
     pub(super) accessor: Option<Accessor>,
+    pub(super) leases: Vec<LeaseId>,
 }
 
 impl Entry {
@@ -26,6 +28,27 @@ impl Entry {
     /// The token's accessor, once it is known.
     pub(in crate::vault) fn accessor(&self) -> Option<&Accessor> {
         self.accessor.as_ref()
+    }
+
+    /// The leases that were noted.
+    pub(in crate::vault) fn leases(&self) -> &[LeaseId] {
+        &self.leases
+    }
+
+    /// Adds a lease and waits until the disk has it. For a thread for blocking
+    /// work, as [`Entry::made`].
+    pub(in crate::vault) fn leased(&mut self, lease: &LeaseId) -> Result<(), JournalError> {
+        self.leases.push(lease.clone());
+        self.append(&record::lease_line(lease))
+    }
+
+    fn append(&mut self, line: &[u8]) -> Result<(), JournalError> {
+        self.file
+            .write_all(line)
+            .map_err(JournalError::io(&self.path, "written"))?;
+        self.file
+            .sync_data()
+            .map_err(JournalError::io(&self.path, "synced"))
     }
 
     /// Adds the accessor and waits until the disk has it.
@@ -40,15 +63,7 @@ impl Entry {
     ) -> (Option<Self>, Result<(), JournalError>) {
         let path = self.path.clone();
         let work = move || {
-            let written = self
-                .file
-                .write_all(&record::made_line(&accessor))
-                .map_err(JournalError::io(&self.path, "written"))
-                .and_then(|()| {
-                    self.file
-                        .sync_data()
-                        .map_err(JournalError::io(&self.path, "synced"))
-                });
+            let written = self.append(&record::made_line(&accessor));
             self.accessor = Some(accessor);
             (Some(self), written)
         };

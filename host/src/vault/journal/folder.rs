@@ -11,8 +11,9 @@ use rustix::fs::OFlags;
 use super::record::{self, Intent};
 use super::{Entry, JournalError};
 
-/// A file of ours has under a kilobyte.
-const MAX_FILE: u64 = 64 << 10;
+/// A file of ours has under a kilobyte without leases; a thousand of them, as
+/// long as they may be, have two thirds of this.
+const MAX_FILE: u64 = 1 << 20;
 
 /// How often a new file is made again because a sweep caught it empty. Each
 /// round needs a sweep at the very moment; more than a few mean something else.
@@ -75,6 +76,7 @@ impl Journal {
                 path,
                 intent,
                 accessor: None,
+                leases: Vec::new(),
             });
         }
         Err(JournalError::io(&path, "locked")(
@@ -137,11 +139,12 @@ impl Journal {
             return Ok(Found::Nothing);
         }
         Ok(match record::parse(&text) {
-            Some((intent, accessor)) => Found::Left(Entry {
+            Some(record) => Found::Left(Entry {
                 file,
                 path: path.to_owned(),
-                intent,
-                accessor,
+                intent: record.intent,
+                accessor: record.accessor,
+                leases: record.leases,
             }),
             None => Found::Unreadable(path.to_owned()),
         })

@@ -2,7 +2,8 @@
 //!
 //! A file is created and locked, and the intent written, before the token is
 //! asked for; its accessor is added and synced to disk before the token is
-//! first used; the file goes when Vault confirmed that the token is dead. The
+//! first used, and so is the id of each lease before its credential is; the
+//! file goes when Vault confirmed that all of them are dead. The
 //! lock lives as long as the process, so an unlocked file belongs to nobody
 //! who lives, and only such files are swept.
 //!

@@ -1,9 +1,10 @@
-//! What a journal file says: two lines of JSON.
+//! What a journal file says, in lines of JSON: an intent, the accessor, leases.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::vault::accessor::Accessor;
+use crate::vault::lease::LeaseId;
 
 /// The form of the files; another number is left alone.
 const FORM: u8 = 1;
@@ -47,6 +48,21 @@ pub(in crate::vault) struct Intent {
 #[serde(deny_unknown_fields)]
 struct Made {
     accessor: Accessor,
+}
+
+/// Each further line: written before the credential is used.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Leased {
+    lease: LeaseId,
+}
+
+/// A file as it was read.
+pub(super) struct Record {
+    pub(super) intent: Intent,
+    /// None when the token had not been used.
+    pub(super) accessor: Option<Accessor>,
+    pub(super) leases: Vec<LeaseId>,
 }
 
 impl Intent {
@@ -96,6 +112,13 @@ pub(super) fn made_line(accessor: &Accessor) -> Vec<u8> {
     })
 }
 
+/// A further line.
+pub(super) fn lease_line(lease: &LeaseId) -> Vec<u8> {
+    line(&Leased {
+        lease: lease.clone(),
+    })
+}
+
 fn line(value: &impl Serialize) -> Vec<u8> {
     // These types have nothing that JSON cannot hold; an empty line would be
     // found unreadable by the sweep, never taken for dead.
@@ -104,21 +127,28 @@ fn line(value: &impl Serialize) -> Vec<u8> {
     line
 }
 
-/// Reads a file. `None` when it is not of our making. A second line that was
-/// cut off counts as absent: the token had not been used.
-pub(super) fn parse(text: &[u8]) -> Option<(Intent, Option<Accessor>)> {
+/// Reads a file. `None` when it is not of our making. A later line that was
+/// cut off counts as absent: what it names had not been used.
+pub(super) fn parse(text: &[u8]) -> Option<Record> {
     let mut lines = text.split_inclusive(|&b| b == b'\n');
     let intent: Intent = serde_json::from_slice(lines.next()?).ok()?;
     if intent.form != FORM {
         return None;
     }
-    let accessor = match lines.next() {
-        Some(line) if line.ends_with(b"\n") => {
-            Some(serde_json::from_slice::<Made>(line).ok()?.accessor)
-        }
-        _ => None,
+    let mut record = Record {
+        intent,
+        accessor: None,
+        leases: Vec::new(),
     };
-    Some((intent, accessor))
+    for line in lines.filter(|line| line.ends_with(b"\n")) {
+        if record.accessor.is_none() {
+            record.accessor = Some(serde_json::from_slice::<Made>(line).ok()?.accessor);
+        } else {
+            let Leased { lease } = serde_json::from_slice(line).ok()?;
+            record.leases.push(lease);
+        }
+    }
+    Some(record)
 }
 
 #[cfg(test)]
@@ -142,19 +172,28 @@ mod tests {
         let accessor = Accessor::try_from("abcdefgh".to_owned()).expect("fine");
         let mut text = intent().line();
         let first = text.len();
-        let (read, none) = parse(&text).expect("intent");
-        assert_eq!((read.id.as_str(), none.is_none()), ("0198-abc", true));
+        let read = parse(&text).expect("intent");
+        assert_eq!(read.intent.id, "0198-abc");
+        assert!(read.accessor.is_none());
 
         let second = made_line(&accessor);
         text.extend_from_slice(&second[..second.len() / 2]);
-        assert!(parse(&text).expect("torn").1.is_none());
+        assert!(parse(&text).expect("torn").accessor.is_none());
 
         text.truncate(first);
         text.extend_from_slice(&second);
-        assert_eq!(
-            parse(&text).expect("whole").1.expect("made").expose(),
-            "abcdefgh"
-        );
+        let read = parse(&text).expect("whole");
+        assert_eq!(read.accessor.expect("made").expose(), "abcdefgh");
+        assert!(read.leases.is_empty());
+
+        for lease in ["database/creds/a/1", "database/creds/a/2"] {
+            let lease = LeaseId::try_from(lease.to_owned()).expect("fine");
+            text.extend_from_slice(&lease_line(&lease));
+        }
+        text.extend_from_slice(b"{\"lease\":\"torn");
+        let leases = parse(&text).expect("leased").leases;
+        let leases: Vec<_> = leases.iter().map(LeaseId::expose).collect();
+        assert_eq!(leases, ["database/creds/a/1", "database/creds/a/2"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::{HttpGrant, Injection};
+use crate::capability::credential::CredentialSource;
 use crate::capability::network::Network;
 use crate::vault::policy::PolicyRules;
 
@@ -65,8 +66,10 @@ fn a_secret_is_shared_for_as_long_as_it_says() {
     let inject = "inject = { header = \"X-Key\", value = \"{token}\" }\n";
     for (kv, seconds) in [(KV.to_owned(), 0), (kept("0s"), 0), (kept("1m"), 60)] {
         let grant = parse(&format!("{BASE}{kv}{inject}")).unwrap();
-        let time = grant.credential.unwrap().cache_ttl;
-        assert_eq!(time, Duration::from_secs(seconds), "{kv}");
+        let CredentialSource::Kv { cache_ttl, .. } = grant.credential.unwrap().source else {
+            panic!("another source")
+        };
+        assert_eq!(cache_ttl, Duration::from_secs(seconds), "{kv}");
     }
 }
 
@@ -160,5 +163,71 @@ fn a_wrong_table_names_field_and_cure() {
             message.contains(expected),
             "{table}\n→ {message}\nexpected {expected}"
         );
+    }
+}
+
+#[test]
+fn every_kind_of_source_is_read_and_needs_one_path() {
+    for (credential, path) in [
+        ("kv1 = { mount = \"kv\", path = \"a/b\" }", "kv/a/b"),
+        ("kv2 = { mount = \"kv\", path = \"a/b\" }", "kv/data/a/b"),
+        (
+            "dynamic = { mount = \"database\", path = \"creds/reader\" }",
+            "database/creds/reader",
+        ),
+        (
+            "dynamic = { mount = \"rabbitmq\", path = \"creds/x\", refresh = \"refetch\" }",
+            "rabbitmq/creds/x",
+        ),
+        (
+            "static = { mount = \"database\", role = \"batch\" }",
+            "database/static-creds/batch",
+        ),
+    ] {
+        let grant = parse(&format!(
+            "{BASE}credential = {{ {credential} }}\n\
+             inject = {{ header = \"X\", value = \"{{password}}\" }}"
+        ));
+        let mut rules = PolicyRules::default();
+        grant.unwrap().policy(&mut rules);
+        assert_eq!(rules.0.keys().collect::<Vec<_>>(), [path]);
+    }
+}
+
+#[test]
+fn a_wrong_source_names_field_and_cure() {
+    for (credential, expected) in [
+        (
+            "dynamic = { mount = \"database\", path = \"creds/*\" }",
+            "only letters",
+        ),
+        ("dynamic = { mount = \"database\" }", "missing field `path`"),
+        (
+            "dynamic = { mount = \"d\", path = \"p\", refresh = \"maybe\" }",
+            "expected `fail` or `refetch`",
+        ),
+        (
+            "dynamic = { mount = \"d\", path = \"p\", version = 1 }",
+            "unknown field `version`",
+        ),
+        (
+            "static = { mount = \"database\", role = \"a/b\" }",
+            "one segment",
+        ),
+        (
+            "static = { mount = \"d\", role = \"r\", refresh = \"fail\" }",
+            "unknown field `refresh`",
+        ),
+        (
+            "static = { mount = \"d\", role = \"r\" }, kv1 = { mount = \"kv\", path = \"a\" }",
+            "names no engine or several",
+        ),
+    ] {
+        let table = format!(
+            "{BASE}credential = {{ {credential} }}\n\
+             inject = {{ header = \"X\", value = \"{{password}}\" }}"
+        );
+        let message = parse(&table).unwrap_err();
+        assert!(message.contains(expected), "{table}\n→ {message}");
     }
 }

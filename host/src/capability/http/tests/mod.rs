@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use super::exchange::send;
 use super::host::{ClientHandle, ResponseHandle};
-use crate::capability::Attempt;
 use crate::capability::bindings::cofferdam::capabilities::http::{Error, Request};
 use crate::capability::bindings::cofferdam::capabilities::types::Denial;
 use crate::capability::testing::Stage;
+use crate::capability::{Attempt, CredentialSource};
 use crate::vault::path::KvPath;
 
 /// The secret of these tests.
@@ -37,11 +37,14 @@ fn bearer(port: u16) -> String {
     )
 }
 
-fn secret_path() -> KvPath {
-    KvPath::V2 {
-        mount: "secret".parse().unwrap(),
-        path: "billing".parse().unwrap(),
-        version: None,
+fn secret_path() -> CredentialSource {
+    CredentialSource::Kv {
+        path: KvPath::V2 {
+            mount: "secret".parse().unwrap(),
+            path: "billing".parse().unwrap(),
+            version: None,
+        },
+        cache_ttl: std::time::Duration::ZERO,
     }
 }
 

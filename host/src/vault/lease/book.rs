@@ -1,0 +1,139 @@
+//! The leases of one attempt, and the journal file that names them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::{LeaseId, LeaseState};
+use crate::vault::VaultError;
+use crate::vault::journal::Entry;
+
+/// Leases of one attempt at most. A day of credentials that live for two
+/// minutes fits; more would be a task that makes users without end.
+const MAX_LEASES: usize = 1000;
+
+/// Answers that may be lost before nothing more is asked for: each may have
+/// made a credential that only the end of the token ends.
+const MAX_LOST: u32 = 3;
+
+/// How long the end of an attempt waits for a credential that was asked for
+/// and has not come.
+const ASKS: Duration = Duration::from_secs(2);
+
+/// What one attempt leased.
+pub(in crate::vault) struct LeaseBook {
+    /// Taken out at the end.
+    entry: Arc<Mutex<Option<Entry>>>,
+    leases: Mutex<Vec<Held>>,
+    numbered: AtomicU32,
+    lost: AtomicU32,
+    ended: AtomicBool,
+    pub(super) asks: TaskTracker,
+}
+
+/// One lease of it.
+struct Held {
+    lease: u32,
+    id: LeaseId,
+    state: LeaseState,
+    renewing: Option<AbortOnDropHandle<()>>,
+}
+
+impl LeaseBook {
+    pub(in crate::vault) fn new(entry: Entry) -> Self {
+        Self {
+            entry: Arc::new(Mutex::new(Some(entry))),
+            leases: Mutex::default(),
+            numbered: AtomicU32::new(0),
+            lost: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+            asks: TaskTracker::new(),
+        }
+    }
+
+    /// Whether one more may be asked for.
+    pub(super) fn admit(&self) -> Result<(), VaultError> {
+        if self.ended.load(Ordering::Acquire) {
+            return Err(VaultError::Closed);
+        }
+        if self.leases.lock().len() >= MAX_LEASES {
+            return Err(VaultError::TooManyLeases { limit: MAX_LEASES });
+        }
+        if self.lost.load(Ordering::Acquire) >= MAX_LOST {
+            return Err(VaultError::LeaseAnswersLost { times: MAX_LOST });
+        }
+        Ok(())
+    }
+
+    /// An answer was lost that may have made a credential.
+    pub(super) fn note_lost(&self) {
+        self.lost.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Writes a lease into the journal and waits until the disk has it.
+    pub(super) async fn note(&self, id: &LeaseId) -> Result<(), VaultError> {
+        let (entry, id) = (Arc::clone(&self.entry), id.clone());
+        let noted = tokio::task::spawn_blocking(move || match entry.lock().as_mut() {
+            Some(entry) => entry.leased(&id).map_err(VaultError::from),
+            None => Err(VaultError::Closed),
+        });
+        noted.await.unwrap_or(Err(VaultError::Closed))
+    }
+
+    /// The number of the next lease of this attempt, from 1.
+    pub(super) fn number(&self) -> u32 {
+        self.numbered.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Takes a lease in. It comes back when the attempt is over meanwhile.
+    pub(super) fn add(
+        &self,
+        lease: u32,
+        id: LeaseId,
+        state: &LeaseState,
+        renewing: Option<AbortOnDropHandle<()>>,
+    ) -> Result<(), LeaseId> {
+        let mut leases = self.leases.lock();
+        if self.ended.load(Ordering::Acquire) {
+            return Err(id);
+        }
+        leases.push(Held {
+            lease,
+            id,
+            state: state.clone(),
+            renewing,
+        });
+        Ok(())
+    }
+
+    /// Ends it: nothing is renewed or asked for any more, and whoever watches
+    /// a lease is told that it is over.
+    pub(in crate::vault) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.asks.close();
+        for held in self.leases.lock().iter_mut() {
+            held.renewing = None;
+            held.state.set_dead();
+        }
+    }
+
+    /// What is to be revoked, once the last question has its answer.
+    pub(in crate::vault) async fn all(&self) -> Vec<(u32, LeaseId)> {
+        if tokio::time::timeout(ASKS, self.asks.wait()).await.is_err() {
+            tracing::warn!("a credential was asked for and has not come; it ends with the token");
+        }
+        self.leases
+            .lock()
+            .iter()
+            .map(|held| (held.lease, held.id.clone()))
+            .collect()
+    }
+
+    /// The journal file.
+    pub(in crate::vault) fn take_entry(&self) -> Option<Entry> {
+        self.entry.lock().take()
+    }
+}

@@ -1,0 +1,8 @@
+//! Credentials with a lease: users of a real PostgreSQL that a real OpenBao
+//! makes for one attempt.
+
+mod exits;
+mod renewal;
+mod rotation;
+mod trouble;
+mod world;

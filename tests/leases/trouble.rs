@@ -1,0 +1,194 @@
+//! What happens when Vault or the database is away at the wrong moment.
+
+use std::time::{Duration, Instant};
+
+use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
+use serde_json::json;
+
+use super::world::Leasing;
+use crate::common::{SOON, ended, get, journal, sweep};
+
+#[tokio::test]
+async fn a_database_that_is_away_at_the_end_is_told_and_swept_when_it_is_back() {
+    let mut leasing = Leasing::start("1h", "4h", "").await;
+    let wire = Proxy::start(leasing.upstream.socket()).unwrap();
+    leasing.calls(&wire.address(), "");
+    let held = wire.inject(Rule::on("GET", "status", Fault::HoldRequest).times(1));
+    let run = leasing.world.run("caller").input(get("status/200"));
+    let child = run.command().spawn().unwrap();
+    held.wait_hit(SOON).unwrap();
+    leasing.postgres.kill().unwrap();
+    held.release();
+    let finished = ended(child);
+    assert_eq!(finished.code, 7, "{finished:?}");
+    let report = finished.report().unwrap();
+    assert_eq!(report["outcome"]["kind"], "done");
+    assert_eq!(
+        report["revocation"],
+        json!({
+            "complete": false,
+            "reason": "engine_failed",
+            "leases": {"revoked": 0, "left": 1},
+        })
+    );
+    let closed = leasing.audit("lease_closed");
+    assert_eq!(closed[0]["revoked"], false, "{closed:?}");
+    let lease = leasing.leases().await.remove(0);
+    let files = journal(&leasing.world);
+    assert_eq!(files.len(), 1, "the log-in is done with: {files:?}");
+    assert!(std::fs::read_to_string(&files[0]).unwrap().contains(&lease));
+    assert!(leasing.bao().living().await.unwrap().is_empty());
+
+    // Still away: told, and kept.
+    let (code, report) = sweep(&leasing.world);
+    assert_eq!(code, 1, "{report}");
+    let found = &report["found"][0];
+    assert_eq!(found["outcome"], "left", "{report}");
+    assert_eq!(found["reason"], "engine_failed", "{report}");
+    assert_eq!(
+        found["leases"],
+        json!({"revoked": 0, "left": 1}),
+        "{report}"
+    );
+
+    leasing.postgres.start_again().unwrap();
+    assert_eq!(leasing.users().await.len(), 1, "the user is still there");
+    let (code, report) = sweep(&leasing.world);
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(
+        report["found"][0]["leases"],
+        json!({"revoked": 1, "left": 0})
+    );
+    assert!(journal(&leasing.world).is_empty());
+    leasing.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_lease_revocation_is_asked_for_again() {
+    for fault in [
+        Fault::ResetAfterAnswer,
+        Fault::Reset,
+        Fault::Status(503, None),
+    ] {
+        let leasing = Leasing::start("1h", "4h", "").await;
+        let vault = Proxy::start(leasing.bao().socket()).unwrap();
+        leasing.world.vault_at(&vault.address()).unwrap();
+        let lost = vault.inject(Rule::on("POST", "sys/leases/revoke", fault.clone()).times(1));
+        let run = leasing.world.run("caller").input(get("status/200"));
+        let finished = run.finish().unwrap();
+        assert_eq!(finished.code, 0, "{fault:?}: {finished:?}");
+        assert_eq!(lost.hits(), 1, "{fault:?}");
+        leasing.nothing_is_left().await;
+    }
+}
+
+#[tokio::test]
+async fn lease_revocations_that_never_answer_are_bounded_and_told() {
+    let leasing = Leasing::start("1h", "4h", "").await;
+    let vault = Proxy::start(leasing.bao().socket()).unwrap();
+    leasing.world.vault_at(&vault.address()).unwrap();
+    let silent = vault.inject(Rule::on("POST", "sys/leases/revoke", Fault::NeverAnswer));
+    let begun = Instant::now();
+    let run = leasing.world.run("caller").input(get("status/200"));
+    let finished = run.finish().unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!((1..=3).contains(&silent.hits()), "{}", silent.hits());
+    assert_eq!(finished.code, 7, "{finished:?}");
+    let report = finished.report().unwrap();
+    assert_eq!(
+        report["revocation"]["leases"],
+        json!({"revoked": 0, "left": 1})
+    );
+    assert_eq!(journal(&leasing.world).len(), 1);
+    drop(silent);
+    let (code, report) = sweep(&leasing.world);
+    assert_eq!(code, 0, "{report}");
+    leasing.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn a_lost_credential_is_not_asked_for_again_and_ends_with_the_token() {
+    let leasing = Leasing::start("1h", "4h", "").await;
+    let vault = Proxy::start(leasing.bao().socket()).unwrap();
+    leasing.world.vault_at(&vault.address()).unwrap();
+    let lost = vault.inject(Rule::on("GET", "database/creds", Fault::ResetAfterAnswer).times(1));
+    let input = json!({"do": "http", "grant": "api", "path": "status/200"});
+    let finished = leasing.world.run("caller").input(input).finish().unwrap();
+    assert_eq!(finished.code, 0, "{finished:?}");
+    let answers = finished.result().unwrap();
+    assert!(answers[0].to_string().contains("unavailable"), "{answers}");
+    assert_eq!(lost.hits(), 1);
+    let made = leasing.bao().answers_to("database/creds").unwrap();
+    assert_eq!(made.len(), 1, "asked for once");
+    // Nobody knows its name, so Vault ends it in its own time: milliseconds.
+    let begun = Instant::now();
+    while !leasing.users().await.is_empty() {
+        assert!(begun.elapsed() < SOON);
+    }
+    leasing.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn a_task_that_tries_again_and_again_makes_few_users() {
+    let leasing = Leasing::start("1h", "4h", "").await;
+    let vault = Proxy::start(leasing.bao().socket()).unwrap();
+    leasing.world.vault_at(&vault.address()).unwrap();
+    let lost = vault.inject(Rule::on("GET", "database/creds", Fault::ResetAfterAnswer));
+    let input = json!({"do": "http", "grant": "api", "path": "status/200", "times": 20});
+    let finished = leasing.world.run("caller").input(input).finish().unwrap();
+    assert_eq!(finished.code, 0, "{finished:?}");
+    assert_eq!(lost.hits(), 3);
+    assert_eq!(leasing.bao().answers_to("database/creds").unwrap().len(), 3);
+    let begun = Instant::now();
+    while !leasing.users().await.is_empty() {
+        assert!(begun.elapsed() < SOON);
+    }
+    leasing.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_at_the_beginning_is_unavailable_and_makes_nothing() {
+    let mut leasing = Leasing::start("1h", "4h", "").await;
+    leasing.postgres.kill().unwrap();
+    let input = json!({"do": "http", "grant": "api", "path": "status/200", "times": 5});
+    let finished = leasing.world.run("caller").input(input).finish().unwrap();
+    assert_eq!(finished.code, 0, "{finished:?}");
+    let answers = finished.result().unwrap();
+    assert!(answers[0].to_string().contains("unavailable"), "{answers}");
+    let asked = leasing.bao().answers_to("database/creds").unwrap();
+    assert_eq!(asked.len(), 5, "each call of the task is one question");
+    assert!(leasing.upstream.requests().is_empty());
+    leasing.postgres.start_again().unwrap();
+    leasing.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn a_path_that_leases_nothing_is_refused() {
+    let leasing = Leasing::start("1h", "4h", "").await;
+    leasing
+        .bao()
+        .root(
+            "POST",
+            "kv1/api",
+            Some(json!({"username": "v-long-enough"})),
+        )
+        .await
+        .unwrap();
+    let grants = std::fs::read_to_string(leasing.world.path("grants/caller.toml")).unwrap();
+    let other = grants
+        .replace("mount = \"database\"", "mount = \"kv1\"")
+        .replace("creds/reader", "api");
+    leasing.world.write("grants/caller.toml", &other).unwrap();
+    leasing.world.policy("caller").unwrap();
+    let run = leasing.world.run("caller").input(get("status/200"));
+    let finished = run.finish().unwrap();
+    let answers = finished.result().unwrap();
+    assert!(answers[0].to_string().contains("internal"), "{answers}");
+    assert!(finished.stderr.contains("gives no lease"), "{finished:?}");
+    assert!(leasing.upstream.requests().is_empty());
+    leasing.nothing_is_left().await;
+}
