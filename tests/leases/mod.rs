@@ -4,5 +4,6 @@
 mod exits;
 mod renewal;
 mod rotation;
+mod secrecy;
 mod trouble;
 mod world;
