@@ -1,10 +1,14 @@
-//! Those who vouch for a host: an issuer of JWTs, a certificate authority and
-//! a cluster that reviews service-account tokens.
+//! Those who vouch for a host: an issuer of JWTs, a certificate authority, a
+//! cluster that reviews service-account tokens, AWS, and a provider for people.
 
 mod authority;
+mod aws;
 mod cluster;
 mod issuer;
+mod people;
 
 pub use authority::{Authority, Issued};
+pub use aws::{Aws, AwsKey};
 pub use cluster::Cluster;
 pub use issuer::Issuer;
+pub use people::{Browser, People, Sent};

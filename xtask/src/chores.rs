@@ -37,6 +37,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
 
 /// The cargo that runs us, in the workspace's root.
 pub(crate) fn cargo() -> Command {
+    #[expect(clippy::disallowed_methods, reason = "cargo names itself there")]
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(tools::workspace());

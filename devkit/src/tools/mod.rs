@@ -3,12 +3,15 @@
 mod bao;
 mod cache;
 mod cargo;
+mod moto;
 mod postgres;
+mod python;
 mod wasm;
 
-pub use bao::{BAO_VARIABLE, OPENBAO_VERSION, bao, bao_at_hand};
+pub use bao::{BAO_VARIABLE, bao, bao_at_hand};
 pub(crate) use cache::lock;
 pub use cache::{target_folder, workspace};
 pub use cargo::forget_outer_cargo;
+pub use moto::{moto, moto_at_hand};
 pub use postgres::{postgres, postgres_probe};
 pub use wasm::{GuestEnv, wasm_probe, wasm_target};

@@ -5,6 +5,7 @@ mod audit;
 mod build;
 mod check;
 mod doctor;
+mod login;
 mod output;
 mod policy;
 mod run;
@@ -53,6 +54,7 @@ enum Command {
     Build(build::BuildArgs),
     Check(check::CheckArgs),
     Policy(policy::PolicyArgs),
+    Login(login::LoginArgs),
     Doctor(doctor::DoctorArgs),
     Sweep(sweep::SweepArgs),
     Audit(audit::AuditArgs),
@@ -78,6 +80,7 @@ pub async fn main() -> Exit {
         Command::Build(args) => build::execute(args, &cli.globals, &output).await,
         Command::Check(args) => check::execute(args, &cli.globals, &output).await,
         Command::Policy(args) => policy::execute(args, &cli.globals, &output).await,
+        Command::Login(args) => login::execute(args, &cli.globals, &output).await,
         Command::Doctor(args) => doctor::execute(args, &cli.globals, &output).await,
         Command::Sweep(args) => sweep::execute(args, &cli.globals, &output).await,
         Command::Audit(args) => audit::execute(args, &cli.globals, &output).await,

@@ -323,6 +323,9 @@ fn mount(auth: &AuthConfig) -> String {
         AuthConfig::Jwt(config) => format!("auth/{}", config.mount),
         AuthConfig::Password(config) => format!("auth/{}", config.mount),
         AuthConfig::Cert(config) => format!("auth/{}", config.mount),
+        AuthConfig::Aws(config) => format!("auth/{}", config.mount),
+        AuthConfig::Oidc(config) => config.token_file.display().to_string(),
+        AuthConfig::Token(config) => format!("the variable `{}`", config.env),
         AuthConfig::TokenFile(config) => config.path.display().to_string(),
     }
 }

@@ -96,6 +96,38 @@ fn every_field_is_described() {
 }
 
 #[test]
+fn every_log_in_and_every_field_of_it_is_described() {
+    let unknown = |text: &str| {
+        let message = parse("cofferdam.toml", text).unwrap_err();
+        let (_, known) = message.split_once("expected ").expect(&message);
+        let known: Vec<String> = known
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
+        assert!(!known.is_empty(), "{message}");
+        known
+    };
+    let head = "[vault]\naddress = \"https://v\"\n";
+    let methods = unknown(&format!("{head}[vault.auth]\nunknown = 1\n"));
+    assert!(methods.len() >= 14, "{methods:?}");
+    for method in methods {
+        let heading = format!("`[vault.auth.{method}]`");
+        let lines = REFERENCE
+            .lines()
+            .skip_while(|line| !line.contains(&heading));
+        // The heading, an empty line, the table.
+        let table: Vec<&str> = lines.skip(2).take_while(|line| !line.is_empty()).collect();
+        for field in unknown(&format!("{head}[vault.auth.{method}]\nunknown = 1\n")) {
+            let row = format!("| `{field}` |");
+            let described = table.iter().any(|line| line.starts_with(&row));
+            assert!(described, "`{field}` of {heading} is not described");
+        }
+    }
+}
+
+#[test]
 fn every_range_is_as_described() {
     fn row<T: Copy>(name: &str, range: Range<T>, show: impl Fn(T) -> String) -> String {
         let default = format!("`{}`", show(range.default));

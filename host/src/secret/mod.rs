@@ -1,5 +1,6 @@
 //! The one type that carries secret bytes.
 
+mod environment;
 mod file;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
+pub use environment::{CredentialVariableError, VariableName, read_variable};
 pub use file::{CredentialFault, CredentialFileError, Privacy, read_file, read_whole};
 
 /// Shortest secret that is handled. A shorter one could not be kept out of

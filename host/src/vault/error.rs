@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::browser::TokenSlotError;
 use super::journal::JournalError;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
-use crate::secret::CredentialFileError;
+use crate::secret::{CredentialFileError, CredentialVariableError};
 
 /// What a capability needs to know of a [`VaultError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,6 +186,18 @@ pub enum VaultError {
     /// A file with a credential cannot be used.
     #[error(transparent)]
     CredentialFile(#[from] CredentialFileError),
+    /// An environment variable with a credential cannot be used.
+    #[error(transparent)]
+    CredentialVariable(#[from] CredentialVariableError),
+    /// The file for a person's token cannot be written or removed.
+    #[error(transparent)]
+    TokenSlot(#[from] TokenSlotError),
+    /// AWS's chain of credentials gave none.
+    #[error("no credentials for AWS: {fault}")]
+    AwsCredentials {
+        /// A fixed text.
+        fault: &'static str,
+    },
     /// The wrapping token is used up or expired.
     #[error("the wrapped secret-id in {} is used up or expired", file.display())]
     WrappedUsedUp {
@@ -300,6 +313,9 @@ impl VaultError {
             | Self::WrappedWrongPath { .. }
             | Self::MintMismatch { .. } => VaultErrorKind::Denied,
             Self::CredentialFile(_)
+            | Self::CredentialVariable(_)
+            | Self::AwsCredentials { .. }
+            | Self::TokenSlot(_)
             | Self::WrappedUsedUp { .. }
             | Self::Settings { .. }
             | Self::NoLease { .. }
@@ -354,6 +370,9 @@ impl VaultError {
             Self::LoginRefused { .. } => "login_refused",
             Self::LoginUnusable { .. } | Self::LoginTooShort { .. } => "login_unusable",
             Self::CredentialFile(_) => "credential_file",
+            Self::CredentialVariable(_) => "credential_variable",
+            Self::AwsCredentials { .. } => "aws_credentials",
+            Self::TokenSlot(_) => "token_file",
             Self::WrappedUsedUp { .. } => "wrapped_used_up",
             Self::WrappedWrongPath { .. } => "wrapped_wrong_path",
             Self::MintMismatch { .. } => "mint_mismatch",
@@ -433,6 +452,11 @@ impl Diagnostic for VaultError {
                 "raise the `token_ttl` of the host's log-in role, or lower the task's `timeout`".to_owned()
             }
             Self::CredentialFile(error) => error.hint().unwrap_or_default(),
+            Self::CredentialVariable(error) => error.hint().unwrap_or_default(),
+            Self::TokenSlot(error) => error.hint().unwrap_or_default(),
+            Self::AwsCredentials { .. } => {
+                "the host looks where AWS's own tools do: environment, shared files, web identity, container, machine; `aws sts get-caller-identity` under the host's user shows what they find".to_owned()
+            }
             Self::WrappedUsedUp { .. } => {
                 "a wrapped secret-id serves one process: write a fresh one; if no process of yours used it, treat it as stolen".to_owned()
             }

@@ -12,6 +12,7 @@
 mod accessor;
 pub mod admin;
 mod auth;
+pub mod browser;
 mod client;
 pub mod config;
 mod error;

@@ -90,6 +90,10 @@ impl CargoBuild<'_> {
 }
 
 /// The tool that the environment names, as cargo itself does it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "names of tools, never a credential"
+)]
 fn tool(variable: &str, default: &str) -> OsString {
     std::env::var_os(variable).unwrap_or_else(|| default.into())
 }

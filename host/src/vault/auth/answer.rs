@@ -11,18 +11,22 @@ use crate::vault::error::Operation;
 use crate::vault::path::VaultPath;
 
 /// A log-in that is about to be sent.
-pub(super) struct Asked<'a> {
+pub(in crate::vault) struct Asked<'a> {
     /// The method's mount.
-    pub(super) mount: &'a VaultPath,
+    pub(in crate::vault) mount: &'a VaultPath,
     /// What helps when Vault refuses it.
-    pub(super) cure: &'static str,
+    pub(in crate::vault) cure: &'static str,
     /// The credentials that it shows.
-    pub(super) obtained_by: Vec<Secret>,
+    pub(in crate::vault) obtained_by: Vec<Secret>,
 }
 
 impl Asked<'_> {
     /// Sends the request, once, and takes the token from its answer.
-    pub(super) async fn send(self, client: &Client, call: &Call) -> Result<Login, VaultError> {
+    pub(in crate::vault) async fn send(
+        self,
+        client: &Client,
+        call: &Call,
+    ) -> Result<Login, VaultError> {
         // Before the request, so that the end is not thought later than it is.
         let asked = Instant::now();
         let reply = client.send(call, None).await?;

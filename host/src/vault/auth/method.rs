@@ -1,11 +1,11 @@
 //! The log-in methods behind one type.
 
 use super::approle::AppRole;
-use super::token_file::TokenFile;
-use super::{Login, cert, jwt, password};
+use super::lent::Lent;
+use super::{Login, aws, cert, jwt, password};
 use crate::vault::VaultError;
 use crate::vault::client::Client;
-use crate::vault::config::{AuthConfig, JwtConfig, PasswordConfig, VaultConfig};
+use crate::vault::config::{AuthConfig, AwsConfig, JwtConfig, PasswordConfig, VaultConfig};
 
 /// A log-in method with what it remembers between log-ins.
 pub(in crate::vault) enum Method {
@@ -17,8 +17,10 @@ pub(in crate::vault) enum Method {
     Password(PasswordConfig),
     /// `[vault.auth.cert]`.
     Cert(Box<cert::Cert>),
-    /// `[vault.auth.token_file]`.
-    TokenFile(TokenFile),
+    /// `[vault.auth.aws]`.
+    Aws(AwsConfig),
+    /// `[vault.auth.token_file]`, `[vault.auth.oidc]` and `[vault.auth.token]`.
+    Lent(Lent),
 }
 
 impl Method {
@@ -31,13 +33,16 @@ impl Method {
             AuthConfig::Cert(cert) => {
                 Self::Cert(Box::new(cert::Cert::new(cert.clone(), config.clone())))
             }
-            AuthConfig::TokenFile(file) => Self::TokenFile(TokenFile::new(file.clone())),
+            AuthConfig::Aws(config) => Self::Aws(config.clone()),
+            AuthConfig::TokenFile(file) => Self::Lent(Lent::File(file.path.clone())),
+            AuthConfig::Oidc(oidc) => Self::Lent(Lent::LogIn(oidc.token_file.clone())),
+            AuthConfig::Token(token) => Self::Lent(Lent::Variable(token.env.clone())),
         }
     }
 
     /// True when a log-in makes a token that this process has to end.
     pub(in crate::vault) fn makes_a_token(&self) -> bool {
-        !matches!(self, Self::TokenFile(_))
+        !matches!(self, Self::Lent(_))
     }
 
     /// Looks at a wrapped credential without opening it; nothing to do for any
@@ -59,7 +64,8 @@ impl Method {
             Self::Jwt(config) => jwt::log_in(config, client).await,
             Self::Password(config) => password::log_in(config, client).await,
             Self::Cert(method) => method.log_in().await,
-            Self::TokenFile(method) => method.log_in(client).await,
+            Self::Aws(config) => aws::log_in(config, client).await,
+            Self::Lent(lent) => lent.log_in(client).await,
         }
     }
 }

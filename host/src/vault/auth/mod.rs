@@ -3,12 +3,14 @@
 
 mod answer;
 mod approle;
+mod aws;
 mod cert;
 mod jwt;
+mod lent;
 mod login;
 mod method;
 mod password;
-mod token_file;
 
+pub(super) use answer::Asked;
 pub(super) use login::{Login, Owner};
 pub(super) use method::Method;

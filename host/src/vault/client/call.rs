@@ -4,6 +4,7 @@ use http::Method;
 use rustify::endpoint::Endpoint;
 use rustify::enums::RequestMethod;
 use serde::Serialize;
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::vault::VaultError;
@@ -55,23 +56,6 @@ impl Call {
         })
     }
 
-    /// A GET, for what vaultrs lacks.
-    pub(in crate::vault) fn read(operation: Operation, path: &str) -> Result<Self, VaultError> {
-        Ok(Self {
-            operation,
-            method: Method::GET,
-            path: path
-                .parse::<VaultPath>()
-                .map_err(|_| VaultError::Protocol {
-                    operation,
-                    fault: "the path of the request is malformed",
-                })?
-                .to_string(),
-            query: None,
-            body: None,
-        })
-    }
-
     /// A request with a JSON body, for what vaultrs lacks.
     pub(in crate::vault) fn with_body(
         operation: Operation,
@@ -94,23 +78,38 @@ impl Call {
         })
     }
 
-    /// A request that reads, for what vaultrs lacks.
-    pub(in crate::vault) fn read(operation: Operation, path: &VaultPath) -> Self {
-        Self {
+    /// A request that only asks, with parameters, for what vaultrs lacks.
+    pub(in crate::vault) fn with_query(
+        operation: Operation,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Self, VaultError> {
+        let path = path.parse::<VaultPath>();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish();
+        Ok(Self {
             operation,
             method: Method::GET,
-            path: path.to_string(),
-            query: None,
+            path: path
+                .map_err(|_| VaultError::Protocol {
+                    operation,
+                    fault: "the path of the request is malformed",
+                })?
+                .to_string(),
+            query: Some(query).filter(|query| !query.is_empty()),
             body: None,
-        }
+        })
+    }
+
+    /// A request that reads, for what vaultrs lacks.
+    pub(in crate::vault) fn read(operation: Operation, path: &str) -> Result<Self, VaultError> {
+        Self::with_query(operation, path, &[])
     }
 
     /// A request for the names below a path.
-    pub(in crate::vault) fn list(operation: Operation, path: &VaultPath) -> Self {
-        Self {
-            query: Some("list=true".to_owned()),
-            ..Self::read(operation, path)
-        }
+    pub(in crate::vault) fn list(operation: Operation, path: &str) -> Result<Self, VaultError> {
+        Self::with_query(operation, path, &[("list", "true")])
     }
 
     /// A log-in whose path ends in a user name, which may hold an `@`.

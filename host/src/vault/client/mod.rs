@@ -25,5 +25,6 @@ pub use certificate::{CertificateFault, ServerCertificate};
 pub use health::NodeHealth;
 pub use nodes::Health;
 pub(super) use reply::{AuthAnswer, Envelope, Reply};
+pub(super) use tls::public as public_tls;
 pub(super) use transport::Client;
 pub(super) use waits::jittered;

@@ -42,6 +42,25 @@ pub(super) fn settings(config: &VaultConfig) -> Result<ClientConfig, VaultError>
     })
 }
 
+/// The TLS settings for servers of the public internet: the system's roots.
+pub(in crate::vault) fn public() -> Result<ClientConfig, VaultError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Arc::new(system(&provider)?);
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| faulty("no TLS version is available"))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
+}
+
+fn system(
+    provider: &Arc<CryptoProvider>,
+) -> Result<rustls_platform_verifier::Verifier, VaultError> {
+    rustls_platform_verifier::Verifier::new(Arc::clone(provider))
+        .map_err(|_| faulty("the system's trusted certificates cannot be read"))
+}
+
 /// Who judges the servers' certificates.
 pub(super) fn verifier(
     config: &VaultConfig,
@@ -54,10 +73,7 @@ pub(super) fn verifier(
                 .build()
                 .map_err(|_| faulty("`ca_file` cannot be used"))?
         }
-        None => Arc::new(
-            rustls_platform_verifier::Verifier::new(Arc::clone(provider))
-                .map_err(|_| faulty("the system's trusted certificates cannot be read"))?,
-        ),
+        None => Arc::new(system(provider)?),
     };
     Ok(match &config.tls_server_name {
         Some(name) => Arc::new(Named {

@@ -86,6 +86,11 @@ impl Client {
         })
     }
 
+    /// The time for one call, all repetitions included.
+    pub(in crate::vault) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// One exchange, whatever its status. Repeated only when it certainly did
     /// nothing: at another node, and after a rate limit turned it away. Within
     /// `timeout` of `[vault]` in all.

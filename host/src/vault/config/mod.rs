@@ -8,8 +8,9 @@ mod settings;
 
 pub use address::{Addresses, InvalidAddress, VaultAddress};
 pub use auth::{
-    AppRoleConfig, AuthConfig, AzureMachine, CertConfig, CreationPath, CredentialFile,
-    InvalidUserName, JwtConfig, JwtMethod, PasswordConfig, PasswordMethod, RoleId, TokenFileConfig,
-    UserName,
+    AppRoleConfig, AuthConfig, AwsConfig, AwsRegion, AzureMachine, CallbackPort, CertConfig,
+    CreationPath, CredentialFile, InvalidUserName, JwtConfig, JwtMethod, OidcConfig,
+    PasswordConfig, PasswordMethod, RoleId, ServerIdHeader, StsEndpoint, TokenConfig,
+    TokenFileConfig, UserName,
 };
 pub use settings::{ClientCertificate, TlsServerName, VaultConfig};

@@ -27,11 +27,13 @@ impl LoginRole {
             AuthConfig::Cert(config) => {
                 Self::at(&config.mount, "certs", login.meta.get("cert_name"))
             }
-            AuthConfig::TokenFile(_) => Self::None,
-            AuthConfig::Jwt(_) | AuthConfig::Password(_) => match login_role_pattern(auth) {
-                Some(path) => path.parse().map_or(Self::Unnamed, Self::At),
-                None => Self::Scattered,
-            },
+            AuthConfig::TokenFile(_) | AuthConfig::Token(_) | AuthConfig::Oidc(_) => Self::None,
+            AuthConfig::Jwt(_) | AuthConfig::Password(_) | AuthConfig::Aws(_) => {
+                match login_role_pattern(auth) {
+                    Some(path) => path.parse().map_or(Self::Unnamed, Self::At),
+                    None => Self::Scattered,
+                }
+            }
         }
     }
 
@@ -52,6 +54,7 @@ pub fn login_role_pattern(auth: &AuthConfig) -> Option<String> {
         AuthConfig::AppRole(config) => Some(format!("auth/{}/role/+", config.mount)),
         AuthConfig::Cert(config) => Some(format!("auth/{}/certs/+", config.mount)),
         AuthConfig::Jwt(JwtConfig { mount, role, .. }) => Some(format!("auth/{mount}/role/{role}")),
+        AuthConfig::Aws(config) => Some(format!("auth/{}/role/{}", config.mount, config.role)),
         AuthConfig::Password(PasswordConfig {
             method: PasswordMethod::Userpass,
             mount,
@@ -59,7 +62,10 @@ pub fn login_role_pattern(auth: &AuthConfig) -> Option<String> {
             ..
         }) => Some(format!("auth/{mount}/users/{username}")),
         // The settings are the method's, the policies the user's and the groups'.
-        AuthConfig::Password(_) | AuthConfig::TokenFile(_) => None,
+        AuthConfig::Password(_)
+        | AuthConfig::TokenFile(_)
+        | AuthConfig::Token(_)
+        | AuthConfig::Oidc(_) => None,
     }
 }
 

@@ -101,7 +101,7 @@ impl Reviewer<'_> {
     /// # Errors
     /// As [`Reviewer::policy`].
     pub async fn policy_names(&self) -> Result<Vec<String>, VaultError> {
-        let call = Call::list(Operation::Review, &parsed("sys/policies/acl")?);
+        let call = Call::list(Operation::Review, "sys/policies/acl")?;
         let names: Option<Names> = self.ask(&call).await?;
         Ok(names.map(|names| names.keys).unwrap_or_default())
     }
@@ -139,7 +139,7 @@ impl Reviewer<'_> {
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, VaultError> {
-        let call = Call::read(Operation::Review, &parsed(path)?);
+        let call = Call::read(Operation::Review, path)?;
         self.ask(&call).await
     }
 
@@ -153,11 +153,4 @@ impl Reviewer<'_> {
         let (data, _) = reply.success()?.data::<T>()?;
         Ok(Some(data))
     }
-}
-
-fn parsed(path: &str) -> Result<VaultPath, VaultError> {
-    path.parse().map_err(|_| VaultError::Protocol {
-        operation: Operation::Review,
-        fault: "the path of the request is malformed",
-    })
 }

@@ -1,7 +1,9 @@
 //! `[vault.auth.*]`: how this host logs in.
 
 mod approle;
+mod aws;
 mod jwt;
+mod oidc;
 mod password;
 
 use std::path::{Path, PathBuf};
@@ -9,10 +11,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use approle::{AppRoleConfig, CreationPath, RoleId};
+pub use aws::{AwsConfig, AwsRegion, ServerIdHeader, StsEndpoint};
 pub use jwt::{AzureMachine, JwtConfig, JwtMethod};
+pub use oidc::{CallbackPort, OidcConfig};
 pub use password::{InvalidUserName, PasswordConfig, PasswordMethod, UserName};
 
 use crate::secret::Privacy;
+use crate::secret::VariableName;
 use crate::vault::path::{VaultName, VaultPath};
 
 /// The one way in which this host logs in.
@@ -28,6 +33,12 @@ pub enum AuthConfig {
     Password(PasswordConfig),
     /// `[vault.auth.cert]`.
     Cert(CertConfig),
+    /// `[vault.auth.aws]`.
+    Aws(AwsConfig),
+    /// `[vault.auth.oidc]`.
+    Oidc(OidcConfig),
+    /// `[vault.auth.token]`.
+    Token(TokenConfig),
     /// `[vault.auth.token_file]`.
     TokenFile(TokenFileConfig),
 }
@@ -40,6 +51,21 @@ pub enum AuthConfig {
 pub struct TokenFileConfig {
     /// The file.
     pub path: PathBuf,
+}
+
+/// `[vault.auth.token]`: for development. The token stands in the environment,
+/// never in this file; it belongs to whoever put it there, as with a token file.
+#[derive(Debug, Clone)]
+pub struct TokenConfig {
+    /// The variable. Default `VAULT_TOKEN`.
+    pub env: VariableName,
+}
+
+/// `[vault.auth.token]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawToken {
+    env: Option<VariableName>,
 }
 
 /// `[vault.auth.cert]`: the client certificate of the connection, which
@@ -74,6 +100,9 @@ struct RawAuth {
     okta: Option<password::RawPassword>,
     radius: Option<password::RawPassword>,
     cert: Option<RawCert>,
+    aws: Option<aws::RawAws>,
+    oidc: Option<oidc::RawOidc>,
+    token: Option<RawToken>,
     token_file: Option<TokenFileConfig>,
 }
 
@@ -112,8 +141,9 @@ impl AuthConfig {
                 vec![file("password_file", path, Privacy::Secret)]
             }
             Self::TokenFile(token) => vec![file("path", &token.path, Privacy::Secret)],
-            // Its files belong to the connection.
-            Self::Cert(_) => Vec::new(),
+            Self::Oidc(oidc) => vec![file("token_file", &oidc.token_file, Privacy::Secret)],
+            // Its files belong to the connection, or to the AWS SDK; or it has none.
+            Self::Cert(_) | Self::Aws(_) | Self::Token(_) => Vec::new(),
         }
     }
 
@@ -134,7 +164,8 @@ impl AuthConfig {
             Self::Jwt(jwt) => &mut jwt.jwt_file,
             Self::Password(password) => &mut password.password_file,
             Self::TokenFile(token) => &mut token.path,
-            Self::Cert(_) => return,
+            Self::Oidc(oidc) => &mut oidc.token_file,
+            Self::Cert(_) | Self::Aws(_) | Self::Token(_) => return,
         };
         *file = root.join(&*file);
     }
@@ -162,6 +193,9 @@ impl<'de> Deserialize<'de> for AuthConfig {
                     name: raw.name,
                 }))
             }),
+            raw.aws.map(|raw| raw.parse().map(Self::Aws)),
+            raw.oidc.map(|raw| raw.parse().map(Self::Oidc)),
+            raw.token.map(|raw| raw.parse().map(Self::Token)),
             raw.token_file.map(|raw| Ok(Self::TokenFile(raw))),
         ]
         .into_iter()
@@ -172,6 +206,17 @@ impl<'de> Deserialize<'de> for AuthConfig {
                 "exactly one log-in is needed, such as `[vault.auth.approle]`; docs/VAULT.md lists them",
             )),
         }
+    }
+}
+
+impl RawToken {
+    fn parse(self) -> Result<TokenConfig, &'static str> {
+        Ok(TokenConfig {
+            env: match self.env {
+                Some(env) => env,
+                None => "VAULT_TOKEN".to_owned().try_into()?,
+            },
+        })
     }
 }
 
