@@ -67,6 +67,7 @@ pub mod keys;
 mod logger;
 mod refusal;
 pub mod reveal;
+pub mod sql;
 mod task_error;
 
 pub use context::{Context, Identity};

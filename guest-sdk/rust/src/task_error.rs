@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::bindings::cofferdam::task::outcome::{Disposition, Failed};
-use crate::{Refusal, http};
+use crate::{Refusal, http, sql};
 
 /// A failure that the task itself declares, and what should follow.
 ///
@@ -103,7 +103,9 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 
 fn may_pass(error: &(dyn Error + 'static)) -> bool {
     let refused = error.downcast_ref().is_some_and(Refusal::is_retryable);
-    refused || error.downcast_ref().is_some_and(http::Error::is_retryable)
+    refused
+        || error.downcast_ref().is_some_and(http::Error::is_retryable)
+        || error.downcast_ref().is_some_and(sql::Error::is_retryable)
 }
 
 impl From<TaskError> for Failed {
