@@ -3,6 +3,7 @@
 mod bounds;
 mod catalogue;
 mod properties;
+mod server;
 mod written;
 
 use super::*;

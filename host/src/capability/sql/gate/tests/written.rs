@@ -21,7 +21,7 @@ fn the_gate_writes_its_own_statement() {
     assert_eq!(written, ALLOWED);
 }
 
-fn statements() -> impl Iterator<Item = &'static str> {
+pub(super) fn statements() -> impl Iterator<Item = &'static str> {
     ALLOWED.lines().filter(|line| !line.starts_with(' '))
 }
 
