@@ -13,6 +13,7 @@ mod bad_days;
 mod common;
 mod doctor;
 mod examples;
+mod identity;
 mod in_process;
 mod input;
 mod leaks;

@@ -18,6 +18,8 @@ pub enum Assurance {
 /// terminal could misread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Identity {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    bundle: String,
     dag_id: String,
     task_id: String,
     run_id: String,
@@ -30,6 +32,8 @@ pub struct Identity {
 /// The unchecked parts of an [`Identity`].
 #[derive(Debug, Clone)]
 pub struct IdentityParts {
+    /// The DAG bundle that the DAG came from; empty when there is none.
+    pub bundle: String,
     /// Airflow's `dag_id`.
     pub dag_id: String,
     /// Airflow's `task_id`.
@@ -54,7 +58,8 @@ pub struct InvalidIdentity {
     rule: &'static str,
 }
 
-/// Airflow's own limit on `dag_id`, `task_id` and `run_id` (`ID_LEN` in its models).
+/// Airflow's own limit on `dag_id`, `task_id`, `run_id` (`ID_LEN` in its models)
+/// and on the name of a bundle.
 const MAX_ID: usize = 250;
 
 impl IdentityParts {
@@ -66,6 +71,9 @@ impl IdentityParts {
     /// or a control character (THREATS 16). `run_id` may hold `+`, `:` and `/`-free
     /// text as Airflow writes it (`scheduled__2026-01-01T00:00:00+00:00`).
     pub fn check(self) -> Result<Identity, InvalidIdentity> {
+        if !self.bundle.is_empty() {
+            check_id("bundle", &self.bundle, false)?;
+        }
         check_id("dag_id", &self.dag_id, false)?;
         check_id("task_id", &self.task_id, false)?;
         check_id("run_id", &self.run_id, true)?;
@@ -90,6 +98,7 @@ impl IdentityParts {
             });
         }
         Ok(Identity {
+            bundle: self.bundle,
             dag_id: self.dag_id,
             task_id: self.task_id,
             run_id: self.run_id,
@@ -121,6 +130,11 @@ fn check_id(field: &'static str, value: &str, plus: bool) -> Result<(), InvalidI
 }
 
 impl Identity {
+    /// The DAG bundle that the DAG came from; empty when there is none.
+    pub fn bundle(&self) -> &str {
+        &self.bundle
+    }
+
     /// Airflow's `dag_id`.
     pub fn dag_id(&self) -> &str {
         &self.dag_id

@@ -8,8 +8,9 @@ use cofferdam_devkit::proxy::Proxy;
 use cofferdam_devkit::world::World;
 use serde_json::Value;
 
-/// What the administrator put there: it is the credential.
-const GIVEN: [&str; 3] = ["secret-id", "role-id", "admin-token"];
+/// What the administrator put there, and the keys that the host keeps: they are
+/// the credential.
+const GIVEN: [&str; 5] = ["secret-id", "role-id", "admin-token", "key.pem", "next.pem"];
 
 /// What the host wrote or printed.
 pub(crate) struct Traces {

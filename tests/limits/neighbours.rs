@@ -27,6 +27,7 @@ impl Progress for Nobody {
 
 fn request(task: &str, input: &Value) -> RunRequest {
     let identity = IdentityParts {
+        bundle: String::new(),
         dag_id: DAG.to_owned(),
         task_id: task.to_owned(),
         run_id: "r".to_owned(),

@@ -6,15 +6,15 @@ use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
 
 /// The blocks of one section, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Section {
+pub(crate) struct Section {
     /// What an administrator types.
-    pub(super) shell: Vec<String>,
+    pub(crate) shell: Vec<String>,
     /// What stands in `cofferdam.toml`.
-    pub(super) settings: Vec<String>,
+    pub(crate) settings: Vec<String>,
 }
 
 /// Reads a section by its heading.
-pub(super) fn section(title: &str) -> Section {
+pub(crate) fn section(title: &str) -> Section {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/VAULT.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (mut found, mut inside, mut heading) = (Section::default(), false, None);

@@ -5,7 +5,7 @@ mod borders;
 mod certificates;
 mod clouds;
 mod command;
-mod guide;
+pub(crate) mod guide;
 mod host;
 mod jwts;
 mod lent;

@@ -190,6 +190,7 @@ pub(crate) fn attempt_of(run: &str, grants: &str, dag_id: &str) -> AttemptAuthor
         task,
         deadline: Duration::from_secs(60),
         meta: BTreeMap::from([("dag_id".to_owned(), "billing".to_owned())]),
+        jwt: None,
     }
 }
 

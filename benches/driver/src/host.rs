@@ -49,6 +49,7 @@ impl Host {
     /// One attempt, from the request to the report.
     pub(crate) async fn attempt(&self, input: &str) -> Result<RunReport> {
         let identity = IdentityParts {
+            bundle: String::new(),
             dag_id: DAG.to_owned(),
             task_id: self.task.clone(),
             run_id: "bench".to_owned(),

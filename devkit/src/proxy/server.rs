@@ -52,6 +52,7 @@ struct Shared {
     rules: Mutex<Vec<Arc<Active>>>,
     passed: Mutex<Vec<Passed>>,
     spans: Mutex<Vec<Span>>,
+    bodies: Mutex<Vec<Vec<u8>>>,
     answers: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -63,6 +64,7 @@ impl Proxy {
             rules: Mutex::default(),
             passed: Mutex::default(),
             spans: Mutex::default(),
+            bodies: Mutex::default(),
             answers: Mutex::default(),
         });
         let for_thread = Arc::clone(&shared);
@@ -109,6 +111,11 @@ impl Proxy {
         lock(&self.shared.spans).clone()
     }
 
+    /// The bodies of all requests so far, secrets and all, in the same order.
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        lock(&self.shared.bodies).clone()
+    }
+
     /// Every answer that the server gave so far, byte for byte, secrets and all.
     pub fn answers(&self) -> Vec<Vec<u8>> {
         lock(&self.shared.answers).clone()
@@ -137,6 +144,7 @@ impl Shared {
             method: request.method.clone(),
             target: request.target.clone(),
         });
+        lock(&self.bodies).push(request.body.clone());
         let from = Instant::now();
         let result = match self.claimed(&request) {
             Some(active) => self.serve_broken(client, &request, &active).await,

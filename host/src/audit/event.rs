@@ -62,12 +62,24 @@ pub enum Event<'a> {
     },
     /// An authority was opened for the attempt.
     AuthorityOpened {
-        /// The one policy it carries.
+        /// What kind of token it is: `child_token` or `jwt_login`.
         #[serde(serialize_with = "bounded")]
-        policy: &'a str,
+        session: &'a str,
+        /// All policies that it carries.
+        #[serde(serialize_with = "bounded_list")]
+        policies: &'a [String],
+        /// The role that the attempt logged in to.
+        #[serde(serialize_with = "bounded_option")]
+        role: Option<&'a str>,
+        /// As whom: the name of its alias in Vault.
+        #[serde(serialize_with = "bounded_option")]
+        subject: Option<&'a str>,
+        /// The id of its entity in Vault.
+        #[serde(serialize_with = "bounded_option")]
+        entity: Option<&'a str>,
         /// Seconds after which Vault ends it in any case.
         explicit_max_ttl: u64,
-        /// Vault's request id of the mint.
+        /// Vault's request id of the mint or the log-in.
         #[serde(serialize_with = "bounded_option")]
         vault_request_id: Option<&'a str>,
     },

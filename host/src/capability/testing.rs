@@ -71,6 +71,7 @@ impl Stage {
                 identity: Assurance::Claimed,
             },
             limits: limits(),
+            authority: None,
             http: self.http,
             keys: self.keys,
             reveal: self.reveal,
@@ -78,6 +79,7 @@ impl Stage {
             source: digest,
         };
         let identity = IdentityParts {
+            bundle: String::new(),
             dag_id: "test".to_owned(),
             task_id: "test".to_owned(),
             run_id: "test".to_owned(),

@@ -5,6 +5,7 @@ mod audit;
 mod build;
 mod check;
 mod doctor;
+mod identity;
 mod login;
 mod output;
 mod policy;
@@ -56,6 +57,7 @@ enum Command {
     Policy(policy::PolicyArgs),
     Login(login::LoginArgs),
     Doctor(doctor::DoctorArgs),
+    Identity(identity::IdentityArgs),
     Sweep(sweep::SweepArgs),
     Audit(audit::AuditArgs),
 }
@@ -82,6 +84,7 @@ pub async fn main() -> Exit {
         Command::Policy(args) => policy::execute(args, &cli.globals, &output).await,
         Command::Login(args) => login::execute(args, &cli.globals, &output).await,
         Command::Doctor(args) => doctor::execute(args, &cli.globals, &output).await,
+        Command::Identity(args) => identity::execute(args, &cli.globals, &output).await,
         Command::Sweep(args) => sweep::execute(args, &cli.globals, &output).await,
         Command::Audit(args) => audit::execute(args, &cli.globals, &output).await,
     };

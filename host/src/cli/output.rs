@@ -51,7 +51,16 @@ impl Output {
 
     /// Writes one JSON document.
     pub fn json(&self, value: &impl Serialize) {
-        match serde_json::to_string(value) {
+        self.written(serde_json::to_string(value));
+    }
+
+    /// Writes one JSON document for people.
+    pub fn json_pretty(&self, value: &impl Serialize) {
+        self.written(serde_json::to_string_pretty(value));
+    }
+
+    fn written(&self, document: serde_json::Result<String>) {
+        match document {
             Ok(text) => self.data(text),
             Err(error) => self.note(format_args!(
                 "error: the result cannot be written as JSON: {error}"

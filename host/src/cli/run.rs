@@ -36,6 +36,9 @@ pub(super) struct RunArgs {
     /// Airflow's dag_id; the grants say which may run the task.
     #[arg(long)]
     dag_id: String,
+    /// The DAG bundle that the DAG came from.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    bundle: String,
     /// Airflow's task_id; default: the task's name.
     #[arg(long)]
     task_id: Option<String>,
@@ -116,6 +119,7 @@ pub(super) async fn execute(
 fn request(args: RunArgs) -> Result<RunRequest, Failure> {
     let task: TaskName = args.task.parse().map_err(InvalidArgument::from)?;
     let identity = IdentityParts {
+        bundle: args.bundle,
         dag_id: args.dag_id,
         task_id: args.task_id.unwrap_or_else(|| task.to_string()),
         run_id: args.run_id,

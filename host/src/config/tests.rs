@@ -73,7 +73,7 @@ fn what_is_not_known_is_refused() {
     hint: write a path, absolute or relative to this file
     ");
     assert_snapshot!(refusal("[vault]\naddres = \"x\"\n"), @r"
-    cofferdam.toml:2:1: `vault.addres`: unknown field `addres`, expected one of `address`, `addresses`, `require_healthy`, `namespace`, `ca_file`, `tls_server_name`, `client_cert_file`, `client_key_file`, `plain`, `token_role`, `timeout`, `auth`
+    cofferdam.toml:2:1: `vault.addres`: unknown field `addres`, expected one of `address`, `addresses`, `require_healthy`, `namespace`, `ca_file`, `tls_server_name`, `client_cert_file`, `client_key_file`, `plain`, `token_role`, `timeout`, `auth`, `identity`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
 }

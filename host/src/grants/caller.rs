@@ -59,6 +59,7 @@ impl TryFrom<String> for DagName {
             ));
         }
         let parts = crate::identity::IdentityParts {
+            bundle: String::new(),
             dag_id: name.clone(),
             task_id: "x".to_owned(),
             run_id: "x".to_owned(),

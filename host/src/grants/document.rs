@@ -5,7 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{CallerRule, GrantsError, Limits};
+use super::authority::RawAuthority;
+use super::{CallerRule, GrantsError, JwtAuthority, Limits};
 use crate::capability::http::HttpGrant;
 use crate::capability::keys::KeysGrant;
 use crate::capability::reveal::RevealGrant;
@@ -29,6 +30,8 @@ pub struct Grants {
     pub caller: CallerRule,
     /// What it may use up.
     pub limits: Limits,
+    /// `[authority.jwt]`; without it an attempt gets a child token.
+    pub authority: Option<JwtAuthority>,
     /// `[http.NAME]`.
     pub http: BTreeMap<GrantName, HttpGrant>,
     /// `[keys.NAME]`.
@@ -51,6 +54,7 @@ struct Document {
     caller: CallerRule,
     #[serde(default)]
     limits: Limits,
+    authority: Option<RawAuthority>,
     #[serde(default)]
     http: BTreeMap<GrantName, HttpGrant>,
     #[serde(default)]
@@ -84,12 +88,18 @@ impl Grants {
             )
             .into());
         }
+        let authority = document
+            .authority
+            .map(|authority| authority.of_task(&document.task))
+            .transpose()
+            .map_err(|error| wrong(&["authority", "jwt", error.field], &error.message))?;
         let grants = Self {
             task: document.task,
             component: document.component.0,
             digest: document.digest,
             caller: document.caller,
             limits: document.limits,
+            authority,
             http: document.http,
             keys: document.keys,
             reveal: document.reveal,
@@ -102,6 +112,11 @@ impl Grants {
                  and a reviewer must mean the same thing by it"
             );
             return Err(wrong(&[&second.to_string(), name.as_str()], &message).into());
+        }
+        if grants.authority.is_some() && !grants.needs_vault() {
+            let message = "no grant of this file needs Vault\nremove the table: the task gets no \
+                           authority";
+            return Err(wrong(&["authority"], message).into());
         }
         Ok(grants)
     }

@@ -1,6 +1,7 @@
 //! What one task may do, for whom, and within which limits: the file that the
 //! security reviewer reads. Parsing does no I/O; [`load`] is the edge that reads.
 
+mod authority;
 mod caller;
 mod cover;
 mod document;
@@ -8,6 +9,7 @@ mod error;
 mod limits;
 mod load;
 
+pub use authority::JwtAuthority;
 pub use caller::CallerRule;
 pub use cover::{Uncovered, uncovered, unused};
 pub use document::Grants;

@@ -39,7 +39,7 @@ fn parse(name: &str, text: &str) -> Result<(), String> {
 #[test]
 fn every_example_is_taken() {
     let examples = examples();
-    assert_eq!(examples.len(), 6);
+    assert_eq!(examples.len(), 7);
     for (name, text) in examples {
         assert_eq!(parse(name, text), Ok(()), "{text}");
         assert!(parse(name, &format!("unknown = 1\n{text}")).is_err());
@@ -61,6 +61,7 @@ fn every_field_is_described() {
         "[keys.signer]\n",
         "[reveal.legacy]\n",
         "[sql.warehouse]\n",
+        "[authority.jwt]\n",
         "kv2 = { ",
         "kv1 = { ",
         "dynamic = { ",
@@ -72,6 +73,7 @@ fn every_field_is_described() {
         "[engine]\n",
         "[vault.auth.approle]\n",
         "[vault.auth.token_file]\n",
+        "[vault.identity]\n",
     ];
     for table in tables {
         let (name, text) = example(table);

@@ -87,7 +87,7 @@ fn a_whole_file_is_understood() {
 #[test]
 fn unknown_fields_are_refused_in_every_table() {
     assert_snapshot!(refusal("component =", "compnent = 1\ncomponent ="), @r"
-    grants/sync.toml:2:1: `compnent`: unknown field `compnent`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`, `sql`
+    grants/sync.toml:2:1: `compnent`: unknown field `compnent`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `authority`, `http`, `keys`, `reveal`, `sql`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     assert_snapshot!(refusal("dags =", "dag = 1\ndags ="), @r"
@@ -99,7 +99,7 @@ fn unknown_fields_are_refused_in_every_table() {
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     assert_snapshot!(refusal("[keys.signer]", "[key.signer]"), @r"
-    grants/sync.toml:14:2: `key`: unknown field `key`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`, `sql`
+    grants/sync.toml:14:2: `key`: unknown field `key`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `authority`, `http`, `keys`, `reveal`, `sql`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     assert_snapshot!(refusal("[http.billing]", "[limits]\ncpu = 2\n[http.billing]"), @r"
@@ -109,6 +109,76 @@ fn unknown_fields_are_refused_in_every_table() {
     assert_snapshot!(refusal("path = \"old\",", "path = \"old\", role = \"x\","), @r"
     grants/sync.toml:19:56: `reveal.legacy.credential.kv2.role`: unknown field `role`, expected one of `mount`, `path`, `version`, `field`, `cache_ttl`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
+    ");
+}
+
+#[test]
+fn an_authority_of_its_own_is_understood() {
+    let with = |table: &str| parse(&format!("{WHOLE}\n{table}\n"));
+    assert!(parse(WHOLE).unwrap().authority.is_none());
+    let usual = with("[authority.jwt]").unwrap().authority.unwrap();
+    let task = "sync".parse::<TaskName>().unwrap();
+    assert_eq!(usual.mount.as_str(), "cofferdam-jwt");
+    assert!(usual.owns_role(&task) && usual.carries_task_policy(&task));
+    assert_eq!(usual.policies.len(), 1);
+
+    let table = "[authority]\njwt = { mount = \"dags/jwt\", role = \"dag-billing\", policies = [\"cofferdam-dag\"] }";
+    let other = with(table).unwrap().authority.unwrap();
+    assert_eq!(other.mount.as_str(), "dags/jwt");
+    assert!(!other.owns_role(&task) && !other.carries_task_policy(&task));
+}
+
+#[test]
+fn an_authority_that_nobody_should_have_is_refused() {
+    let refusal = |table: &str| shown(parse(&format!("{WHOLE}\n{table}\n")));
+    assert_snapshot!(refusal("[authority]"), @r"
+    grants/sync.toml:22:1: `authority.jwt`: this field is missing
+    hint: docs/GRANTS.md describes every field
+    ");
+    assert_snapshot!(refusal("[authority.token]"), @r"
+    grants/sync.toml:22:12: `authority.token`: unknown field `token`, expected `jwt`
+    hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
+    ");
+    assert_snapshot!(refusal("[authority.jwt]\nmounts = \"x\""), @r"
+    grants/sync.toml:23:1: `authority.jwt.mounts`: unknown field `mounts`, expected one of `mount`, `role`, `policies`
+    hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
+    ");
+    assert_snapshot!(refusal("[authority.jwt]\nrole = \"a/b\""), @r"
+    grants/sync.toml:23:8: `authority.jwt.role`: `a/b` is not acceptable as a Vault path: a name has one segment, without `/`
+    hint: name exactly one secret, key or mount; there are no patterns and no relative parts
+    ");
+    assert_snapshot!(refusal("[authority.jwt]\npolicies = []"), @r"
+    grants/sync.toml:23:1: `authority.jwt.policies`: names no policy or too many
+    hint: name 1 to 8, or leave the field out for the task's own
+    ");
+    assert_snapshot!(refusal("[authority.jwt]\npolicies = [\"default\"]"), @r"
+    grants/sync.toml:23:12: `authority.jwt.policies[0]`: `default` cannot be an attempt's policy: Vault itself gives this one a meaning
+    ");
+    assert_snapshot!(refusal("[authority.jwt]\npolicies = [\"cofferdam-host\"]"), @r"
+    grants/sync.toml:23:12: `authority.jwt.policies[0]`: `cofferdam-host` cannot be an attempt's policy: it is the host's own
+    ");
+    assert_snapshot!(refusal("[authority.jwt]\npolicies = [\"Team\"]"), @r"
+    grants/sync.toml:23:12: `authority.jwt.policies[0]`: `Team` cannot be an attempt's policy: a name is 1 to 128 of `a-z 0-9 . _ -`
+    ");
+    assert_snapshot!(refusal("[authority.jwt]\npolicies = [\"a\", \"a\"]"), @r"
+    grants/sync.toml:23:1: `authority.jwt.policies`: `a` stands here twice
+    hint: keep one of the two
+    ");
+    assert_snapshot!(
+        refusal("[authority.jwt]\npolicies = [\"cofferdam-task-other\"]"),
+        @r"
+        grants/sync.toml:23:1: `authority.jwt.policies`: `cofferdam-task-other` belongs to another task
+        hint: name policies of your own, or `cofferdam-task-sync`
+        "
+    );
+    let many: Vec<_> = (0..9).map(|n| format!("\"p{n}\"")).collect();
+    let many = format!("[authority.jwt]\npolicies = [{}]", many.join(", "));
+    assert!(refusal(&many).contains("1 to 8"));
+    let (head, _) = WHOLE.split_once("[http.billing]").unwrap();
+    let useless = format!("{head}[authority.jwt]\n");
+    assert_snapshot!(shown(parse(&useless)), @r"
+    grants/sync.toml:8:2: `authority`: no grant of this file needs Vault
+    hint: remove the table: the task gets no authority
     ");
 }
 
@@ -181,7 +251,7 @@ fn the_digest_is_required_and_well_formed() {
     hint: `cofferdam build` prints the line to paste, and so does `cofferdam check` when the component has changed
     ");
     assert_snapshot!(refusal("digest =", "[x]\ndigest ="), @r"
-    grants/sync.toml:3:2: `x`: unknown field `x`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`, `sql`
+    grants/sync.toml:3:2: `x`: unknown field `x`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `authority`, `http`, `keys`, `reveal`, `sql`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     let line = WHOLE.lines().nth(2).unwrap();

@@ -19,6 +19,7 @@ use crate::engine::instance::{self, GuestRun};
 use crate::engine::{Disposition, GuestOutcome};
 use crate::grants::Grants;
 use crate::scrub::{SecretSet, escape_control};
+use crate::vault::identity::JwtLogin;
 use crate::vault::{AttemptAuthority, Circle, Revocation, Session};
 
 /// One walk down the line.
@@ -118,10 +119,22 @@ impl Line {
             deadline: grants.limits.timeout + grants.limits.grace,
             meta: self.meta(grants),
             circle: Circle::new(&grants.task, grants.source, self.request.identity()),
+            jwt: grants.authority.as_ref().map(|jwt| JwtLogin {
+                mount: jwt.mount.clone(),
+                role: jwt.role.clone(),
+                policies: jwt.policies.clone(),
+                identity: self.request.identity().clone(),
+                component: grants.digest,
+            }),
         };
         let session = vault.open(wanted, &self.secrets).await?;
+        let identity = session.identity();
         let recorded = recorder.record(&Event::AuthorityOpened {
-            policy: &format!("cofferdam-task-{}", grants.task),
+            session: identity.session.into(),
+            policies: &identity.policies,
+            role: identity.role.as_deref(),
+            subject: identity.subject.as_deref(),
+            entity: identity.entity.as_deref(),
             explicit_max_ttl: session.explicit_max_ttl().as_secs(),
             vault_request_id: session.mint_request_id(),
         });
@@ -135,6 +148,7 @@ impl Line {
     /// The attempt's identity, as it stands in clear in Vault's own audit.
     fn meta(&self, grants: &Grants) -> BTreeMap<String, String> {
         let identity = self.request.identity();
+        let bundle = Some(identity.bundle()).filter(|bundle| !bundle.is_empty());
         let entries = [
             ("cofferdam_run", self.run.clone()),
             ("task", grants.task.to_string()),
@@ -146,8 +160,8 @@ impl Line {
             ("map_index", identity.map_index().to_string()),
             ("assurance", identity.assurance().to_string()),
         ];
-        entries
-            .into_iter()
+        let bundle = bundle.map(|bundle| ("bundle", bundle.to_owned()));
+        (entries.into_iter().chain(bundle))
             .map(|(key, value)| (key.to_owned(), value))
             .collect()
     }

@@ -1,12 +1,12 @@
-//! What an administrator's token sets up: policies and the token role.
+//! What an administrator's token sets up: policies and roles.
 
 use http::Method;
 use serde_json::json;
 
 use super::client::{Call, Client};
 use super::error::Operation;
-use super::path::VaultName;
-use super::policy::TokenRole;
+use super::path::{VaultName, VaultPath};
+use super::policy::{JwtRole, TokenRole};
 use super::{VaultConfig, VaultError};
 use crate::secret::Secret;
 
@@ -44,6 +44,16 @@ impl Admin {
         role: &TokenRole,
     ) -> Result<(), VaultError> {
         self.put(&format!("auth/token/roles/{name}"), role).await
+    }
+
+    /// Creates or replaces a role of a JWT mount.
+    pub async fn put_jwt_role(
+        &self,
+        mount: &VaultPath,
+        name: &VaultName,
+        role: &JwtRole,
+    ) -> Result<(), VaultError> {
+        self.put(&format!("auth/{mount}/role/{name}"), role).await
     }
 
     async fn put(&self, path: &str, body: &impl serde::Serialize) -> Result<(), VaultError> {

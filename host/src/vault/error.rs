@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::browser::TokenSlotError;
+use super::identity::IdentityKeyError;
 use super::journal::JournalError;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::secret::{CredentialFileError, CredentialVariableError};
@@ -222,6 +223,19 @@ pub enum VaultError {
         /// False when the token that was refused could not be revoked.
         revoked: bool,
     },
+    /// An attempt's own log-in gave another token than its grants say; it is revoked.
+    #[error("the log-in to `{role}` gave another token than the grants say: {difference}")]
+    LoginMismatch {
+        /// The role's path.
+        role: String,
+        /// The difference in words, policy names included.
+        difference: String,
+        /// False when the token that was refused could not be revoked.
+        revoked: bool,
+    },
+    /// There is no key to sign a JWT with.
+    #[error(transparent)]
+    IdentityKey(#[from] IdentityKeyError),
     /// There is nothing at this path.
     #[error("there is nothing at `{path}` in vault")]
     NotFound {
@@ -311,11 +325,13 @@ impl VaultError {
             | Self::LoginUnusable { .. }
             | Self::LoginTooShort { .. }
             | Self::WrappedWrongPath { .. }
-            | Self::MintMismatch { .. } => VaultErrorKind::Denied,
+            | Self::MintMismatch { .. }
+            | Self::LoginMismatch { .. } => VaultErrorKind::Denied,
             Self::CredentialFile(_)
             | Self::CredentialVariable(_)
             | Self::AwsCredentials { .. }
             | Self::TokenSlot(_)
+            | Self::IdentityKey(_)
             | Self::WrappedUsedUp { .. }
             | Self::Settings { .. }
             | Self::NoLease { .. }
@@ -358,6 +374,15 @@ impl VaultError {
         }
     }
 
+    /// The same refusal of a token that could not be revoked.
+    pub(super) fn unrevoked(mut self) -> Self {
+        if let Self::MintMismatch { revoked, .. } | Self::LoginMismatch { revoked, .. } = &mut self
+        {
+            *revoked = false;
+        }
+        self
+    }
+
     /// A fixed word for reports and the audit.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -376,6 +401,8 @@ impl VaultError {
             Self::WrappedUsedUp { .. } => "wrapped_used_up",
             Self::WrappedWrongPath { .. } => "wrapped_wrong_path",
             Self::MintMismatch { .. } => "mint_mismatch",
+            Self::LoginMismatch { .. } => "login_mismatch",
+            Self::IdentityKey(_) => "identity_key",
             Self::NotFound { .. } => "not_found",
             Self::Invalid { .. } => "invalid",
             Self::TooLarge { .. } => "too_large",
@@ -469,6 +496,13 @@ impl Diagnostic for VaultError {
             Self::MintMismatch { revoked: false, .. } => {
                 "the refused token could not be revoked: run `cofferdam sweep`; then write the token role again with `cofferdam policy --host --write`".to_owned()
             }
+            Self::LoginMismatch { revoked: true, .. } => {
+                "write the role again with `cofferdam policy TASK --write`, and take the DAG's entity out of groups with policies; the token was revoked".to_owned()
+            }
+            Self::LoginMismatch { revoked: false, .. } => {
+                "the refused token could not be revoked: run `cofferdam sweep`; then write the role again with `cofferdam policy TASK --write`".to_owned()
+            }
+            Self::IdentityKey(error) => return error.hint(),
             Self::Journal(error) => error.cure().to_owned(),
             Self::TooLarge { .. } | Self::Protocol { .. } => {
                 "check that `address` is a Vault or OpenBao server and not something before it".to_owned()

@@ -12,6 +12,7 @@ use super::lease::LeaseBook;
 use super::logins::HostLogin;
 use super::path::KvPath;
 use super::reads::{Circle, KvRead};
+use super::revoke::Tie;
 use super::shared::Shared;
 use crate::secret::Secret;
 
@@ -37,6 +38,7 @@ struct Attempt {
 pub(super) struct Authority {
     pub(super) token: Secret,
     pub(super) accessor: Accessor,
+    pub(super) tie: Tie,
     pub(super) login: Arc<HostLogin>,
 }
 
@@ -119,7 +121,12 @@ impl SessionHandle {
             // Whatever was refused: what this task may do has changed.
             self.forget_shared();
             let (login, accessor) = (&authority.login, &authority.accessor);
-            if let Ok(true) = self.0.shared.is_dead(login, accessor, LOOKUP).await {
+            if let Ok(true) = self
+                .0
+                .shared
+                .is_dead(login, accessor, authority.tie, LOOKUP)
+                .await
+            {
                 return Err(VaultError::Ended);
             }
         }

@@ -14,8 +14,8 @@ use super::error::Operation;
 use super::journal::{AuthorityKind, Entry};
 use super::logins::HostLogin;
 use super::policy::task_policy_name;
-use super::revoke::Target;
-use super::session::AttemptAuthority;
+use super::revoke::Tie;
+use super::session::{AttemptAuthority, SessionKind, VaultIdentity};
 use super::shared::Shared;
 use crate::secret::{MIN_SECRET_LEN, Secret};
 
@@ -28,10 +28,18 @@ const MARGIN: Duration = Duration::from_secs(30);
 /// How many policy names of a wrong answer are shown.
 const SHOWN_POLICIES: usize = 8;
 
+/// How long the token of an attempt with this time limit is asked to live.
+/// Vault counts whole seconds.
+pub fn attempt_life(deadline: Duration) -> Duration {
+    Duration::from_secs((deadline + MARGIN).as_secs() + 1)
+}
+
 /// An attempt's token, as it was confirmed and journalled.
 pub(super) struct Minted {
     pub(super) token: Secret,
     pub(super) accessor: Accessor,
+    pub(super) tie: Tie,
+    pub(super) identity: VaultIdentity,
     pub(super) entry: Entry,
     pub(super) login: Arc<HostLogin>,
     /// The life that Vault confirmed.
@@ -55,8 +63,7 @@ impl Shared {
         if self.config.require_healthy {
             self.client.require_healthy().await?;
         }
-        // Vault counts whole seconds.
-        let life = Duration::from_secs((attempt.deadline + MARGIN).as_secs() + 1);
+        let life = attempt_life(attempt.deadline);
         let mut login = self.login(life).await?;
         self.sweep_once_in_background(&login);
         let entry = self.journal.begin(self.intent(
@@ -100,7 +107,7 @@ impl Shared {
         };
         let auth = answer.auth.ok_or(protocol("it holds no token"))?;
         let difference = difference(&auth, &policy, life, attempt.deadline);
-        let Ok(accessor) = Accessor::try_from(auth.accessor) else {
+        let Ok(accessor) = Accessor::try_from(auth.accessor.clone()) else {
             return Err(VaultError::MintMismatch {
                 difference: "a token without accessor, which cannot be revoked".to_owned(),
                 revoked: false,
@@ -121,8 +128,16 @@ impl Shared {
         };
         match (refusal, entry) {
             (None, Some(entry)) => Ok(Minted {
+                identity: VaultIdentity {
+                    session: SessionKind::ChildToken,
+                    policies: vec![policy],
+                    role: None,
+                    subject: None,
+                    entity: auth.entity(),
+                },
                 token: auth.client_token,
                 accessor,
+                tie: Tie::DiesWithLogin,
                 entry,
                 login,
                 life: Duration::from_secs(auth.lease_duration),
@@ -132,7 +147,8 @@ impl Shared {
             }),
             (refusal, entry) => {
                 let refusal = refusal.unwrap_or(VaultError::Closed);
-                Err(self.refuse(login, &accessor, entry, refusal).await)
+                let tie = Tie::DiesWithLogin;
+                Err(self.refuse(login, &accessor, tie, entry, refusal).await)
             }
         }
     }
@@ -156,33 +172,27 @@ impl Shared {
     }
 
     /// Ends a token that must not be used.
-    async fn refuse(
+    pub(super) async fn refuse(
         self: &Arc<Self>,
         mut login: Arc<HostLogin>,
         accessor: &Accessor,
+        tie: Tie,
         entry: Option<Entry>,
         refusal: VaultError,
     ) -> VaultError {
-        match (
-            self.revoke(&mut login, Target::Token(accessor)).await,
-            refusal,
-        ) {
-            (Ok(_), refusal) => {
+        match self.revoke(&mut login, tie.of(accessor)).await {
+            Ok(_) => {
                 if let Some(entry) = entry {
                     entry.done();
                 }
                 refusal
             }
-            (Err(_), VaultError::MintMismatch { difference, .. }) => VaultError::MintMismatch {
-                difference,
-                revoked: false,
-            },
-            (Err(error), refusal) => {
+            Err(error) => {
                 tracing::error!(
                     reason = error.reason(),
                     "a refused token could not be revoked; the next sweep tries again"
                 );
-                refusal
+                refusal.unrevoked()
             }
         }
     }
@@ -205,6 +215,8 @@ fn request(
         renewable: Some(false),
         meta: (!attempt.meta.is_empty()).then(|| attempt.meta.clone().into_iter().collect()),
         token_type: Some("service".to_owned()),
+        // Vault replaces all but letters, digits and `-`: both have no other.
+        display_name: Some(format!("{}-{}", attempt.task, attempt.run)),
         ..CreateRoleTokenRequest::default()
     }
 }
@@ -226,15 +238,14 @@ fn difference(
     .flatten()
     .map(String::as_str)
     .collect();
-    let extra: Vec<_> = carried.iter().filter(|name| **name != policy).collect();
+    let extra: Vec<_> = carried
+        .iter()
+        .copied()
+        .filter(|name| *name != policy)
+        .collect();
     let life = Duration::from_secs(auth.lease_duration);
     if !extra.is_empty() {
-        let names: Vec<_> = extra
-            .iter()
-            .take(SHOWN_POLICIES)
-            .map(|name| format!("`{}`", shown(name)))
-            .collect();
-        Some(format!("it also carries the policy {}", names.join(", ")))
+        Some(format!("it also carries the policy {}", listed(&extra)))
     } else if auth.policies.as_deref() != Some(&[policy.to_owned()][..]) {
         Some(format!("it does not carry exactly the policy `{policy}`"))
     } else if auth.token_type != "service" {
@@ -261,6 +272,13 @@ fn difference(
     }
 }
 
+/// Policy names from an answer, some of them.
+pub(super) fn listed(names: &[&str]) -> String {
+    let names = names.iter().take(SHOWN_POLICIES);
+    let names: Vec<_> = names.map(|name| format!("`{}`", shown(name))).collect();
+    names.join(", ")
+}
+
 /// A policy name from an answer, fit for a terminal.
 fn shown(name: &str) -> String {
     name.chars().take(80).flat_map(char::escape_debug).collect()
@@ -279,6 +297,7 @@ mod tests {
             policies: Some(vec![POLICY.to_owned()]),
             token_policies: Some(vec![POLICY.to_owned()]),
             identity_policies: None,
+            entity_id: String::new(),
             lease_duration: 90,
             renewable: false,
             token_type: "service".to_owned(),

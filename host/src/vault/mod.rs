@@ -4,10 +4,11 @@
 //! and [`SessionHandle`] is what capabilities get of it. From bottom to top:
 //! `client` speaks HTTP, `auth` logs in, `journal` remembers tokens across a
 //! kill, `logins` keeps the process's log-in, `renew` its life and `logout` its
-//! end, `mint` and `revoke` begin and end an attempt's token, `sweep` ends what
-//! was left behind, `kv`, `transit` and `lease` are what an attempt may do,
-//! `reads` keeps for a moment what attempts may share, `inspect` gathers what
-//! `cofferdam doctor` judges. No token and no lease id leaves this module.
+//! end, `mint` (or `identity`, for an attempt that logs in as itself) and `revoke`
+//! begin and end an attempt's token, `sweep` ends what was left behind, `kv`,
+//! `transit` and `lease` are what an attempt may do, `reads` keeps for a moment
+//! what attempts may share, `inspect` gathers what `cofferdam doctor` judges. No
+//! token and no lease id leaves this module.
 
 mod accessor;
 pub mod admin;
@@ -18,6 +19,7 @@ pub mod config;
 mod error;
 mod fields;
 mod handle;
+pub mod identity;
 pub mod inspect;
 mod journal;
 mod kv;
@@ -46,6 +48,9 @@ pub use handle::{Answer, SessionHandle};
 pub use journal::{AuthorityKind, JournalError};
 pub use kv::KvData;
 pub use lease::{LeaseCount, LeaseState, LeaseWatcher, Leased, StaticCredential};
+pub use mint::attempt_life;
 pub use reads::{Circle, KvRead};
-pub use session::{AttemptAuthority, LeaseEnd, Revocation, Session, Vault};
+pub use session::{
+    AttemptAuthority, LeaseEnd, Revocation, Session, SessionKind, Vault, VaultIdentity,
+};
 pub use sweep::{SweepOutcome, SweepReport, Swept};

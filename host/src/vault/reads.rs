@@ -28,6 +28,7 @@ pub struct Circle {
     task: TaskName,
     grants: Digest,
     assurance: Assurance,
+    bundle: String,
     dag_id: String,
     task_id: String,
 }
@@ -99,6 +100,7 @@ impl Circle {
             task: task.clone(),
             grants,
             assurance: identity.assurance(),
+            bundle: identity.bundle().to_owned(),
             dag_id: identity.dag_id().to_owned(),
             task_id: identity.task_id().to_owned(),
         }

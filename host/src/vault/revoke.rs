@@ -38,10 +38,31 @@ const LEASES_AT_ONCE: usize = 8;
 /// is left to the end of the token and to the sweep.
 const LEASES_TOTAL: Duration = Duration::from_secs(10);
 
+/// What becomes of a token when the log-in that revokes it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tie {
+    /// It is a child of that log-in, and ends with it.
+    DiesWithLogin,
+    /// It is nobody's child, or that of another process.
+    Outlives,
+}
+
+impl Tie {
+    /// The token as what is to end.
+    pub(super) fn of(self, accessor: &Accessor) -> Target<'_> {
+        match self {
+            Self::DiesWithLogin => Target::Child(accessor),
+            Self::Outlives => Target::Token(accessor),
+        }
+    }
+}
+
 /// What is to end.
 #[derive(Clone, Copy)]
 pub(super) enum Target<'a> {
-    /// A token.
+    /// A child of the log-in that ends it.
+    Child(&'a Accessor),
+    /// Any other token.
     Token(&'a Accessor),
     /// A lease, and before Vault answers what it stands for.
     Lease(&'a LeaseId),
@@ -63,7 +84,6 @@ enum Verdict {
 }
 
 /// What a lookup by accessor showed.
-#[derive(PartialEq, Eq)]
 enum Found {
     /// It lives, or that cannot be told.
     Alive,
@@ -131,7 +151,7 @@ impl Shared {
                     // the role makes no orphans, the mint's answer was compared.
                     // Leases follow in Vault's own time, so they are not sure.
                     Err(VaultError::Closed)
-                        if login.is_buried() && matches!(target, Target::Token(_)) =>
+                        if login.is_buried() && matches!(target, Target::Child(_)) =>
                     {
                         return Ok(None);
                     }
@@ -139,7 +159,9 @@ impl Shared {
                 };
             }
             let tried = match target {
-                Target::Token(accessor) => self.try_revoke(login, accessor, patience.limit()).await,
+                Target::Child(accessor) | Target::Token(accessor) => {
+                    self.try_revoke(login, accessor, patience.limit()).await
+                }
                 Target::Lease(id) => self.try_revoke_lease(login, id, patience.limit()).await,
             };
             match tried {
@@ -256,10 +278,14 @@ impl Shared {
         &self,
         login: &HostLogin,
         accessor: &Accessor,
+        tie: Tie,
         limit: Duration,
     ) -> Result<bool, VaultError> {
-        let found = self.look_up(login, accessor, limit).await?;
-        Ok(found != Found::Alive)
+        Ok(match self.look_up(login, accessor, limit).await? {
+            Found::Nothing => true,
+            Found::LoginDead => tie == Tie::DiesWithLogin,
+            Found::Alive => false,
+        })
     }
 
     async fn look_up(

@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::accessor::Accessor;
 use super::config::{Addresses, VaultConfig};
 use super::handle::{Authority, SessionHandle};
+use super::identity::{Clock, JwtLogin};
 use super::lease::{LeaseBook, LeaseCount};
 use super::logins::HostLogin;
 use super::reads::Circle;
-use super::revoke::Target;
+use super::revoke::Tie;
 use super::shared::Shared;
 use super::sweep::SweepReport;
 use super::{VaultError, VaultErrorKind};
@@ -39,6 +40,34 @@ pub struct AttemptAuthority {
     pub meta: BTreeMap<String, String>,
     /// With whom it may share what it reads.
     pub circle: Circle,
+    /// How the attempt logs in as itself; a child of the host's log-in is
+    /// minted for it when `None`.
+    pub jwt: Option<JwtLogin>,
+}
+
+/// What kind of token an attempt has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum SessionKind {
+    /// A child of the host's log-in.
+    ChildToken,
+    /// That of a log-in of the attempt's own.
+    JwtLogin,
+}
+
+/// Who an attempt is to Vault, as Vault confirmed it; for the audit.
+#[derive(Debug, Clone)]
+pub struct VaultIdentity {
+    /// What kind of token it has.
+    pub session: SessionKind,
+    /// All policies that it carries.
+    pub policies: Vec<String>,
+    /// The path of the role that it logged in to.
+    pub role: Option<String>,
+    /// The subject of its JWT, which names its alias.
+    pub subject: Option<String>,
+    /// The id of its entity.
+    pub entity: Option<String>,
 }
 
 /// The owner of one attempt's authority. Closing it is the only way out: one
@@ -49,6 +78,7 @@ pub struct Session {
     life: Duration,
     mint_request_id: Option<String>,
     policy_exists: bool,
+    identity: VaultIdentity,
     open: Option<Open>,
 }
 
@@ -56,6 +86,7 @@ pub struct Session {
 struct Open {
     login: Arc<HostLogin>,
     accessor: Accessor,
+    tie: Tie,
 }
 
 /// What became of an attempt's authority, or of the log-in.
@@ -136,7 +167,16 @@ impl Vault {
     /// # Errors
     /// Settings that cannot work: a `ca_file` without certificates.
     pub fn new(config: VaultConfig, state: &Path) -> Result<Self, VaultError> {
-        Ok(Self(Arc::new(Shared::new(config, state)?)))
+        Self::with_clock(config, state, Clock::default())
+    }
+
+    /// The same with a clock of one's own, which dates the JWTs of attempts
+    /// that log in as themselves.
+    ///
+    /// # Errors
+    /// As [`Vault::new`].
+    pub fn with_clock(config: VaultConfig, state: &Path, clock: Clock) -> Result<Self, VaultError> {
+        Ok(Self(Arc::new(Shared::new(config, state, clock)?)))
     }
 
     /// Vault's addresses, which no task may ever call.
@@ -144,8 +184,9 @@ impl Vault {
         &self.0.config.addresses
     }
 
-    /// Mints the authority of one attempt; logs in first when this is the first.
-    /// The attempt's token, the log-in's and the secret-id go into `secrets`.
+    /// Opens the authority of one attempt: a child token, or a log-in of its
+    /// own. The host logs in first when this is the first. The attempt's token,
+    /// its JWT, the log-in's token and the secret-id go into `secrets`.
     ///
     /// # Errors
     /// Nothing usable is left behind: a token that is not exactly what was
@@ -155,7 +196,11 @@ impl Vault {
         attempt: AttemptAuthority,
         secrets: &SecretSet,
     ) -> Result<Session, VaultError> {
-        let minted = self.0.mint(&attempt).await.inspect_err(|error| {
+        let opened = match &attempt.jwt {
+            Some(jwt) => self.0.log_in_as(&attempt, jwt, secrets).await,
+            None => self.0.mint(&attempt).await,
+        };
+        let minted = opened.inspect_err(|error| {
             if error.kind() != VaultErrorKind::Unavailable {
                 self.0.reads.forget(&attempt.circle);
             }
@@ -169,6 +214,7 @@ impl Vault {
                 Authority {
                     token: minted.token,
                     accessor: minted.accessor.clone(),
+                    tie: minted.tie,
                     login: Arc::clone(&minted.login),
                 },
                 LeaseBook::new(minted.entry),
@@ -178,10 +224,12 @@ impl Vault {
             shared: Arc::clone(&self.0),
             life: minted.life,
             mint_request_id: minted.request_id,
+            identity: minted.identity,
             policy_exists: minted.policy_exists,
             open: Some(Open {
                 login: minted.login,
                 accessor: minted.accessor,
+                tie: minted.tie,
             }),
         })
     }
@@ -223,7 +271,12 @@ impl Session {
         self.handle.clone()
     }
 
-    /// Vault's request id of the mint.
+    /// Who the attempt is to Vault.
+    pub fn identity(&self) -> &VaultIdentity {
+        &self.identity
+    }
+
+    /// Vault's request id of the mint or the log-in.
     pub fn mint_request_id(&self) -> Option<&str> {
         self.mint_request_id.as_deref()
     }
@@ -251,7 +304,7 @@ impl Session {
         let leases = book.all().await;
         let turn = self.shared.turns.wait().await;
         let leases = self.shared.revoke_leases(&open.login, leases).await;
-        let token = Target::Token(&open.accessor);
+        let token = open.tie.of(&open.accessor);
         let result = self.shared.revoke(&mut open.login, token).await;
         drop(turn);
         let revocation = Revocation::from(result).with(leases);

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::Method;
 use super::client::Client;
+use super::identity::{Clock, Signer};
 use super::journal::{AuthorityKind, Intent, Journal};
 use super::logins::Logins;
 use super::reads::Reads;
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub(super) logins: Mutex<Logins>,
     /// What attempts share of what they read.
     pub(super) reads: Reads,
+    /// Vouches for attempts that log in as themselves.
+    pub(super) signer: Option<Signer>,
     /// True once this process swept, or began to.
     pub(super) swept: AtomicBool,
     /// The sweep that the first attempt started.
@@ -40,8 +43,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(config: VaultConfig, state: &Path) -> Result<Self, VaultError> {
+    pub(super) fn new(config: VaultConfig, state: &Path, clock: Clock) -> Result<Self, VaultError> {
+        let identity = config.identity.clone();
         Ok(Self {
+            signer: identity.map(|identity| Signer::new(identity, state, clock)),
             client: Client::new(&config)?,
             journal: Journal::new(state),
             logins: Mutex::new(Logins::new(Method::new(&config))),

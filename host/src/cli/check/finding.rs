@@ -70,6 +70,8 @@ pub(super) enum Code {
     LimitOverEngine,
     /// A grant needs Vault, and there is no `[vault]`.
     VaultMissing,
+    /// A task logs in as itself, and there is no `[vault.identity]`.
+    IdentityMissing,
 }
 
 impl Finding {

@@ -7,6 +7,7 @@ use super::finding::{Code, Finding};
 use crate::config::HostConfig;
 use crate::config::value::show_size;
 use crate::grants::{Grants, GrantsFile};
+use crate::vault::VaultConfig;
 
 /// Everything that is wrong with one grants file and its component.
 pub(super) fn check(config: &HostConfig, file: &GrantsFile) -> Vec<Finding> {
@@ -34,6 +35,20 @@ fn against_host(config: &HostConfig, file: &Path, grants: &Grants) -> Vec<Findin
                 "the grants need Vault, but the configuration has no `[vault]`",
             )
             .hint("add the table `[vault]` to `cofferdam.toml`; docs/GRANTS.md describes it"),
+        );
+    }
+    let vouches = |vault: &VaultConfig| vault.identity.is_some();
+    if grants.authority.is_some() && !config.vault.as_ref().is_some_and(vouches) {
+        findings.push(
+            Finding::new(
+                Code::IdentityMissing,
+                file,
+                "the task logs in as itself, and the configuration has no `[vault.identity]`",
+            )
+            .field("authority.jwt")
+            .hint(
+                "add the table `[vault.identity]` to `cofferdam.toml`; docs/GRANTS.md describes it",
+            ),
         );
     }
     let over = |field: &str, asked: String, has: String| {

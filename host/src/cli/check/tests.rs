@@ -214,7 +214,7 @@ fn a_file_that_is_wrong_does_not_hide_the_others() {
     fs::set_permissions(&open, Permissions::from_mode(0o646)).unwrap();
     assert_snapshot!(setup.text(), @r"
     …/grants/broken.toml: 1 finding
-      - …/grants/broken.toml:2:1: `foo`: unknown field `foo`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `http`, `keys`, `reveal`, `sql`
+      - …/grants/broken.toml:2:1: `foo`: unknown field `foo`, expected one of `task`, `component`, `digest`, `caller`, `limits`, `authority`, `http`, `keys`, `reveal`, `sql`
         hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     …/grants/open.toml: 1 finding
       - …/grants/open.toml: `…/grants/open.toml` can be written by others (mode 0646)

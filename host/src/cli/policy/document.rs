@@ -5,10 +5,12 @@ use std::fmt;
 use serde::Serialize;
 
 use super::error::PolicyCommandError;
+use super::jwt::RoleDocument;
 use crate::digest::Digest;
 use crate::grants::Grants;
 use crate::name::TaskName;
 use crate::vault::VaultConfig;
+use crate::vault::config::IdentityConfig;
 use crate::vault::path::VaultName;
 use crate::vault::policy::{
     HOST_POLICY, REVIEWER_POLICY, TokenRole, host_policy, reviewer_policy, task_policy_name,
@@ -39,6 +41,11 @@ pub(super) struct TaskDocument {
     pub(super) policy: VaultName,
     /// Its text.
     pub(super) hcl: String,
+    /// The role that the task's attempts log in to as themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) jwt: Option<RoleDocument>,
+    /// Whether attempts carry the policy; one that nobody carries is not written.
+    pub(super) carried: bool,
 }
 
 /// The policy of the host's own log-in, and the token role.
@@ -66,7 +73,10 @@ pub(super) struct ReviewerDocument {
 }
 
 impl TaskDocument {
-    pub(super) fn new(grants: &Grants) -> Result<Self, PolicyCommandError> {
+    pub(super) fn new(
+        grants: &Grants,
+        identity: Option<&IdentityConfig>,
+    ) -> Result<Self, PolicyCommandError> {
         let policy = task_policy_name(&grants.task);
         let rules = grants.policy().to_hcl()?;
         let rules = match rules.as_str() {
@@ -84,7 +94,46 @@ impl TaskDocument {
             grants: grants.source,
             policy: policy.parse()?,
             hcl,
+            jwt: RoleDocument::new(grants, identity)?,
+            carried: (grants.authority.as_ref())
+                .is_none_or(|jwt| jwt.carries_task_policy(&grants.task)),
         })
+    }
+
+    /// What was written, or what there is to write.
+    fn parts(&self, written: bool, parts: &mut Vec<String>) -> fmt::Result {
+        match (written, self.carried) {
+            (true, true) => parts.push(format!("wrote the policy `{}`", self.policy)),
+            (true, false) => {}
+            (false, true) => parts.push(self.hcl.clone()),
+            (false, false) => parts.push(format!(
+                "# {}: not written, since the task's attempts do not carry it.\n",
+                self.policy
+            )),
+        }
+        let Some(RoleDocument {
+            mount,
+            name,
+            own,
+            role,
+        }) = &self.jwt
+        else {
+            return Ok(());
+        };
+        if written && *own {
+            parts.push(format!("wrote the role `auth/{mount}/role/{name}`"));
+            return Ok(());
+        }
+        let whose = if *own {
+            "the role that attempts of this task log in to as themselves.\n# It is no policy:"
+        } else {
+            "a role of several tasks, which is yours to write. It needs:"
+        };
+        let role = serde_json::to_string(role).map_err(|_| fmt::Error)?;
+        parts.push(format!(
+            "# {name}: {whose}\n# echo '{role}' | bao write auth/{mount}/role/{name} -\n"
+        ));
+        Ok(())
     }
 }
 
@@ -154,11 +203,7 @@ impl fmt::Display for Documents {
             ));
         }
         for task in &self.tasks {
-            parts.push(if self.written {
-                format!("wrote the policy `{}`", task.policy)
-            } else {
-                task.hcl.clone()
-            });
+            task.parts(self.written, &mut parts)?;
         }
         f.write_str(parts.join("\n").trim_end())
     }
@@ -187,7 +232,7 @@ mod tests {
         let grants = grants(
             "[keys.signer]\ntransit = { mount = \"transit\", key = \"k\" }\nallow = [\"sign\"]\n",
         );
-        let task = TaskDocument::new(&grants).unwrap();
+        let task = TaskDocument::new(&grants, None).unwrap();
         assert_eq!(PolicyRules::parse_hcl(&task.hcl).unwrap(), grants.policy());
         let mut documents = Documents {
             written: false,
@@ -208,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_task_that_needs_nothing_gets_a_policy_without_rules() {
-        let task = TaskDocument::new(&grants("")).unwrap();
+        let task = TaskDocument::new(&grants(""), None).unwrap();
         assert_eq!(
             PolicyRules::parse_hcl(&task.hcl).unwrap(),
             PolicyRules::default()

@@ -1,6 +1,7 @@
 //! Why policies cannot be printed or written.
 
 use crate::diagnostic::{Blame, Diagnostic, Exit};
+use crate::name::TaskName;
 use crate::vault::path::InvalidVaultPath;
 use crate::vault::policy::PolicyError;
 
@@ -10,6 +11,12 @@ pub(super) enum PolicyCommandError {
     /// Nowhere to write to.
     #[error("the configuration has no `[vault]` to write to")]
     NoVault,
+    /// A task logs in as itself, and nothing says as whom the host vouches.
+    #[error("the task `{task}` logs in as itself, and the configuration has no `[vault.identity]`")]
+    NoIdentity {
+        /// The task.
+        task: TaskName,
+    },
     /// A policy that cannot be written as text.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -25,7 +32,7 @@ impl Diagnostic for PolicyCommandError {
 
     fn blame(&self) -> Blame {
         match self {
-            Self::NoVault => Blame::Operator,
+            Self::NoVault | Self::NoIdentity { .. } => Blame::Operator,
             Self::Policy(_) | Self::Name(_) => Blame::Host,
         }
     }
@@ -35,6 +42,10 @@ impl Diagnostic for PolicyCommandError {
             Self::NoVault => {
                 Some("add the table `[vault]` with an `address` to `cofferdam.toml`".to_owned())
             }
+            Self::NoIdentity { .. } => Some(
+                "add the table `[vault.identity]` with `issuer` and `audience` to `cofferdam.toml`"
+                    .to_owned(),
+            ),
             Self::Policy(_) | Self::Name(_) => None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod document;
 mod error;
+mod jwt;
 
 use std::path::PathBuf;
 
@@ -43,7 +44,8 @@ pub(super) struct PolicyArgs {
     #[arg(long, requires = "admin_token_file")]
     write: bool,
     /// A file with a token that may write policies (and, with --host, the token
-    /// role); only its owner may be able to read it.
+    /// role, and for tasks that log in as themselves, their roles); only its
+    /// owner may be able to read it.
     #[arg(long, value_name = "FILE", requires = "write")]
     admin_token_file: Option<PathBuf>,
 }
@@ -73,9 +75,10 @@ fn documents(args: &PolicyArgs, config: &HostConfig) -> Result<Documents, Failur
     } else {
         None
     };
+    let identity = config.vault.as_ref().and_then(|it| it.identity.as_ref());
     let tasks = granted(args, config)?
         .iter()
-        .map(TaskDocument::new)
+        .map(|grants| TaskDocument::new(grants, identity))
         .collect::<Result<_, _>>()?;
     let reviewer = if args.reviewer {
         let role = token_role(config)?;
@@ -126,7 +129,12 @@ async fn write(
         admin.put_policy(&reviewer.policy, &reviewer.hcl).await?;
     }
     for task in &documents.tasks {
-        admin.put_policy(&task.policy, &task.hcl).await?;
+        if task.carried {
+            admin.put_policy(&task.policy, &task.hcl).await?;
+        }
+        if let Some(jwt) = task.jwt.as_ref().filter(|jwt| jwt.own) {
+            admin.put_jwt_role(&jwt.mount, &jwt.name, &jwt.role).await?;
+        }
     }
     Ok(())
 }

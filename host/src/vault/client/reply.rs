@@ -50,6 +50,9 @@ pub(in crate::vault) struct AuthAnswer {
     pub(in crate::vault) token_policies: Option<Vec<String>>,
     #[serde(default)]
     pub(in crate::vault) identity_policies: Option<Vec<String>>,
+    /// Empty for a token without one.
+    #[serde(default)]
+    pub(in crate::vault) entity_id: String,
     /// Seconds; 0 is for ever.
     pub(in crate::vault) lease_duration: u64,
     pub(in crate::vault) renewable: bool,
@@ -71,12 +74,20 @@ struct Refusal {
 impl<T> Envelope<T> {
     /// Vault's id of the request, as it stands in Vault's own audit.
     pub(in crate::vault) fn request_id(&self) -> Option<String> {
-        // Shown to people and written to our audit, so not taken on trust.
-        self.request_id
-            .clone()
-            .filter(|id| (1..=64).contains(&id.len()))
-            .filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+        self.request_id.clone().filter(|id| is_an_id(id))
     }
+}
+
+impl AuthAnswer {
+    /// The id of the entity that the token belongs to.
+    pub(in crate::vault) fn entity(&self) -> Option<String> {
+        Some(self.entity_id.clone()).filter(|id| is_an_id(id))
+    }
+}
+
+/// Shown to people and written to our audit, so not taken on trust.
+fn is_an_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 impl Reply {

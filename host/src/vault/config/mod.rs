@@ -4,6 +4,7 @@
 
 mod address;
 mod auth;
+mod identity;
 mod settings;
 
 pub use address::{Addresses, InvalidAddress, VaultAddress};
@@ -13,4 +14,5 @@ pub use auth::{
     PasswordConfig, PasswordMethod, RoleId, ServerIdHeader, StsEndpoint, TokenConfig,
     TokenFileConfig, UserName,
 };
+pub use identity::{IdentityConfig, IdentityText};
 pub use settings::{ClientCertificate, TlsServerName, VaultConfig};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
 
-use super::{Addresses, AuthConfig, CredentialFile, VaultAddress};
+use super::{Addresses, AuthConfig, CredentialFile, IdentityConfig, VaultAddress};
 use crate::secret::Privacy;
 use crate::vault::path::{VaultName, VaultPath};
 
@@ -46,6 +46,8 @@ pub struct VaultConfig {
     pub timeout: Duration,
     /// How this host logs in.
     pub auth: AuthConfig,
+    /// As whom it vouches for attempts that log in as themselves.
+    pub identity: Option<IdentityConfig>,
 }
 
 /// The files of a client certificate; both are read anew at each handshake.
@@ -108,6 +110,9 @@ impl VaultConfig {
             files.key = root.join(&files.key);
         }
         self.auth.resolve(root);
+        if let Some(identity) = &mut self.identity {
+            identity.resolve(root);
+        }
     }
 }
 
@@ -128,6 +133,7 @@ struct RawVault {
     token_role: Option<VaultName>,
     timeout: Option<String>,
     auth: AuthConfig,
+    identity: Option<IdentityConfig>,
 }
 
 /// Why the table as a whole is not acceptable.
@@ -202,6 +208,7 @@ impl TryFrom<RawVault> for VaultConfig {
             },
             timeout,
             auth: raw.auth,
+            identity: raw.identity,
         })
     }
 }

@@ -145,6 +145,7 @@ impl Inspection {
             deadline,
             // For whoever reads Vault's audit.
             meta: BTreeMap::from([("cofferdam".to_owned(), "doctor".to_owned())]),
+            jwt: None,
         };
         let session = self.vault.open(attempt, &SecretSet::default()).await?;
         let (life, policy_exists) = (session.explicit_max_ttl(), session.policy_exists());

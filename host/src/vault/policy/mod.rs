@@ -3,11 +3,15 @@
 
 mod hcl;
 mod host;
+mod jwt_role;
+mod name;
 mod reviewer;
 mod rules;
 
 pub use hcl::PolicyError;
 pub use host::{HOST_POLICY, TokenRole, host_policy};
+pub use jwt_role::JwtRole;
+pub use name::{InvalidPolicyName, PolicyName};
 pub use reviewer::{REVIEWER_POLICY, reviewer_policy};
 pub use rules::{PolicyCapability, PolicyRules};
 

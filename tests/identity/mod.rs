@@ -1,0 +1,13 @@
+//! Attempts that log in to Vault as themselves, against a real server.
+
+mod guide;
+mod hunt;
+mod keys;
+mod kills;
+mod mismatches;
+mod neighbours;
+mod refusals;
+mod site;
+mod stage;
+mod threats;
+mod working;
