@@ -147,7 +147,10 @@ async fn an_ambiguous_answer_is_never_asked_again() {
         let broken = proxy.inject(Rule::on("POST", &path, fault.clone()));
         let before = stage.logged_in();
         let error = refused(&vault, attempt("run-1", "any", identity("billing"))).await;
-        assert_eq!(broken.hits(), 1, "{fault:?}: {error}");
+        // A rate limit certainly made nothing, so it is waited out.
+        let certain = matches!(fault, Fault::Status(429, _));
+        assert!(broken.hits() == 1 || certain, "{fault:?}: {error}");
+        assert!(broken.hits() >= 1);
         assert_eq!(stage.logged_in(), before + made, "{fault:?}");
         drop(broken);
         vault.close().await;

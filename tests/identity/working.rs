@@ -165,3 +165,52 @@ async fn the_process_may_end_before_the_attempt_and_the_sweep_finds_it() {
     assert!(report.is_clean() && report.found.len() == 1, "{report:?}");
     stage.nothing_is_left(next).await;
 }
+
+#[tokio::test]
+async fn a_dead_token_is_told_from_a_refusal() {
+    use cofferdam::vault::VaultError;
+    use cofferdam::vault::path::KvPath;
+
+    let stage = Stage::set().await;
+    let vault = stage.vault();
+    let session = open(&vault, "run-1", "billing").await;
+    let path = |dag: &str| KvPath::V2 {
+        mount: "secret".parse().unwrap(),
+        path: format!("dags/{dag}/api").parse().unwrap(),
+        version: None,
+    };
+    let error = session.handle().kv(&path("payroll")).await.map(|_| ());
+    assert!(
+        matches!(error, Err(VaultError::Refused { .. })),
+        "{error:?}"
+    );
+
+    let kill = async |policy: &str| {
+        let living = stage.world.bao.living().await.unwrap();
+        for token in living.iter().filter(|token| token.policies == [policy]) {
+            let body = json!({"accessor": token.accessor});
+            stage.write("auth/token/revoke-accessor", body).await;
+        }
+    };
+    kill("cofferdam-dag").await;
+    let error = session.handle().kv(&path("payroll")).await.map(|_| ());
+    assert!(matches!(error, Err(VaultError::Ended)), "{error:?}");
+    assert!(session.close().await.complete);
+
+    // The host's log-in dies: the attempt's token is no child of it.
+    let session = open(&vault, "run-1b", "billing").await;
+    kill("cofferdam-host").await;
+    assert!(reads(&session, "billing").await);
+    let error = session.handle().kv(&path("payroll")).await.map(|_| ());
+    assert!(
+        matches!(error, Err(VaultError::Refused { .. })),
+        "{error:?}"
+    );
+
+    // Another attempt needs another log-in of the host, which then ends both.
+    let next = open(&vault, "run-2", "payroll").await;
+    assert!(next.close().await.complete);
+    assert!(session.close().await.complete);
+    vault.close().await;
+    assert!(stage.world.living().await.is_empty());
+}

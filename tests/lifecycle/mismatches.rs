@@ -156,5 +156,34 @@ async fn a_task_without_its_policy_can_do_nothing() {
         "{finished:?}"
     );
     assert!(upstream.requests().is_empty());
+    // The log says what the operator can do, the report what is missing.
+    for part in [
+        "vault refuses the read on `secret/data/api`",
+        "`cofferdam policy TASK --write`",
+    ] {
+        assert!(finished.stderr.contains(part), "{part}: {finished:?}");
+    }
+    assert_eq!(
+        finished.report().unwrap()["missing_rights"],
+        json!({
+            "policies": ["cofferdam-task-caller"],
+            "refused": [{
+                "grant": "http.api", "operation": "send", "path": "secret/data/api",
+            }],
+        })
+    );
+    let input = get("status/200").to_string();
+    let arguments = ["run", "caller", "--dag-id", "tests", "--input", &input];
+    let told = Finished::of(world.command(&arguments).output().unwrap()).unwrap();
+    let line = "vault refused: http.api send on `secret/data/api`, which the policy \
+                `cofferdam-task-caller` does not allow";
+    assert!(told.stderr.contains(line), "{told:?}");
+    nobody_lives(bao).await;
+
+    // With its policy there is nothing to say.
+    world.policy("caller").unwrap();
+    let finished = world.run("caller").input(get("status/200")).finish();
+    let report = finished.unwrap().report().unwrap();
+    assert!(report.get("missing_rights").is_none(), "{report}");
     nobody_lives(bao).await;
 }

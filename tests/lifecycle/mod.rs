@@ -6,4 +6,5 @@ mod kills;
 mod log_in;
 mod mismatches;
 mod neighbours;
+mod panics;
 mod trouble;

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::credential::Credentials;
 use super::http::{HttpClients, RenderedCredentials};
-use super::ledger::{Denial, Ledger};
+use super::ledger::{Denial, Ledger, RefusedByVault};
 use super::{Pulse, TaskLog};
 use crate::audit::Recorder;
 use crate::grants::Grants;
@@ -82,6 +82,11 @@ impl Attempt {
     /// Refusals beyond the lines of [`Attempt::denials`]; the audit has them.
     pub fn unlisted_denials(&self) -> u64 {
         self.ledger.lock().unlisted()
+    }
+
+    /// What Vault refused although the grants cover it.
+    pub fn refused_by_vault(&self) -> Vec<RefusedByVault> {
+        self.ledger.lock().all_refused_by_vault()
     }
 
     /// Limits that refused a call: `handles`, `http.billing.max_request`, …

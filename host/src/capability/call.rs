@@ -19,6 +19,7 @@ use super::Attempt;
 use super::bindings::cofferdam::capabilities::types::{Denial, Failure};
 use super::credential::Current;
 use crate::audit::{Decision, Event, OutcomeKind};
+use crate::diagnostic::Diagnostic;
 use crate::vault::{VaultError, VaultErrorKind};
 
 /// The `audit-ref` of a refusal that could not be written to the audit, which
@@ -222,8 +223,13 @@ impl Call {
     /// Vault did not serve it. `invalid` is what a "malformed" of Vault means
     /// here: the guest's argument for a key, the host's own fault for a path.
     pub(crate) fn deny_by_vault(self, error: &VaultError, invalid: DenialKind) -> Failure {
-        // VaultError's Display carries no secret and no server text.
-        tracing::warn!(%error, grant = %self.grant, operation = self.operation, "vault did not serve a capability call");
+        // VaultError's Display and hint carry no secret and no server text.
+        let hint = error.hint().unwrap_or_default();
+        tracing::warn!(%error, hint, grant = %self.grant, operation = self.operation, "vault did not serve a capability call");
+        if let VaultError::Refused { path, .. } = error {
+            let mut ledger = self.attempt.ledger();
+            ledger.refused_by_vault(&self.grant, self.operation, path);
+        }
         let (kind, reason) = match error.kind() {
             VaultErrorKind::Unavailable => (DenialKind::Unavailable, "vault_unavailable"),
             // The token lives: vault's policy is narrower than the grants.

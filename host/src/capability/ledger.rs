@@ -20,6 +20,18 @@ pub struct Denial {
     pub count: u64,
 }
 
+/// A request that the grants cover and Vault refused to a token that lives: a
+/// policy is narrower than the grants.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct RefusedByVault {
+    /// `http.billing`.
+    pub grant: String,
+    /// `send`, `sign`, …
+    pub operation: &'static str,
+    /// The path in Vault's API, as a policy names it.
+    pub path: String,
+}
+
 /// Distinct [`Denial`] lines kept for one attempt. The guest chooses the names
 /// that it tries, so the list is bounded; the audit has them all.
 const MAX_DENIALS: usize = 64;
@@ -34,6 +46,7 @@ pub(super) struct Ledger {
     unlisted: u64,
     calls: Vec<(Arc<str>, &'static str, u64)>,
     limits: BTreeSet<String>,
+    refused_by_vault: BTreeSet<RefusedByVault>,
 }
 
 impl Ledger {
@@ -73,6 +86,19 @@ impl Ledger {
             HANDLES => name.to_owned(),
             _ => format!("{grant}.{name}"),
         });
+    }
+
+    /// Vault refused a path, which comes from the grants, so the list is bounded.
+    pub(super) fn refused_by_vault(&mut self, grant: &str, operation: &'static str, path: &str) {
+        self.refused_by_vault.insert(RefusedByVault {
+            grant: grant.to_owned(),
+            operation,
+            path: path.to_owned(),
+        });
+    }
+
+    pub(super) fn all_refused_by_vault(&self) -> Vec<RefusedByVault> {
+        self.refused_by_vault.iter().cloned().collect()
     }
 
     pub(super) fn limits(&self) -> Vec<String> {

@@ -25,7 +25,7 @@ pub use call::DenialKind;
 pub use control::Pulse;
 pub use credential::{CredentialSource, Refresh};
 pub use field::FieldError;
-pub use ledger::Denial;
+pub use ledger::{Denial, RefusedByVault};
 pub use log::{LogLevel, LogLine, LogSink, TaskLog};
 pub use view::{Capabilities, View};
 

@@ -258,6 +258,29 @@ fn print(report: &RunReport, output: &Output) {
             denial.grant, denial.operation, denial.decision, denial.count
         ));
     }
+    let missing = &report.missing_rights;
+    for refused in &missing.refused {
+        output.note(format_args!(
+            "vault refused: {} {} on `{}`, which {} not allow",
+            refused.grant,
+            refused.operation,
+            refused.path,
+            match missing.policies.as_slice() {
+                [only] => format!("the policy `{only}` does"),
+                several => format!("the policies `{}` do", several.join("`, `")),
+            }
+        ));
+    }
+    let own = format!("cofferdam-task-{}", report.task);
+    if !missing.is_empty() {
+        output.note(match missing.policies.contains(&own) {
+            true => format!(
+                "\nhint: `cofferdam policy {} --write` writes the task's policy",
+                report.task
+            ),
+            false => "\nhint: widen the policy, or take the path out of the grants file".to_owned(),
+        });
+    }
     if let Some(revocation) = &report.revocation {
         match revocation.reason {
             Some(reason) if !revocation.complete => output.note(format_args!(

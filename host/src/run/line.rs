@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::guest_exit;
 use super::runner::{PreparedTask, Shared};
-use super::{AuditReport, Outcome, RevocationReport, RunError, RunReport, RunRequest};
+use super::{
+    AuditReport, MissingRights, Outcome, RevocationReport, RunError, RunReport, RunRequest,
+};
 use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
 use crate::capability::{Attempt, AttemptParts, LogSink, Pulse, TaskLog};
 use crate::diagnostic::{Diagnostic, Exit};
@@ -52,12 +54,20 @@ impl Line {
         let Opened { prepared, session } = opened;
         let attempt = self.attempt(&prepared, session.as_ref(), &recorder, log);
         let guest = self.guest(&prepared, &attempt, cancel).await;
+        let missing_rights = MissingRights {
+            policies: policies(session.as_ref()),
+            refused: attempt.refused_by_vault(),
+        };
         // From here on every path revokes and seals.
         let revocation = match session {
             Some(session) => Some(session.close().await),
             None => None,
         };
-        self.report(guest, &attempt, revocation.as_ref(), &recorder)
+        let report = self.report(guest, &attempt, revocation.as_ref(), &recorder);
+        RunReport {
+            missing_rights,
+            ..report
+        }
     }
 
     /// Steps 3 to 5 with their audit. When it fails, nothing is left alive.
@@ -255,6 +265,7 @@ impl Line {
             limits,
             denials: attempt.denials(),
             unlisted_denials: attempt.unlisted_denials(),
+            missing_rights: MissingRights::default(),
             calls: attempt.calls(),
             revocation,
             audit: audit_report(&self.shared.audit, Err(())),
@@ -324,6 +335,10 @@ impl Line {
     }
 }
 
+fn policies(session: Option<&Session>) -> Vec<String> {
+    session.map_or_else(Vec::new, |session| session.identity().policies.clone())
+}
+
 /// A failed revocation changes only success: what the task did comes first.
 pub(super) fn exit_with(exit: u8, revocation: &RevocationReport) -> u8 {
     if exit == Exit::Done.code() && !revocation.complete {
@@ -363,6 +378,7 @@ pub(super) fn refused_report(
         limits: Vec::new(),
         denials: Vec::new(),
         unlisted_denials: 0,
+        missing_rights: MissingRights::default(),
         calls: BTreeMap::new(),
         revocation: None,
         audit: audit_report(audit, Err(())),

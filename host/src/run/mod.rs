@@ -10,6 +10,6 @@ mod request;
 mod runner;
 
 pub use error::RunError;
-pub use report::{AuditReport, Outcome, RevocationReport, RunReport};
+pub use report::{AuditReport, MissingRights, Outcome, RevocationReport, RunReport};
 pub use request::{InvalidRequest, RunRequest};
 pub use runner::{PreparedTask, Runner};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::Phase;
-use crate::capability::Denial;
+use crate::capability::{Denial, RefusedByVault};
 use crate::diagnostic::{Blame, Exit};
 use crate::digest::Digest;
 use crate::engine::{Disposition, GuestOutcome};
@@ -32,6 +32,9 @@ pub struct RunReport {
     pub denials: Vec<Denial>,
     /// Refusals beyond the lines of `denials`; the audit has them all.
     pub unlisted_denials: u64,
+    /// Calls that the grants cover and Vault refused: for the operator.
+    #[serde(skip_serializing_if = "MissingRights::is_empty")]
+    pub missing_rights: MissingRights,
     /// Calls that the grants covered, by `kind.name.operation`.
     pub calls: BTreeMap<String, u64>,
     /// What became of the authority; absent when there was none.
@@ -41,6 +44,22 @@ pub struct RunReport {
     pub audit: AuditReport,
     /// The exit code of `cofferdam run`.
     pub exit: u8,
+}
+
+/// What the attempt's policies lack.
+#[derive(Debug, Default, Serialize)]
+pub struct MissingRights {
+    /// The policies that the attempt carried.
+    pub policies: Vec<String>,
+    /// What they did not allow.
+    pub refused: Vec<RefusedByVault>,
+}
+
+impl MissingRights {
+    /// True when Vault refused nothing.
+    pub fn is_empty(&self) -> bool {
+        self.refused.is_empty()
+    }
 }
 
 /// Where a run stands in the audit.
