@@ -31,7 +31,18 @@ pub(crate) fn runner(world: &World) -> Runner {
 
 /// One attempt, from the request to the report.
 pub(crate) async fn attempt(runner: &Runner, task: &str, input: &Value) -> RunReport {
+    attempt_heard(runner, task, input, Arc::new(Nobody)).await
+}
+
+/// One whose log goes there.
+pub(crate) async fn attempt_heard(
+    runner: &Runner,
+    task: &str,
+    input: &Value,
+    log: Arc<dyn LogSink>,
+) -> RunReport {
     let identity = IdentityParts {
+        bundle: String::new(),
         dag_id: DAG.to_owned(),
         task_id: task.to_owned(),
         run_id: "r".to_owned(),
@@ -42,9 +53,8 @@ pub(crate) async fn attempt(runner: &Runner, task: &str, input: &Value) -> RunRe
     };
     let (task, identity) = (task.parse().unwrap(), identity.check().unwrap());
     let request = RunRequest::new(task, identity, input.to_string()).unwrap();
-    let (log, progress) = (Arc::new(Nobody), Arc::new(Nobody));
     let cancel = CancellationToken::new();
-    runner.run(request, log, progress, cancel).await
+    runner.run(request, log, Arc::new(Nobody), cancel).await
 }
 
 /// The lines of the audit that belong to a run.

@@ -10,7 +10,9 @@ use cofferdam::scrub::SecretSet;
 use cofferdam::vault::identity::{Clock, JwtLogin, Keyring};
 use cofferdam::vault::path::KvPath;
 use cofferdam::vault::policy::JwtRole;
-use cofferdam::vault::{AttemptAuthority, Session, Vault, VaultConfig, VaultError, attempt_life};
+use cofferdam::vault::{
+    AttemptAuthority, Circle, Session, Vault, VaultConfig, VaultError, attempt_life,
+};
 use serde_json::{Value, json};
 
 use crate::vault::world::World;
@@ -151,6 +153,7 @@ pub(super) fn attempt(run: &str, role: &str, identity: Identity) -> AttemptAutho
         task: "sync".parse().unwrap(),
         deadline: DEADLINE,
         meta: BTreeMap::new(),
+        circle: Circle::new(&"sync".parse().unwrap(), Digest::of(b"grants"), &identity),
         jwt: Some(JwtLogin {
             mount: MOUNT.parse().unwrap(),
             role: role.parse().unwrap(),

@@ -175,6 +175,7 @@ pub(crate) fn attempt(run: &str) -> AttemptAuthority {
 pub(crate) fn attempt_of(run: &str, grants: &str, dag_id: &str) -> AttemptAuthority {
     let task = "billing".parse().unwrap();
     let identity = IdentityParts {
+        bundle: String::new(),
         dag_id: dag_id.to_owned(),
         task_id: "bill".to_owned(),
         run_id: run.to_owned(),

@@ -270,6 +270,7 @@ mod tests {
 
     fn circle(dag_id: &str, grants: &str) -> Arc<Circle> {
         let identity = IdentityParts {
+            bundle: String::new(),
             dag_id: dag_id.to_owned(),
             task_id: "t".to_owned(),
             run_id: "r".to_owned(),
