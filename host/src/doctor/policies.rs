@@ -72,6 +72,21 @@ pub(super) async fn tasks(
             report.push(Check::unproven(id, policy, over, cure));
             continue;
         }
+        if let Some(jwt) = &grants.authority {
+            // Policies of people's own making, and a role, are theirs to review.
+            let names: Vec<_> = jwt.policies.iter().map(|one| format!("`{one}`")).collect();
+            let what = format!(
+                "attempts log in as themselves to `auth/{}/role/{}` and carry {}",
+                jwt.mount,
+                jwt.role,
+                names.join(", ")
+            );
+            let cure = "hold the role against `cofferdam policy`, and review the policies by hand";
+            report.push(Check::unproven(id, grants.task.as_str(), what, cure));
+            if !jwt.carries_task_policy(&grants.task) {
+                continue;
+            }
+        }
         match read(reviewer, &policy).await {
             Ok(text) => report.extend(task(grants, &policy, text.as_deref())),
             Err(error) => failed(report, id, &policy, &error),

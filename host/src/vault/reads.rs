@@ -112,6 +112,7 @@ impl Circle {
             task: task.clone(),
             grants: Digest::of(b""),
             assurance: Assurance::Claimed,
+            bundle: String::new(),
             dag_id: String::new(),
             task_id: String::new(),
         }
