@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod diagnostic;
 pub mod digest;
+mod disk;
 pub mod doctor;
 pub mod engine;
 pub mod grants;

@@ -20,8 +20,15 @@ enum Command {
         input: String,
         n: usize,
     },
-    /// Mint, sync, read a KV secret, call upstream, revoke.
+    /// Mint, sync, read a KV secret, call upstream if there is one, revoke.
     Secret { plan: secret::Plan, n: usize },
+    /// Mint, read, revoke, `n` times, with so many under way at once and
+    /// without a sync; the answer is the one duration of all.
+    Parallel {
+        plan: secret::Plan,
+        n: usize,
+        at_once: usize,
+    },
     /// The calls of a process that serves one attempt: log-in, the attempt, and
     /// the end of the log-in, over connections of their own.
     Cold { plan: secret::Plan, n: usize },
@@ -57,6 +64,9 @@ async fn serve() -> Result<()> {
                 bare.batch(&input, n).await?
             }
             Command::Secret { plan, n } => secret::attempts(&client, &plan, n).await?,
+            Command::Parallel { plan, n, at_once } => {
+                vec![secret::parallel(&client, plan, n, at_once).await?]
+            }
             Command::Cold { plan, n } => secret::cold(&plan, n).await?,
             Command::Upstream { plan, n } => secret::upstream_calls(&client, &plan, n).await?,
         };

@@ -1,10 +1,12 @@
-//! The bare calls of one attempt: mint, 200-byte fdatasync, KV read, upstream
-//! call, revoke; the same client library as the host's.
+//! The bare calls of one attempt: mint, 200-byte fdatasync, KV read, perhaps an
+//! upstream call, revoke; the same client library as the host's.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -22,7 +24,8 @@ pub(crate) struct Plan {
     policy: String,
     kv_path: String,
     field: String,
-    upstream: String,
+    #[serde(default)]
+    upstream: Option<String>,
     sync_folder: PathBuf,
 }
 
@@ -43,6 +46,38 @@ pub(crate) async fn attempts(client: &reqwest::Client, plan: &Plan, n: usize) ->
         std::fs::remove_file(plan.sync_folder.join(format!("baseline-{i}")))?;
     }
     Ok(nanos)
+}
+
+/// `n` attempts of which `at_once` are under way together; how long all took.
+pub(crate) async fn parallel(
+    client: &reqwest::Client,
+    plan: Plan,
+    n: usize,
+    at_once: usize,
+) -> Result<u64> {
+    let token = read(&plan.token_file)?;
+    let shared = Arc::new((client.clone(), plan, token, AtomicUsize::new(0)));
+    let start = Instant::now();
+    let mut lanes = tokio::task::JoinSet::new();
+    for _ in 0..at_once {
+        let shared = Arc::clone(&shared);
+        lanes.spawn(async move {
+            let (client, plan, token, next) = &*shared;
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                if i >= n {
+                    return Ok::<_, anyhow::Error>(());
+                }
+                let (child, accessor) = mint(client, plan, token, i).await?;
+                secret(client, plan, &child).await?;
+                revoke(client, plan, token, &accessor).await?;
+            }
+        });
+    }
+    while let Some(lane) = lanes.join_next().await {
+        lane??;
+    }
+    Ok(u64::try_from(start.elapsed().as_nanos())?)
 }
 
 pub(crate) async fn cold(plan: &Plan, n: usize) -> Result<Vec<u64>> {
@@ -83,6 +118,22 @@ fn text(answer: &Value, pointer: &str) -> Result<String> {
 }
 
 async fn attempt(client: &reqwest::Client, plan: &Plan, token: &str, i: usize) -> Result<()> {
+    let (child, accessor) = mint(client, plan, token, i).await?;
+    sync(plan, i)?;
+    let secret = secret(client, plan, &child).await?;
+    if let Some(address) = &plan.upstream {
+        upstream(client, address, &secret).await?;
+    }
+    revoke(client, plan, token, &accessor).await
+}
+
+/// A token and its accessor.
+async fn mint(
+    client: &reqwest::Client,
+    plan: &Plan,
+    token: &str,
+    i: usize,
+) -> Result<(String, String)> {
     // As much as an attempt says of itself.
     let meta: BTreeMap<String, String> = (0..9)
         .map(|entry| {
@@ -96,35 +147,23 @@ async fn attempt(client: &reqwest::Client, plan: &Plan, token: &str, i: usize) -
         "policies": [plan.policy], "no_default_policy": true, "type": "service", "renewable": true,
         "ttl": "90s", "explicit_max_ttl": "90s", "meta": meta,
     });
-    let mint = vault(
-        client,
-        plan,
-        token,
-        "POST",
-        &format!("auth/token/create/{}", plan.token_role),
-        Some(&body),
-    )
-    .await?;
-    let child = text(&mint, "/auth/client_token")?;
-    let accessor = text(&mint, "/auth/accessor")?;
-    sync(plan, i)?;
-    let secret = vault(client, plan, &child, "GET", &plan.kv_path, None).await?;
-    let pointer = format!("/data/data/{}", plan.field);
-    let secret = secret
-        .pointer(&pointer)
-        .and_then(Value::as_str)
-        .context("no such field")?;
-    upstream(client, plan, secret).await?;
+    let path = format!("auth/token/create/{}", plan.token_role);
+    let mint = vault(client, plan, token, "POST", &path, Some(&body)).await?;
+    Ok((
+        text(&mint, "/auth/client_token")?,
+        text(&mint, "/auth/accessor")?,
+    ))
+}
+
+async fn secret(client: &reqwest::Client, plan: &Plan, token: &str) -> Result<String> {
+    let secret = vault(client, plan, token, "GET", &plan.kv_path, None).await?;
+    text(&secret, &format!("/data/data/{}", plan.field))
+}
+
+async fn revoke(client: &reqwest::Client, plan: &Plan, token: &str, accessor: &str) -> Result<()> {
     let body = json!({ "accessor": accessor });
-    vault(
-        client,
-        plan,
-        token,
-        "POST",
-        "auth/token/revoke-accessor",
-        Some(&body),
-    )
-    .await?;
+    let path = "auth/token/revoke-accessor";
+    vault(client, plan, token, "POST", path, Some(&body)).await?;
     Ok(())
 }
 
@@ -133,18 +172,19 @@ pub(crate) async fn upstream_calls(
     plan: &Plan,
     n: usize,
 ) -> Result<Vec<u64>> {
+    let address = plan.upstream.as_deref().context("no upstream")?;
     let mut nanos = Vec::with_capacity(n);
     for _ in 0..n {
         let start = Instant::now();
-        upstream(client, plan, "baseline-token-0123456789").await?;
+        upstream(client, address, "baseline-token-0123456789").await?;
         nanos.push(u64::try_from(start.elapsed().as_nanos())?);
     }
     Ok(nanos)
 }
 
-async fn upstream(client: &reqwest::Client, plan: &Plan, secret: &str) -> Result<()> {
+async fn upstream(client: &reqwest::Client, address: &str, secret: &str) -> Result<()> {
     let response = client
-        .get(&plan.upstream)
+        .get(address)
         .header("authorization", format!("Bearer {secret}"))
         .header("accept-encoding", "gzip, br")
         .send()

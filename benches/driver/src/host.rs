@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +13,7 @@ use cofferdam::engine::Progress;
 use cofferdam::identity::{Assurance, IdentityParts};
 use cofferdam::run::{PreparedTask, RunReport, RunRequest, Runner};
 use cofferdam_devkit::world::DAG;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 struct Nobody;
@@ -77,6 +79,30 @@ impl Host {
     pub(crate) async fn batch(self: &Arc<Self>, input: &str, n: usize) -> Result<Vec<u64>> {
         let (host, input) = (Arc::clone(self), input.to_owned());
         tokio::spawn(async move { host.repeat(&input, n).await }).await?
+    }
+
+    /// As many attempts, so many of them under way at once.
+    pub(crate) async fn parallel(
+        self: &Arc<Self>,
+        input: &str,
+        n: usize,
+        at_once: usize,
+    ) -> Result<()> {
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut lanes = JoinSet::new();
+        for _ in 0..at_once {
+            let (host, input, next) = (Arc::clone(self), input.to_owned(), Arc::clone(&next));
+            lanes.spawn(async move {
+                while next.fetch_add(1, Ordering::Relaxed) < n {
+                    host.repeat(&input, 1).await?;
+                }
+                Ok::<_, anyhow::Error>(())
+            });
+        }
+        while let Some(lane) = lanes.join_next().await {
+            lane??;
+        }
+        Ok(())
     }
 
     async fn repeat(&self, input: &str, n: usize) -> Result<Vec<u64>> {

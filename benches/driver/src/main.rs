@@ -59,6 +59,17 @@ async fn main() -> Result<ExitCode> {
     if wanted("line") {
         report.add(figures::line::measure(effort).await?)?;
     }
+    if wanted("trips") {
+        for figure in figures::trips::measure().await? {
+            report.add(figure)?;
+        }
+    }
+    if wanted("single") {
+        report.add(figures::single::measure(effort).await?)?;
+    }
+    if wanted("parallel") {
+        report.add(figures::parallel::measure(effort).await?)?;
+    }
     if wanted("secret") {
         report.add(figures::secret::measure(effort).await?)?;
     }

@@ -27,9 +27,10 @@ pub(crate) struct Figure {
 /// What a figure may not exceed.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Bound {
-    /// `ratio`, or `difference` in the figure's unit.
+    /// `ratio`, `difference` in the figure's unit, `at_least` as a ratio, or
+    /// `value`.
     pub(crate) bound_on: &'static str,
-    /// The most that is allowed.
+    /// The most that is allowed; the least for `at_least`.
     pub(crate) bound: f64,
     /// What it is.
     pub(crate) measured: f64,
@@ -79,8 +80,48 @@ impl Figure {
         }
     }
 
+    /// A rate that must reach a part of the baseline's.
+    pub(crate) fn reaches(
+        name: &'static str,
+        unit: &'static str,
+        pair: (f64, f64),
+        least: f64,
+    ) -> Self {
+        let mut figure = Self::ratio(name, unit, pair, least);
+        figure.bound.bound_on = "at_least";
+        figure
+    }
+
+    /// A count that has a bound of its own.
+    pub(crate) fn at_most(
+        name: &'static str,
+        unit: &'static str,
+        (value, most): (f64, f64),
+    ) -> Self {
+        Self {
+            name,
+            value,
+            unit,
+            baseline: most,
+            ratio: value / most.max(1.0),
+            bound: Bound {
+                bound_on: "value",
+                bound: most,
+                measured: value,
+            },
+        }
+    }
+
     fn is_within(&self) -> bool {
-        self.bound.measured <= self.bound.bound
+        let Bound {
+            bound_on,
+            bound,
+            measured,
+        } = self.bound;
+        match bound_on {
+            "at_least" => measured >= bound,
+            _ => measured <= bound,
+        }
     }
 }
 
@@ -119,7 +160,8 @@ impl Report {
                 let number = |value: f64| format!("{value:.2} {}", figure.unit);
                 let bound = figure.bound;
                 let of = |value: f64| match bound.bound_on {
-                    "ratio" => format!("{value:.2}x"),
+                    "ratio" | "at_least" => format!("{value:.2}x"),
+                    "value" => format!("{value:.0}"),
                     _ => format!("+{}", number(value)),
                 };
                 table.add_row([

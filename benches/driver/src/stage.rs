@@ -25,7 +25,8 @@ pub(crate) fn beside(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("`{name}` is not built; `cargo xtask bench` builds it"))
 }
 
-/// An OpenBao, an API, and the task `probe-http` with one KV secret.
+/// An OpenBao, an API, and three tasks: `caller` calls the API with a KV
+/// secret, `teller` reads one, `plain` does neither.
 pub(crate) struct Stage {
     pub(crate) world: World,
     api: String,
@@ -49,6 +50,22 @@ impl Stage {
         );
         world.task("caller", &guests::component("probe-http")?, &grants)?;
         world.policy("caller")?;
+        let reveal = |name: &str, more: &str| {
+            format!(
+                "[reveal.{name}]\nreason = \"measured\"\ncredential = {{ kv2 = {{ \
+                 mount = \"secret\", path = \"api\", field = \"token\"{more} }} }}\n"
+            )
+        };
+        let grants = reveal("own", "") + &reveal("shared", ", cache_ttl = \"60s\"");
+        world.task("teller", &guests::component("probe-reveal")?, &grants)?;
+        world.policy("teller")?;
+        world.task("plain", &guests::component("probe")?, "")?;
+        // Two hundred at once.
+        let config = std::fs::read_to_string(world.path("cofferdam.toml"))?;
+        world.write(
+            "cofferdam.toml",
+            &format!("{config}\n[engine]\ninstances = 256\n"),
+        )?;
         // What the bare side mints with: a token that may do what the host's may.
         let body = json!({"policies": ["cofferdam-host"], "no_default_policy": true, "ttl": "4h"});
         let (_, made) = world
@@ -63,6 +80,16 @@ impl Stage {
             host_token: "baseline-token".to_owned(),
             _serving: serving,
         })
+    }
+
+    /// The same work without the API, under the policy of `teller`.
+    pub(crate) fn plan_without_upstream(&self) -> Result<Value> {
+        let mut plan = self.plan()?;
+        if let Some(plan) = plan.as_object_mut() {
+            plan.remove("upstream");
+            plan.insert("policy".to_owned(), json!("cofferdam-task-teller"));
+        }
+        Ok(plan)
     }
 
     /// The same work for the bare side.

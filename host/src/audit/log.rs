@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::line::{self, Hash};
 use super::{AuditError, Event};
 use crate::digest::Digest;
+use crate::disk::Syncs;
 
 /// The audit of one host process. Clones share the chain.
 #[derive(Clone)]
@@ -23,6 +24,7 @@ struct Shared {
     path: PathBuf,
     options: AuditOptions,
     chain: Mutex<Chain>,
+    syncs: Syncs,
 }
 
 struct Chain {
@@ -146,6 +148,7 @@ impl AuditLog {
                 closed: false,
                 buffer: Vec::with_capacity(1024),
             }),
+            syncs: Syncs::default(),
         }));
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let first = ChainStarted {
@@ -228,11 +231,12 @@ impl Recorder {
         })
     }
 
-    /// Syncs the chain and tells its head.
+    /// Waits until the chain is on disk and tells its head. Runs that end at
+    /// the same time share one sync, which begins after the last line of each.
     ///
     /// # Errors
     /// When the sync fails, or an earlier write did.
-    pub fn seal(&self) -> Result<SealedAudit, AuditError> {
+    pub async fn seal(&self) -> Result<SealedAudit, AuditError> {
         let shared = &*self.log.0;
         let head = {
             let chain = shared.chain.lock();
@@ -245,7 +249,7 @@ impl Recorder {
         };
         // Without the lock: everything up to the head is written already.
         if shared.options.sync
-            && let Err(source) = shared.file.sync_data()
+            && let Err(source) = shared.syncs.sync(&shared.file).await
         {
             // What is on the disk is unknown now, and a second sync would not tell.
             shared.chain.lock().closed = true;
@@ -280,6 +284,7 @@ impl AuditLog {
                 closed: false,
                 buffer: Vec::new(),
             }),
+            syncs: Syncs::default(),
         }))
     }
 }

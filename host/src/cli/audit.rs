@@ -211,6 +211,7 @@ mod tests {
     use super::*;
     use crate::audit::{AuditLog, Event};
     use clap::Parser as _;
+    use futures_util::FutureExt as _;
 
     #[derive(clap::Parser)]
     struct TestCli {
@@ -243,7 +244,13 @@ mod tests {
                 exit: 0,
             })
             .unwrap();
-        let head = recorder.seal().unwrap().head.to_string();
+        let head = recorder
+            .seal()
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .head
+            .to_string();
         let other = AuditLog::create(&audit).unwrap();
         let config = folder.path().join("cofferdam.toml");
         std::fs::write(&config, "[paths]\n").unwrap();

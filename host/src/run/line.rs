@@ -49,7 +49,7 @@ impl Line {
         let recorder = Arc::new(self.shared.audit.recorder(&self.run));
         let opened = match self.open(prepared, &recorder).await {
             Ok(opened) => opened,
-            Err(error) => return self.refuse(&error, &recorder),
+            Err(error) => return self.refuse(&error, &recorder).await,
         };
         let Opened { prepared, session } = opened;
         let attempt = self.attempt(&prepared, session.as_ref(), &recorder, log);
@@ -63,7 +63,9 @@ impl Line {
             Some(session) => Some(session.close().await),
             None => None,
         };
-        let report = self.report(guest, &attempt, revocation.as_ref(), &recorder);
+        let report = self
+            .report(guest, &attempt, revocation.as_ref(), &recorder)
+            .await;
         RunReport {
             missing_rights,
             ..report
@@ -219,7 +221,7 @@ impl Line {
     }
 
     /// Steps 9 and 10.
-    fn report(
+    async fn report(
         &self,
         guest: Option<GuestRun>,
         attempt: &Attempt,
@@ -271,7 +273,7 @@ impl Line {
             audit: audit_report(&self.shared.audit, Err(())),
             exit,
         };
-        self.seal(report, recorder)
+        self.seal(report, recorder).await
     }
 
     /// What the guest's end means to the caller; its words are scrubbed.
@@ -311,20 +313,23 @@ impl Line {
         (outcome, None, limits, exit)
     }
 
-    fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
+    async fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
         let task = self.request.task().to_string();
         let report = refused_report(self.run.clone(), task, &self.shared.audit, error);
-        self.seal(report, recorder)
+        self.seal(report, recorder).await
     }
 
     /// Step 9: the last fact of the run, then the sync.
-    fn seal(&self, report: RunReport, recorder: &Recorder) -> RunReport {
+    async fn seal(&self, report: RunReport, recorder: &Recorder) -> RunReport {
         let ended = Event::RunEnded {
             outcome: report.outcome.word(),
             limits: &report.limits,
             exit: report.exit,
         };
-        let sealed = recorder.record(&ended).and_then(|_| recorder.seal());
+        let sealed = match recorder.record(&ended) {
+            Ok(_) => recorder.seal().await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = &sealed {
             tracing::error!(%error, "the audit could not be sealed");
         }

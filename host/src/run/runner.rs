@@ -148,7 +148,10 @@ impl Runner {
             reason: revocation.reason,
         };
         let recorded = recorder.record(&closed);
-        let sealed = recorded.and_then(|_| recorder.seal());
+        let sealed = match recorded {
+            Ok(_) => recorder.seal().await,
+            Err(error) => Err(error),
+        };
         let revocation = match report.revocation {
             Some(child) => child.and(&revocation),
             None => RevocationReport::from(&revocation),

@@ -301,9 +301,9 @@ impl Shared {
             return Ok(HostLogin::new(method.log_in(&self.client).await?, None));
         }
         let id = Uuid::now_v7().to_string();
-        let entry = self
-            .journal
-            .begin(self.intent(AuthorityKind::Login, id, None, IN_FLIGHT))?;
+        let mut entry =
+            self.journal
+                .begin(self.intent(AuthorityKind::Login, id, None, IN_FLIGHT))?;
         let login = match method.log_in(&self.client).await {
             Ok(login) => login,
             Err(error) => {
@@ -313,11 +313,11 @@ impl Shared {
                 return Err(error);
             }
         };
-        let (entry, written) = match &login.owner {
-            Owner::Process(accessor) => entry.made(accessor.clone()).await,
-            Owner::Lender => (Some(entry), Ok(())),
+        let written = match &login.owner {
+            Owner::Process(accessor) => entry.made(accessor.clone()),
+            Owner::Lender => Ok(()),
         };
-        let login = HostLogin::new(login, entry);
+        let login = HostLogin::new(login, Some(entry));
         if let Err(error) = written {
             // Unwritten means unusable: a kill would leave it alive.
             self.end_login(&login).await?;

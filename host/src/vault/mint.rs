@@ -66,7 +66,7 @@ impl Shared {
         let life = attempt_life(attempt.deadline);
         let mut login = self.login(life).await?;
         self.sweep_once_in_background(&login);
-        let entry = self.journal.begin(self.intent(
+        let mut entry = self.journal.begin(self.intent(
             AuthorityKind::Attempt,
             attempt.run.clone(),
             Some(attempt.task.to_string()),
@@ -114,7 +114,7 @@ impl Shared {
             });
         };
 
-        let (entry, written) = entry.made(accessor.clone()).await;
+        let written = entry.made(accessor.clone());
         let refusal = match (written, difference) {
             (Err(error), _) => Some(VaultError::from(error)),
             (Ok(()), Some(difference)) => Some(VaultError::MintMismatch {
@@ -126,8 +126,8 @@ impl Shared {
             }
             (Ok(()), None) => None,
         };
-        match (refusal, entry) {
-            (None, Some(entry)) => Ok(Minted {
+        match refusal {
+            None => Ok(Minted {
                 identity: VaultIdentity {
                     session: SessionKind::ChildToken,
                     policies: vec![policy],
@@ -145,8 +145,7 @@ impl Shared {
                 request_id,
                 policy_exists,
             }),
-            (refusal, entry) => {
-                let refusal = refusal.unwrap_or(VaultError::Closed);
+            Some(refusal) => {
                 let tie = Tie::DiesWithLogin;
                 Err(self.refuse(login, &accessor, tie, entry, refusal).await)
             }
@@ -177,14 +176,12 @@ impl Shared {
         mut login: Arc<HostLogin>,
         accessor: &Accessor,
         tie: Tie,
-        entry: Option<Entry>,
+        entry: Entry,
         refusal: VaultError,
     ) -> VaultError {
         match self.revoke(&mut login, tie.of(accessor)).await {
             Ok(_) => {
-                if let Some(entry) = entry {
-                    entry.done();
-                }
+                entry.done();
                 refusal
             }
             Err(error) => {

@@ -43,6 +43,7 @@ impl Shared {
         let reply = self.client.send_within(&call, login.token(), limit).await?;
         if reply.status() == 403 && !self.lives(login, limit).await? {
             login.set_ended();
+            self.reads.clear();
             return Err(VaultError::Ended);
         }
         let auth = reply

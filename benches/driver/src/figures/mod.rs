@@ -1,9 +1,12 @@
-//! The five figures, one a file.
+//! The figures, one a file.
 
 pub(crate) mod cold;
 pub(crate) mod line;
 pub(crate) mod live;
+pub(crate) mod parallel;
 pub(crate) mod secret;
+pub(crate) mod single;
+pub(crate) mod trips;
 pub(crate) mod upstream;
 
 /// How much is measured.

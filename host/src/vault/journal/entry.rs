@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::JournalError;
 use super::record::{self, Intent};
+use crate::disk;
 use crate::vault::accessor::Accessor;
 use crate::vault::lease::LeaseId;
 
@@ -35,44 +36,31 @@ impl Entry {
         &self.leases
     }
 
-    /// Adds a lease and waits until the disk has it. For a thread for blocking
-    /// work, as [`Entry::made`].
+    /// Adds a lease and waits until the disk has it, as [`Entry::made`].
     pub(in crate::vault) fn leased(&mut self, lease: &LeaseId) -> Result<(), JournalError> {
         self.leases.push(lease.clone());
         self.append(&record::lease_line(lease))
     }
 
     fn append(&mut self, line: &[u8]) -> Result<(), JournalError> {
-        self.file
-            .write_all(line)
-            .map_err(JournalError::io(&self.path, "written"))?;
-        self.file
-            .sync_data()
-            .map_err(JournalError::io(&self.path, "synced"))
+        disk::wait(|| {
+            self.file
+                .write_all(line)
+                .map_err(JournalError::io(&self.path, "written"))?;
+            self.file
+                .sync_data()
+                .map_err(JournalError::io(&self.path, "synced"))
+        })
     }
 
     /// Adds the accessor and waits until the disk has it.
     ///
-    /// This runs on a thread for blocking work: a sync takes from a tenth of a
-    /// millisecond to tens of them, too long for a worker that others wait for.
-    /// The entry comes back in either case; dropped midway, the work is done
-    /// all the same and the file stays for the sweep.
-    pub(in crate::vault) async fn made(
-        mut self,
-        accessor: Accessor,
-    ) -> (Option<Self>, Result<(), JournalError>) {
-        let path = self.path.clone();
-        let work = move || {
-            let written = self.append(&record::made_line(&accessor));
-            self.accessor = Some(accessor);
-            (Some(self), written)
-        };
-        tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or_else(|error| {
-                let error = std::io::Error::other(error);
-                (None, Err(JournalError::io(&path, "written")(error)))
-            })
+    /// A sync takes from a tenth of a millisecond to tens of them: meanwhile
+    /// another thread does what else this one had to do.
+    pub(in crate::vault) fn made(&mut self, accessor: Accessor) -> Result<(), JournalError> {
+        let line = record::made_line(&accessor);
+        self.accessor = Some(accessor);
+        self.append(&line)
     }
 
     /// Removes the file: the token is dead, or was never made. Inline: an

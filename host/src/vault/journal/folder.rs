@@ -231,11 +231,11 @@ mod tests {
         )
     }
 
-    #[tokio::test]
-    async fn a_held_file_is_live_a_dropped_one_is_left_and_a_done_one_is_gone() {
+    #[test]
+    fn a_held_file_is_live_a_dropped_one_is_left_and_a_done_one_is_gone() {
         let state = state();
         let journal = Journal::new(state.path());
-        let entry = journal.begin(intent("a")).expect("begun");
+        let mut entry = journal.begin(intent("a")).expect("begun");
         let path = entry.path.clone();
         assert_eq!(
             std::fs::metadata(&path)
@@ -248,8 +248,7 @@ mod tests {
         assert!(matches!(journal.take(&path), Ok(Found::Live)));
 
         let accessor = Accessor::try_from("accessor-of-a".to_owned()).expect("fine");
-        let (entry, written) = entry.made(accessor).await;
-        written.expect("synced");
+        entry.made(accessor).expect("synced");
         drop(entry);
         let Ok(Found::Left(left)) = journal.take(&path) else {
             panic!("it is unlocked")
