@@ -6,7 +6,7 @@ use std::time::Duration;
 use cofferdam::config::HostConfig;
 use cofferdam::doctor::{Doctor, State};
 use cofferdam::secret::Secret;
-use cofferdam_devkit::identity::Authority;
+use cofferdam_devkit::identity::{Authority, Issued};
 use cofferdam_devkit::openbao::{DevOptions, OpenBao, Provision};
 use cofferdam_devkit::process::free_port;
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
@@ -83,6 +83,29 @@ async fn every_other_way_in_which_a_node_does_not_serve() {
 }
 
 #[tokio::test]
+async fn a_health_that_is_kept_from_us_is_no_fault_when_the_operator_says_so() {
+    let world = clinic().await;
+    let bao = world.bao().unwrap();
+    let proxy = Proxy::start(bao.socket()).unwrap();
+    at(&world, &[proxy.address()]);
+    let hidden = proxy.inject(Rule::on("GET", "sys/health", Fault::Status(404, None)));
+    let found = reviewed(&world);
+    assert_eq!(found.code, 4, "{found:#?}");
+    let text = std::fs::read_to_string(world.path("cofferdam.toml")).unwrap();
+    let text = text.replacen("[vault]", "[vault]\nrequire_healthy = false", 1);
+    world.write("cofferdam.toml", &text).unwrap();
+    let found = reviewed(&world);
+    assert!(hidden.hits() >= 2);
+    assert_eq!(found.code, 1, "the proxy tells no time: {found:#?}");
+    assert_eq!(found.ids("not_proven"), ["node.clock"], "{found:#?}");
+    assert!(found.ids("warning").contains(&"node.health"), "{found:#?}");
+    assert!(found.ids("ok").contains(&"mint.task"), "{found:#?}");
+    drop(hidden);
+    reviewed(&world).is_clean();
+    nothing_is_left(&world, bao).await;
+}
+
+#[tokio::test]
 async fn without_any_node_the_exit_code_says_so_and_nothing_reads_ok() {
     let mut world = clinic().await;
     let nobody = format!("http://127.0.0.1:{}", free_port().unwrap());
@@ -148,9 +171,13 @@ async fn a_clock_that_goes_wrong() {
 
 /// A world whose server is reached by TLS, with the authority that vouches
 /// for it in `ca.pem`.
-async fn tls() -> (World, OpenBao, Authority) {
+async fn tls() -> (World, OpenBao) {
     let servers = Authority::new("servers").unwrap();
     let server = servers.server(&["vault.example.com"]).unwrap();
+    tls_with(&servers, server).await
+}
+
+async fn tls_with(servers: &Authority, server: Issued) -> (World, OpenBao) {
     let bao = OpenBao::start_dev(DevOptions {
         tls: Some((server.certificate, server.key)),
         ..DevOptions::default()
@@ -172,7 +199,24 @@ async fn tls() -> (World, OpenBao, Authority) {
     let done = world.command(&arguments).output().unwrap();
     assert!(done.status.success(), "{done:?}");
     reviewer(&world, &bao).await;
-    (world, bao, servers)
+    (world, bao)
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_about_to_end() {
+    let servers = Authority::new("servers").unwrap();
+    let server = servers.server_for_an_hour(&["vault.example.com"]).unwrap();
+    let (world, bao) = tls_with(&servers, server).await;
+    let found = reviewed(&world);
+    found.is_clean();
+    assert!(found.ids("warning").contains(&"node.tls"), "{found:#?}");
+    assert!(
+        found.what("node.tls").contains("ends in 0 days"),
+        "{found:#?}"
+    );
+    nothing_is_left(&world, &bao).await;
+    let (world, _bao) = tls().await;
+    assert!(reviewed(&world).ids("ok").contains(&"node.tls"));
 }
 
 fn trusting(world: &World, bao: &OpenBao, ca: &str, name: &str) {
@@ -186,7 +230,7 @@ fn trusting(world: &World, bao: &OpenBao, ca: &str, name: &str) {
 
 #[tokio::test]
 async fn the_wrong_ca_and_the_wrong_name_are_told_as_such() {
-    let (world, bao, _) = tls().await;
+    let (world, bao) = tls().await;
     let found = reviewed(&world);
     found.is_clean();
     assert!(found.ids("ok").contains(&"node.tls"), "{found:#?}");

@@ -2,6 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::scrub::escape_control;
+
 /// What was looked at. The words are for machines and never change; docs/DOCTOR.md
 /// has a line for each.
 #[derive(
@@ -166,8 +168,9 @@ impl Check {
         Self {
             id,
             state: State::Ok,
-            place: place.into(),
-            what: what.into(),
+            // Names of files may hold anything.
+            place: escape_control(&place.into()),
+            what: escape_control(&what.into()),
             cure: None,
             unasked: false,
         }
@@ -233,6 +236,13 @@ mod tests {
     use strum::IntoEnumIterator;
 
     use super::*;
+
+    #[test]
+    fn no_name_of_a_file_moves_the_cursor() {
+        let check = Check::fault(CheckId::JournalLeft, "a\u{1b}[2Jb", "c\nok", "d");
+        let text = format!("{}{}", check.place, check.what);
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+    }
 
     #[test]
     fn the_page_has_a_line_for_each_check_and_for_no_other() {

@@ -269,7 +269,7 @@ async fn log_in(
     mount: &str,
     report: &mut Report,
 ) -> Option<LoginFacts> {
-    let is_lent = matches!(vault.auth, AuthConfig::TokenFile(_));
+    let is_lent = vault.auth.is_lent();
     match inspection.login().await {
         Ok(facts) => {
             report.extend(login::check(&facts, mount, is_lent));

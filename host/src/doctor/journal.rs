@@ -58,8 +58,13 @@ fn left_behind(place: &str, left: &LeftBehind) -> Check {
         .as_ref()
         .map(|task| format!(" of the task `{}`", crate::config::value::bounded(task)))
         .unwrap_or_default();
+    let leases = match left.leases {
+        0 => String::new(),
+        1 => " with a lease".to_owned(),
+        some => format!(" with {some} leases"),
+    };
     let what = format!(
-        "the {} {}{task} of {:.0} was left behind by a process that is gone; it may live",
+        "the {} {}{task}{leases} of {:.0} was left behind by a process that is gone; it may live",
         left.kind,
         crate::config::value::bounded(&left.id),
         left.created

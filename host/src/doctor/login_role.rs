@@ -20,9 +20,9 @@ pub(super) async fn check(
     let path = match LoginRole::of(auth, login) {
         LoginRole::At(path) => path,
         LoginRole::None => {
-            let what = "the token was lent: its maker says what it is made with";
-            let cure = "use another log-in for production";
-            return report.push(Check::warning(ID, "[vault.auth.token_file]", what, cure));
+            let what = "the token was lent: whoever made it says what it is made with";
+            let cure = "use a log-in of the host's own for production";
+            return report.push(Check::warning(ID, "[vault.auth]", what, cure));
         }
         LoginRole::Scattered => {
             let what = "the settings of this method are its configuration's, its users' and its groups'; this version does not read them";

@@ -34,7 +34,7 @@ pub(super) fn can_be_asked(vault: &VaultConfig, nodes: &[NodeFacts]) -> bool {
 pub(super) fn check(vault: &VaultConfig, nodes: &[NodeFacts], clock: &Clock) -> Vec<Check> {
     let mut checks = Vec::new();
     for node in nodes {
-        checks.push(health(&node.health));
+        checks.push(health(vault, &node.health));
         checks.extend(version(&node.health, nodes));
         checks.push(skew(&node.health, clock));
         checks.push(certificate(vault, node));
@@ -42,7 +42,7 @@ pub(super) fn check(vault: &VaultConfig, nodes: &[NodeFacts], clock: &Clock) -> 
     checks
 }
 
-fn health(node: &NodeHealth) -> Check {
+fn health(vault: &VaultConfig, node: &NodeHealth) -> Check {
     let id = CheckId::NodeHealth;
     let what = node.health.to_string();
     let place = node.address.as_str();
@@ -50,6 +50,10 @@ fn health(node: &NodeHealth) -> Check {
         Health::Active | Health::Standby => return Check::ok(id, place, what),
         Health::PerformanceStandby => {
             let cure = "name a node that makes tokens itself, or the load balancer before them";
+            return Check::warning(id, place, what, cure);
+        }
+        Health::Unknown(_) if !vault.require_healthy => {
+            let cure = "let the host reach `sys/health`; without it a node that cannot serve is found out by its failures";
             return Check::warning(id, place, what, cure);
         }
         Health::DisasterRecovery => "leave it out of `addresses` until it is promoted",

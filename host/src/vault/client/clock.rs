@@ -33,14 +33,7 @@ impl ServerClock {
 
     /// Notes the time of an answer that has just arrived.
     pub(super) fn note(&self, headers: &HeaderMap) {
-        let date = headers
-            .get(http::header::DATE)
-            .and_then(|date| date.to_str().ok());
-        let Some(theirs) = date.and_then(|date| {
-            jiff::fmt::rfc2822::DateTimeParser::new()
-                .parse_timestamp(date)
-                .ok()
-        }) else {
+        let Some(theirs) = date(headers) else {
             return;
         };
         let ahead = theirs.as_second() - Timestamp::now().as_second();
@@ -64,6 +57,14 @@ impl ServerClock {
                 .ok(),
         }
     }
+}
+
+/// The server's time, as an answer tells it.
+pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = headers.get(http::header::DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(date)
+        .ok()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::clock::date;
 use super::fault::fault;
 use super::nodes::{Health, HealthBody, Node};
 use super::transport::{Client, receive};
@@ -118,17 +119,21 @@ impl Client {
             let response = (self.http.get(url).timeout(limit).send().await)
                 .map_err(|error| fault(node, &error))?;
             self.clock.note(response.headers());
-            receive(node, Operation::Health, "sys/health".to_owned(), response).await
+            let date = date(response.headers());
+            let path = "sys/health".to_owned();
+            let reply = receive(node, Operation::Health, path, response).await?;
+            Ok((reply, date))
         };
         match asked.await {
-            Ok(reply) => {
+            Ok((reply, date)) => {
+                found.clock = date.map(Timestamp::as_second);
+                found.answered = Some(Instant::now());
                 let Ok(body) = serde_json::from_slice::<HealthBody>(&reply.body) else {
                     found.health = Health::Unknown(reply.status());
                     return (found, None);
                 };
                 found.health = Health::of(reply.status());
-                found.clock = body.server_time_utc;
-                found.answered = Some(Instant::now());
+                found.clock = body.server_time_utc.or(found.clock);
                 found.version = body.version;
                 cluster = body.cluster_id;
             }

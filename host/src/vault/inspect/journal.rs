@@ -28,6 +28,8 @@ pub struct LeftBehind {
     pub task: Option<String>,
     /// When the token was asked for.
     pub created: Timestamp,
+    /// How many leases hang on it.
+    pub leases: usize,
 }
 
 /// Looks at every file of the journal below this state folder.
@@ -49,6 +51,7 @@ pub fn journal(state: &Path) -> Result<JournalFacts, JournalError> {
                     id: intent.id.clone(),
                     task: intent.task.clone(),
                     created: intent.created,
+                    leases: entry.leases().len(),
                 });
             }
             Found::Unreadable(path) => facts.unreadable.push(path),

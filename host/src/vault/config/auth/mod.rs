@@ -147,6 +147,16 @@ impl AuthConfig {
         }
     }
 
+    /// Whether the token is somebody else's, who made it and ends it.
+    pub fn is_lent(&self) -> bool {
+        match self {
+            Self::TokenFile(_) | Self::Token(_) | Self::Oidc(_) => true,
+            Self::AppRole(_) | Self::Jwt(_) | Self::Password(_) | Self::Cert(_) | Self::Aws(_) => {
+                false
+            }
+        }
+    }
+
     /// Whether logging in uses up the credential, so that no other process can.
     pub fn is_used_up(&self) -> bool {
         matches!(self, Self::AppRole(approle) if approle.wrapped)
