@@ -1,12 +1,14 @@
 //! A world for one bad day, and what must hold when it is over.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cofferdam_devkit::openbao::{DevOptions, OpenBao, Provision};
+use cofferdam_devkit::postgres::{DatabaseRole, Postgres};
 use cofferdam_devkit::proxy::{Fault, Injected, Proxy, Rule};
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
@@ -66,10 +68,6 @@ impl Day {
         let world = World::with_bao(binary(), &what, bao).await.unwrap();
         let upstream = Upstream::start().unwrap();
         let wire = Proxy::start(upstream.socket()).unwrap();
-        let reveal = "[reveal.legacy]\nreason = \"test\"\n\
-            credential = { kv2 = { mount = \"secret\", path = \"api\", field = \"token\" } }\n";
-        let grants = [&api(&wire.address()), &signer("signer", &["sign"]), reveal];
-        install(&world, TASK, "probe-all", &grants.join("\n"));
         let vault = Proxy::start(world.bao().unwrap().socket()).unwrap();
         let day = Self {
             world,
@@ -79,9 +77,37 @@ impl Day {
             printed: RefCell::default(),
         };
         day.vault_at(&[day.vault.address()], lines);
+        day.task(&api(&day.wire.address()));
         // The first run compiles; the days are about the others.
         assert_eq!(day.run(&[]).code, 0);
         day
+    }
+
+    /// Installs the task with this grant of the API.
+    fn task(&self, api: &str) {
+        let reveal = "[reveal.legacy]\nreason = \"test\"\n\
+            credential = { kv2 = { mount = \"secret\", path = \"api\", field = \"token\" } }\n";
+        let grants = [api, &signer("signer", &["sign"]), reveal];
+        install(&self.world, TASK, "probe-all", &grants.join("\n"));
+    }
+
+    /// From now on the task calls the API as a database user of its own.
+    pub(super) async fn lease_users_of(&self, postgres: &Postgres) {
+        let bao = self.bao();
+        let socket = postgres.socket();
+        bao.connect_database(postgres, socket).await.unwrap();
+        bao.database_role(&DatabaseRole::new("reader"))
+            .await
+            .unwrap();
+        self.task(&format!(
+            "[http.api]\nbase = \"{}/\"\nallow = [\"GET **\"]\nnetwork = \"loopback\"\n\
+             plain = true\n\
+             credential = {{ dynamic = {{ mount = \"database\", path = \"creds/reader\" }} }}\n\
+             inject = {{ basic = {{ username = \"{{username}}\", password = \"{{password}}\" }} }}\n",
+            self.wire.address()
+        ));
+        let ended = self.run(&[call()]);
+        assert_eq!((ended.code, ended.unrevoked()), (0, None), "{ended:?}");
     }
 
     pub(super) fn bao(&self) -> &OpenBao {
@@ -198,7 +224,12 @@ impl Day {
     /// secret stands in anything that was printed or written.
     pub(super) async fn over(self) {
         nobody_lives(self.bao()).await;
-        let mut traces = Traces::of(&self.world, self.printed.take());
+        // One place for all that went to stdout, and one for stderr.
+        let mut printed: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for (name, bytes) in self.printed.take() {
+            printed.entry(name).or_default().extend(bytes);
+        }
+        let mut traces = Traces::of(&self.world, printed.into_iter().collect());
         // `leaks::hunt` looks into compiled code; it is large, and not of today.
         traces
             .files

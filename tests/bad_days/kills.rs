@@ -1,9 +1,11 @@
-//! SIGKILL at fifty moments, spread over a run with several capabilities.
+//! SIGKILL at fifty moments, spread over a run with several capabilities and a
+//! database user of its own.
 //! `lifecycle::kills` kills at every request, on both of its sides.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use cofferdam_devkit::postgres::{Options, Postgres};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -57,14 +59,31 @@ async fn only_unnamed_log_ins_live(day: &Day) {
     );
 }
 
+/// No database user and no lease is left. One whose answer never came has no
+/// name; Vault ends it with the token, in its own time.
+async fn no_user_lives(day: &Day, postgres: &Postgres) {
+    let begun = Instant::now();
+    loop {
+        let leases = day.bao().leases("database/creds/reader").await.unwrap();
+        let users = postgres.made_users().await.unwrap();
+        if leases.is_empty() && users.is_empty() {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{users:?} live");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn fifty_kills_leave_nothing_that_a_sweep_or_the_next_start_does_not_end() {
     let day = Day::dawn("").await;
+    let postgres = Postgres::start(Options::default()).unwrap();
+    day.lease_users_of(&postgres).await;
     let whole = usual(&day);
     let seed: u64 = rand::random();
     println!("seed {seed}, a run takes {whole:?}");
     let mut random = StdRng::seed_from_u64(seed);
-    let (mut killed, mut left) = (0, BTreeMap::new());
+    let (mut killed, mut left, mut users) = (0, BTreeMap::new(), 0);
     for number in 0..KILLS {
         let running = day.start(&steps());
         let moment = (f64::from(number) + random.random::<f64>()) / f64::from(KILLS);
@@ -72,9 +91,11 @@ async fn fifty_kills_leave_nothing_that_a_sweep_or_the_next_start_does_not_end()
         killed += u32::from(day.kill(running).code == -1);
         let alive = day.bao().living().await.unwrap().len();
         *left.entry(alive).or_insert(0) += 1;
+        users = users.max(postgres.made_users().await.unwrap().len());
         if (number + 1) % ROUND == 0 {
             day.sweep();
             only_unnamed_log_ins_live(&day).await;
+            no_user_lives(&day, &postgres).await;
         }
     }
     println!("{killed} of {KILLS} were killed; how many tokens each left: {left:?}");
@@ -86,6 +107,7 @@ async fn fifty_kills_leave_nothing_that_a_sweep_or_the_next_start_does_not_end()
         left.keys().max() >= Some(&2),
         "no kill left an attempt alive: {left:?}"
     );
+    assert!(users > 0, "no kill left a database user");
 
     // And without a sweep, the next start.
     for number in 0..ROUND {
@@ -96,6 +118,7 @@ async fn fifty_kills_leave_nothing_that_a_sweep_or_the_next_start_does_not_end()
     let ended = day.run(&steps());
     assert_eq!((ended.code, ended.unrevoked()), (0, None), "{ended:?}");
     only_unnamed_log_ins_live(&day).await;
+    no_user_lives(&day, &postgres).await;
     day.end_the_unnamed().await;
     day.over().await;
 }

@@ -12,7 +12,7 @@ async fn a_log_in_that_is_revoked_under_us_takes_the_attempt_along() {
     let bao = day.bao();
     let held = day.hold();
     let before = day.log_ins();
-    let running = day.start(&[sign(1), call(), sign(1), call()]);
+    let running = day.start(&[sign(1), call(), sign(50), call()]);
     held.wait_hit(SOON).unwrap();
     let living = bao.living().await.unwrap();
     assert_eq!(living.len(), 2);
@@ -40,6 +40,10 @@ async fn a_log_in_that_is_revoked_under_us_takes_the_attempt_along() {
     assert_eq!(denial(&result[2][0]), ("revoked", false));
     assert_eq!(ended.report["denials"].as_array().unwrap().len(), 1);
     assert!(ended.took < SOON, "{:?}", ended.took);
+    // Fifty calls of the task ask but once what has died.
+    let passed = day.vault.passed();
+    let lookups = passed.iter().filter(|it| it.target.contains("lookup"));
+    assert!((1..=4).contains(&lookups.count()), "{passed:?}");
     // One more log-in, to make sure that the child is dead.
     assert_eq!(day.log_ins() - before, 2);
     assert!(journal(&day.world).is_empty());

@@ -82,7 +82,8 @@ impl Traces {
     }
 }
 
-/// Tokens and accessors out of Vault's answers.
+/// What Vault's answers hold: tokens and leased passwords, and the accessors and
+/// lease ids that may stand in the journal.
 pub(crate) fn minted(proxy: &Proxy) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut tokens, mut accessors) = (BTreeSet::new(), BTreeSet::new());
     for answer in proxy.answers() {
@@ -92,7 +93,10 @@ pub(crate) fn minted(proxy: &Proxy) -> (BTreeSet<String>, BTreeSet<String>) {
         let body: Value = serde_json::from_slice(&answer[body + 4..]).unwrap_or_default();
         let text = |field: &str| body["auth"][field].as_str().map(str::to_owned);
         tokens.extend(text("client_token"));
+        tokens.extend(body["data"]["password"].as_str().map(str::to_owned));
         accessors.extend(text("accessor"));
+        let lease = body["lease_id"].as_str().filter(|id| !id.is_empty());
+        accessors.extend(lease.map(str::to_owned));
     }
     (tokens, accessors)
 }

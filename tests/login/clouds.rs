@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cofferdam_devkit::clock::Skew;
 use cofferdam_devkit::identity::{Aws, AwsKey};
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::{Finished, World};
@@ -228,6 +229,23 @@ async fn aws_refuses_each_that_is_not_the_one() {
         .await;
     site.aws.advance(Duration::ZERO);
     assert_eq!(site.run_as(&site.key).code, 0);
+    // Only this host's is off: it signs by Vault's clock.
+    let skew = Skew::new().unwrap();
+    for seconds in [7_200, -7_200] {
+        let off = skew.environment(seconds);
+        let mut environment: Vec<_> = off
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        environment.push(("AWS_ACCESS_KEY_ID", &site.key.id));
+        environment.push(("AWS_SECRET_ACCESS_KEY", &site.key.secret));
+        let finished = site.run(&environment);
+        assert_eq!(finished.code, 0, "{finished:?}");
+        assert!(
+            finished.stderr.contains("this host's clock is"),
+            "{finished:?}"
+        );
+    }
 }
 
 /// A stand-in that does not look would prove nothing.

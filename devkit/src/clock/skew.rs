@@ -38,9 +38,16 @@ impl Skew {
 
     /// The child's clock is ahead by so many seconds, or behind.
     pub fn apply(&self, command: &mut Command, seconds: i64) {
-        command
-            .env("LD_PRELOAD", self.folder.path().join("skew.so"))
-            .env("COFFERDAM_CLOCK_SKEW", seconds.to_string());
+        command.envs(self.environment(seconds));
+    }
+
+    /// The same as variables for the child's environment.
+    pub fn environment(&self, seconds: i64) -> [(&'static str, String); 2] {
+        let loaded = self.folder.path().join("skew.so");
+        [
+            ("LD_PRELOAD", loaded.display().to_string()),
+            ("COFFERDAM_CLOCK_SKEW", seconds.to_string()),
+        ]
     }
 }
 

@@ -147,6 +147,7 @@ mod tests {
         let away = VaultError::Overloaded {
             operation: crate::vault::Operation::Review,
             status: 500,
+            retry_after: None,
         };
         report.failed(ID, "here", &away);
         assert_eq!(report.exit(false), Exit::Unavailable);

@@ -149,6 +149,8 @@ pub enum VaultError {
         operation: Operation,
         /// The HTTP status.
         status: u16,
+        /// How long Vault asks to wait.
+        retry_after: Option<std::time::Duration>,
     },
     /// 403 for a token that lives, or another plain refusal.
     #[error("vault refuses the {operation} on `{path}`")]

@@ -1,6 +1,7 @@
 //! What the capabilities of an attempt may do in Vault.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
@@ -12,7 +13,7 @@ use super::lease::LeaseBook;
 use super::logins::HostLogin;
 use super::path::KvPath;
 use super::reads::{Circle, KvRead};
-use super::revoke::Tie;
+use super::revoke::{Found, Tie};
 use super::shared::Shared;
 use crate::secret::Secret;
 
@@ -28,6 +29,8 @@ struct Attempt {
     shared: Arc<Shared>,
     /// Taken out at the end, so that no forgotten handle keeps it.
     authority: RwLock<Option<Authority>>,
+    /// Vault knows the token no more, so it is not asked again.
+    dead: AtomicBool,
     leases: LeaseBook,
     ends: Instant,
     circle: Arc<Circle>,
@@ -62,6 +65,7 @@ impl SessionHandle {
         Self(Arc::new(Attempt {
             shared,
             authority: RwLock::new(Some(authority)),
+            dead: AtomicBool::new(false),
             leases,
             ends,
             circle: Arc::new(circle),
@@ -87,6 +91,9 @@ impl SessionHandle {
     pub(super) fn authority(&self) -> Result<Authority, VaultError> {
         let authority = self.0.authority.read().clone();
         let authority = authority.ok_or(VaultError::Closed)?;
+        if self.0.dead.load(Ordering::Acquire) {
+            return Err(VaultError::Ended);
+        }
         if Instant::now() >= self.0.ends {
             return Err(VaultError::Closed);
         }
@@ -121,13 +128,23 @@ impl SessionHandle {
             // Whatever was refused: what this task may do has changed.
             self.forget_shared();
             let (login, accessor) = (&authority.login, &authority.accessor);
-            if let Ok(true) = self
-                .0
-                .shared
-                .is_dead(login, accessor, authority.tie, LOOKUP)
-                .await
-            {
+            if login.has_ended() && authority.tie == Tie::DiesWithLogin {
                 return Err(VaultError::Ended);
+            }
+            match self.0.shared.look_up(login, accessor, LOOKUP).await {
+                Ok(Found::Nothing) => {
+                    self.0.dead.store(true, Ordering::Release);
+                    return Err(VaultError::Ended);
+                }
+                Ok(Found::LoginDead) => {
+                    // Who needs a log-in next makes a fresh one, and nobody
+                    // has to ask again.
+                    login.set_ended();
+                    if authority.tie == Tie::DiesWithLogin {
+                        return Err(VaultError::Ended);
+                    }
+                }
+                Ok(Found::Alive) | Err(_) => {}
             }
         }
         reply.success()

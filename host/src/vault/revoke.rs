@@ -57,6 +57,9 @@ impl Tie {
     }
 }
 
+/// Why something was not revoked whose turn did not come.
+pub(super) const NO_TIME: &str = "no_time";
+
 /// What is to end.
 #[derive(Clone, Copy)]
 pub(super) enum Target<'a> {
@@ -84,7 +87,7 @@ enum Verdict {
 }
 
 /// What a lookup by accessor showed.
-enum Found {
+pub(super) enum Found {
     /// It lives, or that cannot be told.
     Alive,
     /// Vault knows no such token.
@@ -119,7 +122,14 @@ impl Patience {
     /// Waits before the next try; the error comes back when there is none.
     pub(super) async fn after(&mut self, error: VaultError) -> Result<(), VaultError> {
         self.tries -= 1;
-        let wait = jittered(self.wait);
+        let mut wait = jittered(self.wait);
+        if let VaultError::Overloaded {
+            retry_after: Some(asked),
+            ..
+        } = &error
+        {
+            wait = wait.max(*asked + jittered(FIRST_WAIT));
+        }
         if error.kind() != VaultErrorKind::Unavailable
             || self.tries == 0
             || Instant::now() + wait >= self.deadline
@@ -253,7 +263,7 @@ impl Shared {
             let left = if away_for.is_some() {
                 away_for
             } else if Instant::now() >= until {
-                Some("no_time")
+                Some(NO_TIME)
             } else {
                 let mut login = Arc::clone(login);
                 let revoked = self.revoke(&mut login, Target::Lease(&id)).await;
@@ -272,23 +282,8 @@ impl Shared {
         stream::iter(ends).buffered(LEASES_AT_ONCE).collect().await
     }
 
-    /// Whether a token seems dead: Vault knows no such token, or refuses the
-    /// log-in everything, whose end is that of its children.
-    pub(super) async fn is_dead(
-        &self,
-        login: &HostLogin,
-        accessor: &Accessor,
-        tie: Tie,
-        limit: Duration,
-    ) -> Result<bool, VaultError> {
-        Ok(match self.look_up(login, accessor, limit).await? {
-            Found::Nothing => true,
-            Found::LoginDead => tie == Tie::DiesWithLogin,
-            Found::Alive => false,
-        })
-    }
-
-    async fn look_up(
+    /// Whether Vault knows a token.
+    pub(super) async fn look_up(
         &self,
         login: &HostLogin,
         accessor: &Accessor,
@@ -325,6 +320,7 @@ mod tests {
         VaultError::Overloaded {
             operation: Operation::Revoke,
             status: 500,
+            retry_after: None,
         }
     }
 
@@ -334,6 +330,19 @@ mod tests {
         assert!(patience.after(overloaded()).await.is_ok());
         assert!(patience.after(overloaded()).await.is_ok());
         assert!(patience.after(overloaded()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wish_is_honoured_when_there_is_time_for_it() {
+        let limited = |seconds| VaultError::Overloaded {
+            operation: Operation::Revoke,
+            status: 429,
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        let begun = tokio::time::Instant::now();
+        assert!(Patience::new().after(limited(1)).await.is_ok());
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        assert!(Patience::new().after(limited(3600)).await.is_err());
     }
 
     #[tokio::test]

@@ -9,10 +9,10 @@ use super::accessor::Accessor;
 use super::config::{Addresses, VaultConfig};
 use super::handle::{Authority, SessionHandle};
 use super::identity::{Clock, JwtLogin};
-use super::lease::{LeaseBook, LeaseCount};
+use super::lease::{LeaseBook, LeaseCount, LeaseId};
 use super::logins::HostLogin;
 use super::reads::Circle;
-use super::revoke::Tie;
+use super::revoke::{NO_TIME, Tie};
 use super::shared::Shared;
 use super::sweep::SweepReport;
 use super::{VaultError, VaultErrorKind};
@@ -129,6 +129,19 @@ impl Revocation {
         self.reason = self.reason.or(left);
         self.leases = leases;
         self
+    }
+
+    /// Nothing was revoked: too many others are being revoked.
+    fn out_of_time(leases: Vec<(u32, LeaseId)>) -> Self {
+        let left = Some(NO_TIME);
+        Self {
+            complete: false,
+            reason: left,
+            request_id: None,
+            leases: (leases.into_iter())
+                .map(|(lease, _)| LeaseEnd { lease, left })
+                .collect(),
+        }
     }
 
     fn from(result: Result<Option<String>, VaultError>) -> Self {
@@ -302,12 +315,15 @@ impl Session {
         };
         let book = self.handle.leases();
         let leases = book.all().await;
-        let turn = self.shared.turns.wait().await;
-        let leases = self.shared.revoke_leases(&open.login, leases).await;
-        let token = open.tie.of(&open.accessor);
-        let result = self.shared.revoke(&mut open.login, token).await;
-        drop(turn);
-        let revocation = Revocation::from(result).with(leases);
+        let revocation = match self.shared.turns.wait().await {
+            Some(_turn) => {
+                let leases = self.shared.revoke_leases(&open.login, leases).await;
+                let token = open.tie.of(&open.accessor);
+                let result = self.shared.revoke(&mut open.login, token).await;
+                Revocation::from(result).with(leases)
+            }
+            None => Revocation::out_of_time(leases),
+        };
         // Dropped, it stays for the sweep.
         if let Some(entry) = book.take_entry()
             && revocation.complete

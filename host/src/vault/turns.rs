@@ -14,8 +14,10 @@ const AT_ONCE: usize = 32;
 /// that a crowd does not move in step.
 const SPREAD: Duration = Duration::from_millis(10);
 
-/// How long anybody waits. A revocation that comes late is better than none.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long anybody waits for a place. Three times what those who hold the
+/// places may take when Vault does not answer; when it does, there is room for
+/// thousands in it. A crowd that then went without would be the storm after all.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The places.
 pub(super) struct Turns(Semaphore);
@@ -26,7 +28,7 @@ impl Turns {
     }
 
     /// Waits for a place; at once for whoever ends alone. None when it took too
-    /// long, and then one goes without.
+    /// long: what did not end is left to the sweep.
     pub(super) async fn wait(&self) -> Option<SemaphorePermit<'_>> {
         if let Ok(place) = self.0.try_acquire() {
             return Some(place);

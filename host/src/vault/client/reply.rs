@@ -157,7 +157,11 @@ impl Reply {
             503 if self.says("sealed") => VaultError::Sealed {
                 address: self.address,
             },
-            412 | 429 | 472 | 473 | 500..=599 => VaultError::Overloaded { operation, status },
+            412 | 429 | 472 | 473 | 500..=599 => VaultError::Overloaded {
+                operation,
+                status,
+                retry_after: self.retry_after,
+            },
             _ => VaultError::Protocol {
                 operation,
                 fault: "an unknown status",

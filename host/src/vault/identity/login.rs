@@ -99,7 +99,7 @@ impl Shared {
         })?;
         // A JWT has hundreds of bytes.
         let _ = secrets.add_own(&signed);
-        let entry = self.journal.begin(self.intent(
+        let mut entry = self.journal.begin(self.intent(
             AuthorityKind::Attempt,
             attempt.run.clone(),
             Some(attempt.task.to_string()),
@@ -129,7 +129,7 @@ impl Shared {
             let difference = "a token without accessor, which cannot be revoked".to_owned();
             return Err(mismatch(difference, false));
         };
-        let (entry, written) = entry.made(accessor.clone()).await;
+        let written = entry.made(accessor.clone());
         let mut refusal = match (written, difference) {
             (Err(error), _) => Some(error.into()),
             (Ok(()), Some(difference)) => Some(mismatch(difference, true)),
@@ -150,8 +150,8 @@ impl Shared {
                 Err(error) => refusal = Some(error),
             }
         }
-        match (refusal, entry) {
-            (None, Some(entry)) => Ok(Minted {
+        match refusal {
+            None => Ok(Minted {
                 identity: VaultIdentity {
                     session: SessionKind::JwtLogin,
                     policies: jwt.policies.iter().map(ToString::to_string).collect(),
@@ -170,12 +170,9 @@ impl Shared {
                 ends: asked + Duration::from_secs(auth.lease_duration),
                 request_id,
             }),
-            (refusal, entry) => {
-                let refusal = refusal.unwrap_or(VaultError::Closed);
-                Err(self
-                    .refuse(login, &accessor, Tie::Outlives, entry, refusal)
-                    .await)
-            }
+            Some(refusal) => Err(self
+                .refuse(login, &accessor, Tie::Outlives, entry, refusal)
+                .await),
         }
     }
 

@@ -38,8 +38,12 @@ pub(in crate::vault::auth) async fn log_in(
         operation: Operation::LogIn,
         fault,
     };
-    let headers = sign(config, &credentials, SystemTime::now())
-        .ok_or(faulty("the request to STS cannot be signed"))?;
+    // AWS refuses a date that is minutes off, as this host's clock may be.
+    let now = client
+        .time_if_known()
+        .map_or_else(SystemTime::now, SystemTime::from);
+    let headers =
+        sign(config, &credentials, now).ok_or(faulty("the request to STS cannot be signed"))?;
     let headers =
         serde_json::to_vec(&headers).map_err(|_| faulty("the headers cannot be written"))?;
     let call = Call::with_body(
