@@ -21,5 +21,6 @@ mod leases;
 mod lifecycle;
 mod limits;
 mod login;
+mod sql;
 mod surface;
 mod vault;

@@ -41,6 +41,26 @@ pub enum OutcomeKind {
 /// of the audit has to stay a line.
 pub(super) const MAX_TEXT: usize = 1024;
 
+/// Longest text of a statement; longer ones are cut.
+const MAX_STATEMENT: usize = 32 << 10;
+
+/// A statement on a database.
+#[derive(Debug, Clone, Serialize)]
+pub struct Statement<'a> {
+    /// `select`, `insert`, …; none for one that was not understood.
+    pub kind: Option<&'static str>,
+    /// The tables that it names, `schema.table`.
+    pub tables: Vec<String>,
+    /// SHA-256 of its text.
+    pub digest: Digest,
+    /// The database user that runs it; none before there is a connection.
+    #[serde(serialize_with = "bounded_option")]
+    pub user: Option<&'a str>,
+    /// Its text, if the grant says so; scrubbed.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "long")]
+    pub text: Option<&'a str>,
+}
+
 /// One fact. The recorder adds sequence, time, run and chain.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -99,6 +119,9 @@ pub enum Event<'a> {
         /// Why, for a refusal; a fixed text or one made from the grants only.
         #[serde(serialize_with = "bounded_option")]
         reason: Option<&'a str>,
+        /// What is run on a database.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        statement: Option<&'a Statement<'a>>,
     },
     /// How a call ended.
     Outcome {
@@ -201,10 +224,18 @@ impl Serialize for Bounded<'_> {
 }
 
 fn bounded<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    if text.len() <= MAX_TEXT {
+    cut(text, MAX_TEXT, serializer)
+}
+
+fn long<S: Serializer>(text: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
+    cut(text.unwrap_or_default(), MAX_STATEMENT, serializer)
+}
+
+fn cut<S: Serializer>(text: &str, most: usize, serializer: S) -> Result<S::Ok, S::Error> {
+    if text.len() <= most {
         return serializer.serialize_str(text);
     }
-    let kept = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or("");
+    let kept = text.get(..text.floor_char_boundary(most)).unwrap_or("");
     let cut = text.len() - kept.len();
     serializer.collect_str(&format_args!("{kept}… ({cut} bytes cut)"))
 }

@@ -16,7 +16,7 @@ mod verify;
 mod tests;
 
 pub use error::AuditError;
-pub use event::{Decision, Event, OutcomeKind};
+pub use event::{Decision, Event, OutcomeKind, Statement};
 pub use files::chain_files;
 pub use log::{AuditLog, AuditOptions, AuditRef, Recorder, SealedAudit};
 pub use timeline::{Shown, show};

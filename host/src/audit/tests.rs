@@ -17,6 +17,7 @@ fn intent(target: &str) -> Event<'_> {
         target,
         decision: Decision::Allowed,
         reason: None,
+        statement: None,
     }
 }
 

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::credential::Credentials;
 use super::http::{HttpClients, RenderedCredentials};
 use super::ledger::{Denial, Ledger, RefusedByVault};
+use super::sql::{SqlServers, SqlSessions};
 use super::{Pulse, TaskLog};
 use crate::audit::Recorder;
 use crate::grants::Grants;
@@ -23,6 +24,7 @@ pub struct Attempt {
     ended: AtomicBool,
     credentials: Credentials,
     rendered: RenderedCredentials,
+    sql: SqlSessions,
     ledger: Mutex<Ledger>,
 }
 
@@ -40,6 +42,8 @@ pub struct AttemptParts {
     pub secrets: SecretSet,
     /// The process's HTTP clients and the destinations that none may reach.
     pub http: Arc<HttpClients>,
+    /// The way to databases, and the servers that none may reach.
+    pub sql: Arc<SqlServers>,
     /// When the attempt ends.
     pub deadline: Instant,
     /// The task's log.
@@ -56,6 +60,7 @@ impl Attempt {
             parts,
             ended: AtomicBool::new(false),
             rendered: RenderedCredentials::default(),
+            sql: SqlSessions::default(),
             ledger: Mutex::default(),
         }
     }
@@ -72,6 +77,12 @@ impl Attempt {
         self.ended.store(true, Ordering::Release);
         self.credentials.forget();
         self.rendered.forget();
+    }
+
+    /// Closes the connections to databases; what runs there is cancelled. Call
+    /// it after [`Attempt::end`] and before leases are revoked. Bounded in time.
+    pub async fn close_connections(&self) {
+        self.sql.close_all().await;
     }
 
     /// What was refused, by grant, operation and reason; at most 64 lines.
@@ -109,6 +120,10 @@ impl Attempt {
 
     pub(super) fn rendered(&self) -> &RenderedCredentials {
         &self.rendered
+    }
+
+    pub(super) fn sql(&self) -> &SqlSessions {
+        &self.sql
     }
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::Attempt;
 use super::bindings::cofferdam::capabilities::types::{Denial, Failure};
 use super::credential::Current;
-use crate::audit::{Decision, Event, OutcomeKind};
+use crate::audit::{Decision, Event, OutcomeKind, Statement};
 use crate::diagnostic::Diagnostic;
 use crate::vault::{VaultError, VaultErrorKind};
 
@@ -82,12 +82,24 @@ impl Attempt {
         target: &str,
         refusal: Refusal,
     ) -> Failure {
+        self.refuse_statement(grant, operation, target, None, refusal)
+    }
+
+    /// [`Attempt::refuse`], for a statement on a database.
+    pub(crate) fn refuse_statement(
+        &self,
+        grant: &str,
+        operation: &'static str,
+        target: &str,
+        statement: Option<&Statement<'_>>,
+        refusal: Refusal,
+    ) -> Failure {
         let (decision, kind, reason) = refusal.parts();
         self.ledger().denied(grant, operation, kind);
         if let Refusal::LimitReached(name) = refusal {
             self.ledger().limit(grant, name);
         }
-        let audit_ref = self.record_intent(grant, operation, target, decision, reason);
+        let audit_ref = self.record_intent(grant, operation, target, decision, reason, statement);
         match audit_ref {
             Some((text, _)) => failure(kind, text),
             None => failure(DenialKind::Internal, UNRECORDED.to_owned()),
@@ -102,8 +114,19 @@ impl Attempt {
         operation: &'static str,
         target: &str,
     ) -> Result<Call, Failure> {
+        self.begin_statement(grant, operation, target, None)
+    }
+
+    /// [`Attempt::begin`], for a statement on a database.
+    pub(crate) fn begin_statement(
+        self: &Arc<Self>,
+        grant: &Arc<str>,
+        operation: &'static str,
+        target: &str,
+        statement: Option<&Statement<'_>>,
+    ) -> Result<Call, Failure> {
         let Some((audit_ref, sequence)) =
-            self.record_intent(grant, operation, target, Decision::Allowed, None)
+            self.record_intent(grant, operation, target, Decision::Allowed, None, statement)
         else {
             let kind = if self.ended() {
                 DenialKind::Revoked
@@ -143,6 +166,7 @@ impl Attempt {
         target: &str,
         decision: Decision,
         reason: Option<&str>,
+        statement: Option<&Statement<'_>>,
     ) -> Option<(String, u64)> {
         if self.ended() {
             return None;
@@ -154,6 +178,7 @@ impl Attempt {
             target: &target,
             decision,
             reason,
+            statement,
         };
         match self.parts().recorder.record(&event) {
             Ok(written) => Some((written.to_string(), written.sequence())),
@@ -165,7 +190,7 @@ impl Attempt {
     }
 
     /// A text that the guest had a hand in, as the audit may hold it.
-    fn audit_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub(super) fn audit_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         // The audit cuts long texts after this: half a secret would not be recognised.
         self.parts().secrets.scrub_guest_text(text)
     }
@@ -206,8 +231,9 @@ impl Call {
         self.close(OutcomeKind::Ok, Some(note));
     }
 
-    /// It was tried and failed on the way.
-    pub(crate) fn failed(mut self, reason: &'static str) {
+    /// It was tried and failed on the way. The reason is a fixed word, or one
+    /// with a code of known shape.
+    pub(crate) fn failed(mut self, reason: &str) {
         self.close(OutcomeKind::Failed, Some(reason));
     }
 

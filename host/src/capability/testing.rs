@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::http::{HttpClients, HttpGrant};
 use super::keys::KeysGrant;
 use super::reveal::RevealGrant;
-use super::sql::SqlGrant;
+use super::sql::{SqlGrant, SqlServers};
 use super::{Attempt, AttemptParts, LogLine, LogSink, Pulse, TaskLog};
 use crate::audit::AuditLog;
 use crate::digest::Digest;
@@ -98,6 +98,7 @@ impl Stage {
             session: None,
             secrets: SecretSet::default(),
             http: Arc::new(self.clients),
+            sql: Arc::new(SqlServers::new(Vec::new())),
             deadline: Instant::now() + self.time,
             log: Arc::new(TaskLog::new(
                 Arc::new(Silent),

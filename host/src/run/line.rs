@@ -193,6 +193,7 @@ impl Line {
             session: session.map(Session::handle),
             secrets: self.secrets.clone(),
             http: Arc::clone(&self.shared.http),
+            sql: Arc::clone(&self.shared.sql),
             deadline: Instant::now() + limits.timeout,
             log: Arc::new(TaskLog::new(log, self.secrets.clone(), limits.log)),
             pulse: Pulse::start(),
@@ -217,6 +218,7 @@ impl Line {
         let guest = AssertUnwindSafe(guest).catch_unwind().await.ok();
         // The store is gone; whatever still holds a handle gets nothing more.
         attempt.end();
+        attempt.close_connections().await;
         guest
     }
 

@@ -11,6 +11,7 @@ use crate::audit::{AuditLog, Event};
 use crate::capability::LogSink;
 use crate::capability::http::HttpClients;
 use crate::capability::network::ForbiddenOrigin;
+use crate::capability::sql::SqlServers;
 use crate::config::HostConfig;
 use crate::engine::{Engine, LoadedTask, Progress};
 use crate::grants::{self, Grants};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) audit: AuditLog,
     pub(super) vault: Option<Vault>,
     pub(super) http: Arc<HttpClients>,
+    pub(super) sql: Arc<SqlServers>,
 }
 
 /// A task whose grants and component are known to fit each other.
@@ -63,13 +65,16 @@ impl Runner {
             .iter()
             .flat_map(|vault| vault.addresses().iter())
             .filter_map(|address| ForbiddenOrigin::of(address.url()));
-        let http = Arc::new(HttpClients::new(forbidden.collect()));
+        let forbidden: Vec<_> = forbidden.collect();
+        let http = Arc::new(HttpClients::new(forbidden.clone()));
+        let sql = Arc::new(SqlServers::new(forbidden));
         Ok(Self(Arc::new(Shared {
             config,
             engine,
             audit,
             vault,
             http,
+            sql,
         })))
     }
 

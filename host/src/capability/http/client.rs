@@ -13,7 +13,9 @@ use url::Host;
 
 use super::grant::HttpGrant;
 use super::names::CheckedNames;
-use crate::capability::network::{ForbiddenOrigin, Network, Origin, Resolver, SystemResolver};
+use crate::capability::network::{
+    ForbiddenOrigin, Network, Origin, Resolver, SystemResolver, system_verifier,
+};
 
 /// Time to reach a server, within the time of the exchange.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,16 +130,10 @@ impl HttpClients {
                 if let Some(roots) = &self.roots {
                     return Ok(tls_config(builder.with_root_certificates(roots.clone())));
                 }
-                let verifier = tokio::task::spawn_blocking(|| {
-                    rustls_platform_verifier::Verifier::new(Arc::new(ring::default_provider()))
-                });
-                let verifier = verifier.await.map_err(|_| NoClient)?.map_err(|error| {
-                    tracing::error!(%error, "the system's certificates cannot be read");
-                    NoClient
-                })?;
+                let verifier = system_verifier().await.map_err(|_| NoClient)?;
                 let builder = builder
                     .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(verifier));
+                    .with_custom_certificate_verifier(verifier);
                 Ok(tls_config(builder))
             })
             .await?;

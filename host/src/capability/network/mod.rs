@@ -6,6 +6,7 @@ mod class;
 mod host;
 mod origin;
 mod resolve;
+mod trust;
 
 pub use class::Network;
 pub(crate) use host::check_host;
@@ -13,3 +14,4 @@ pub use origin::ForbiddenOrigin;
 pub(crate) use origin::{Blocked, Origin};
 pub use resolve::Resolver;
 pub(crate) use resolve::SystemResolver;
+pub(crate) use trust::{NoTrust, system_verifier, verifier_of};

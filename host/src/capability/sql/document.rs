@@ -1,6 +1,7 @@
 //! The `[sql.NAME]` table as written.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -8,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
-use super::gate::{FunctionName, Rules, SchemaName, TableName, Verb};
+use super::gate::{FunctionName, Gate, Rules, SchemaName, TableName, Verb};
 use super::{Server, SqlGrant};
 use crate::capability::credential::{GrantedCredential, RawCredential};
 use crate::capability::field::{FieldError, shown};
@@ -65,18 +66,20 @@ impl TryFrom<RawSqlGrant> for SqlGrant {
                 "has no meaning here: the fields `username` and `password` are used; leave it out",
             ));
         }
+        let rules = Rules {
+            allow: verbs(&raw.allow)?,
+            tables: tables(raw.tables)?,
+            schema: raw.schema,
+            functions: raw.functions.into_iter().collect(),
+        };
         Ok(Self {
             server,
             credential: source,
             network: raw.network,
             plain: raw.plain,
             ca: raw.ca.as_deref().map(certificates).transpose()?,
-            rules: Rules {
-                allow: verbs(&raw.allow)?,
-                tables: tables(raw.tables)?,
-                schema: raw.schema,
-                functions: raw.functions.into_iter().collect(),
-            },
+            gate: Arc::new(Gate::new(rules.clone())),
+            rules,
             statement_timeout: timeout(raw.statement_timeout.as_deref())?,
             max_rows: rows(raw.max_rows)?,
             max_bytes: bytes(raw.max_bytes.as_deref())?,

@@ -1,5 +1,6 @@
 //! The `[sql.NAME]` table.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -7,7 +8,7 @@ use serde::Deserialize;
 
 use super::Server;
 use super::document::RawSqlGrant;
-use super::gate::Rules;
+use super::gate::{Gate, Rules};
 use crate::capability::credential::CredentialSource;
 use crate::capability::network::Network;
 use crate::vault::policy::PolicyRules;
@@ -19,7 +20,7 @@ pub struct SqlGrant {
     /// Where the database is.
     pub server: Server,
     /// Where user name and password come from.
-    pub(crate) credential: CredentialSource,
+    pub credential: CredentialSource,
     /// Which addresses the server's name may resolve to.
     pub network: Network,
     /// True when the connection may be without TLS.
@@ -28,6 +29,8 @@ pub struct SqlGrant {
     pub ca: Option<Vec<CertificateDer<'static>>>,
     /// What statements may do and name; `allow` and `tables` are never empty.
     pub rules: Rules,
+    /// What holds statements against the rules.
+    pub gate: Arc<Gate>,
     /// Time for one statement. Default 30 s.
     pub statement_timeout: Duration,
     /// Rows that one statement may return. Default 1,000,000.

@@ -1,5 +1,6 @@
 //! `cofferdam policy`: the least that Vault must allow, from the grants.
 
+mod database;
 mod document;
 mod error;
 mod jwt;
@@ -14,6 +15,7 @@ use crate::name::TaskName;
 use crate::secret::{Privacy, read_file};
 use crate::vault::Admin;
 use crate::vault::path::VaultName;
+use database::Databases;
 use document::{Documents, HostDocument, ReviewerDocument, TaskDocument};
 use error::PolicyCommandError;
 
@@ -40,6 +42,14 @@ pub(super) struct PolicyArgs {
     /// The policy of a reviewer's token, for `cofferdam doctor --token-file`.
     #[arg(long, group = "whose")]
     reviewer: bool,
+    /// The database users of the tasks' `[sql.…]` grants, as roles of Vault's
+    /// database engine, instead of the policies.
+    #[arg(long, conflicts_with_all = ["host", "reviewer", "write"])]
+    database: bool,
+    /// What the database engine calls its connection, where that is not the
+    /// database's own name.
+    #[arg(long, value_name = "NAME", requires = "database")]
+    connection: Option<VaultName>,
     /// Write them into Vault instead of printing them.
     #[arg(long, requires = "admin_token_file")]
     write: bool,
@@ -57,6 +67,15 @@ pub(super) async fn execute(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let config = HostConfig::load(&globals.config)?;
+    if args.database {
+        let connection = args.connection.as_ref().map(VaultName::as_str);
+        let databases = Databases::of(&granted(&args, &config)?, connection);
+        match output.format() {
+            Format::Json => output.json(&databases),
+            Format::Text => output.data(&databases),
+        }
+        return Ok(Exit::Done);
+    }
     let mut documents = documents(&args, &config)?;
     if let Some(file) = &args.admin_token_file {
         write(&config, file, &documents).await?;

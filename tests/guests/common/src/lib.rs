@@ -10,6 +10,7 @@
 pub mod http;
 pub mod keys;
 pub mod reveal;
+pub mod sql;
 
 mod base;
 mod bombs;

@@ -77,6 +77,16 @@ impl FunctionName {
             function: function.to_owned(),
         }
     }
+
+    /// The schema; `pg_catalog` for PostgreSQL's own.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// The function within it.
+    pub fn function(&self) -> &str {
+        &self.function
+    }
 }
 
 impl SchemaName {

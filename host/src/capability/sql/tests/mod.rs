@@ -1,3 +1,6 @@
-//! Tests of the capability that need no server; `tests/sql` has the rest.
+//! Tests of the capability against a real PostgreSQL and against servers of
+//! ours; `tests/sql` runs whole attempts.
 
 mod grants;
+mod rogue;
+mod types;

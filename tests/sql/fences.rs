@@ -1,0 +1,221 @@
+//! Two fences, each of which holds alone: the gate before the database, and
+//! what the database allows the user that our own statements made.
+
+use serde_json::{Value, json};
+use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
+
+use super::world::{DYNAMIC, EVERYTHING, LEASES, Warehouse};
+
+/// What would get a user, a password, a file or somebody else's rows.
+const ATTEMPTS: &[&str] = &[
+    "ALTER ROLE CURRENT_USER PASSWORD 'a-password-of-my-own'",
+    "ALTER ROLE CURRENT_USER SUPERUSER",
+    "CREATE ROLE mine LOGIN PASSWORD 'x'",
+    "CREATE USER mine",
+    "DROP ROLE reporter",
+    "GRANT postgres TO CURRENT_USER",
+    "SET ROLE postgres",
+    "SET SESSION AUTHORIZATION postgres",
+    "SELECT * FROM pg_shadow",
+    "SELECT passwd FROM pg_catalog.pg_shadow",
+    "SELECT rolpassword FROM pg_authid",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('/')",
+    "SELECT lo_import('/etc/passwd')",
+    "COPY notes TO PROGRAM 'cat'",
+    "COPY notes FROM PROGRAM 'id'",
+    "COPY notes TO '/tmp/notes'",
+    "COPY notes FROM '/etc/passwd'",
+    "SELECT name FROM salaries",
+    "INSERT INTO salaries VALUES ('me', 9)",
+    "CREATE TABLE mine (n int)",
+    "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE EXTENSION dblink",
+    "DROP TABLE orders",
+    "TRUNCATE orders",
+    "ALTER TABLE orders OWNER TO CURRENT_USER",
+    "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE",
+    "CREATE TABLE orders2 AS SELECT * FROM orders",
+    "DO $$ BEGIN EXECUTE 'CREATE ROLE mine'; END $$",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'",
+    "ALTER SYSTEM SET log_statement = 'all'",
+    "CHECKPOINT",
+    "LOAD 'dblink'",
+    "SELECT set_config('role', 'postgres', false)",
+];
+
+/// Ways to say the same so that a gate might not see it.
+const DISGUISES: &[&str] = &[
+    "SELECT id FROM orders; SELECT * FROM pg_shadow",
+    "SELECT id FROM orders --\n; SELECT * FROM pg_shadow",
+    "SELECT id FROM orders /* /* */ */ UNION SELECT 1 FROM pg_shadow",
+    "WITH x AS (DELETE FROM salaries RETURNING name) SELECT * FROM x",
+    "WITH x AS (WITH y AS (SELECT name FROM salaries) SELECT * FROM y) SELECT * FROM x",
+    "SELECT (SELECT name FROM salaries LIMIT 1)",
+    "SELECT * FROM U&\"s\\0061laries\"",
+    "SELECT * FROM \"salaries\"",
+    "SELECT * FROM public.salaries",
+    "TABLE salaries",
+    "SELECT $$x$$, (SELECT name FROM salaries)",
+    "SELECT 1 WHERE EXISTS (TABLE salaries)",
+    "INSERT INTO notes SELECT 1, name FROM salaries",
+    "MERGE INTO notes USING salaries ON false WHEN NOT MATCHED THEN INSERT VALUES (1, name)",
+    "UPDATE notes SET body = name FROM salaries",
+    "DELETE FROM notes USING salaries",
+    "COPY (SELECT name FROM salaries) TO STDOUT",
+    "PREPARE x AS SELECT * FROM salaries",
+    "EXECUTE x",
+    "DECLARE c CURSOR FOR SELECT * FROM salaries",
+    "EXPLAIN ANALYZE DELETE FROM salaries",
+    "SELECT query_to_xml('SELECT * FROM salaries', true, true, '')",
+    "SELECT table_to_xml('salaries', true, true, '')",
+    "SELECT 'salaries'::regclass",
+    "BEGIN",
+    "COMMIT",
+    "LISTEN x",
+    "NOTIFY x",
+    "CALL mine()",
+    "VACUUM",
+    "SHOW ALL",
+];
+
+fn query(sql: &str) -> Value {
+    json!({"query": {"sql": sql}})
+}
+
+#[tokio::test]
+async fn the_gate_refuses_before_there_is_even_a_connection() {
+    let warehouse = Warehouse::start().await;
+    let all: Vec<&str> = ATTEMPTS.iter().chain(DISGUISES).copied().collect();
+    let mut steps: Vec<Value> = all.iter().map(|sql| query(sql)).collect();
+    steps.extend(all.iter().map(|sql| json!({"execute": {"sql": sql}})));
+    steps.extend(all.iter().map(|sql| json!({"copy_out": {"sql": sql}})));
+    steps.extend(
+        all.iter()
+            .map(|sql| json!({"copy_in": {"sql": sql, "chunks": []}})),
+    );
+    let before = warehouse.bao().minted().unwrap();
+    let finished = warehouse.run("load", json!(steps));
+    let answers = finished.result().unwrap();
+    for (answer, sql) in answers.as_array().unwrap().iter().zip(all.iter().cycle()) {
+        assert_eq!(answer["error"], "denied", "{sql}: {answer}");
+        let kind = answer["kind"].as_str().unwrap();
+        assert!(
+            ["out-of-scope", "invalid-argument"].contains(&kind),
+            "{sql}: {answer}"
+        );
+    }
+    // No user was made for it, and the database heard nothing.
+    let report = finished.report().unwrap();
+    assert_eq!(report["calls"], json!({}), "{report}");
+    assert_eq!(report["revocation"]["leases"]["revoked"], 0, "{report}");
+    assert_eq!(warehouse.bao().minted().unwrap(), before + 1);
+    // Positive control: what is granted is let through by the same gate.
+    let answers = warehouse.steps("load", json!([query("SELECT id FROM orders")]));
+    assert_eq!(answers[0]["rows"], json!([]));
+    warehouse.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn the_database_refuses_the_user_whom_our_statements_made() {
+    let warehouse = Warehouse::start().await;
+    let (_, made) = warehouse.bao().root("GET", LEASES, None).await.unwrap();
+    let user = made["data"]["username"].as_str().unwrap();
+    let password = made["data"]["password"].as_str().unwrap();
+    let config = warehouse.postgres.config(user, password);
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    // Positive control: the user can do what it is for.
+    for granted in [
+        "INSERT INTO orders (customer, amount) VALUES ('a', 1)",
+        "SELECT * FROM orders",
+        "UPDATE orders SET amount = 2",
+        "DELETE FROM orders",
+        "COPY notes TO STDOUT",
+    ] {
+        client
+            .batch_execute(granted)
+            .await
+            .unwrap_or_else(|error| panic!("{granted}: {error:?}"));
+    }
+    for attempt in ATTEMPTS {
+        // One's own password is one's own to change, as far as PostgreSQL
+        // knows: that one is the gate's, and ends with the lease.
+        if attempt.contains("PASSWORD 'a-password-of-my-own'") {
+            continue;
+        }
+        let Err(error) = client.batch_execute(attempt).await else {
+            panic!("{attempt}: was allowed");
+        };
+        let code = error.code().cloned().unwrap_or(SqlState::INTERNAL_ERROR);
+        let refused = [
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            SqlState::UNDEFINED_FUNCTION,
+            SqlState::UNDEFINED_FILE,
+            SqlState::UNDEFINED_OBJECT,
+        ];
+        assert!(refused.contains(&code), "{attempt}: {error:?}");
+    }
+    drop(client);
+    let _ = connection.await;
+}
+
+#[tokio::test]
+async fn a_user_who_may_read_may_not_write_whatever_the_gate_thinks() {
+    let warehouse = Warehouse::start().await;
+    let scope = "allow = [\"select\"]\ntables = [\"public.orders\"]\n";
+    let credential = DYNAMIC.replace("writer", "reader");
+    warehouse.grant("read", &credential, scope, "");
+    warehouse.role("read").await;
+    let (_, made) = warehouse
+        .bao()
+        .root("GET", "database/creds/reader", None)
+        .await
+        .unwrap();
+    let user = made["data"]["username"].as_str().unwrap();
+    let config = warehouse
+        .postgres
+        .config(user, made["data"]["password"].as_str().unwrap());
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("SELECT * FROM orders").await.unwrap();
+    for refused in [
+        "INSERT INTO orders (customer) VALUES ('x')",
+        "UPDATE orders SET amount = 1",
+        "DELETE FROM orders",
+        "SELECT * FROM notes",
+        "SELECT nextval('orders_id_seq')",
+    ] {
+        let error = client.batch_execute(refused).await.unwrap_err();
+        assert_eq!(
+            error.code(),
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+            "{refused}"
+        );
+    }
+    // No more connections than the grant needs.
+    let second = config.connect(NoTls).await.unwrap();
+    let third = config.connect(NoTls).await.map(drop).unwrap_err();
+    assert_eq!(third.code(), Some(&SqlState::TOO_MANY_CONNECTIONS));
+    drop(second);
+
+    // And under the host: the session itself is one that reads.
+    warehouse.grant("wide", &credential, EVERYTHING, "");
+    let insert = json!({"execute": {"sql": "INSERT INTO orders (customer) VALUES ('x')"}});
+    let answers = warehouse.steps("wide", json!([insert]));
+    assert_eq!(answers[0]["sqlstate"], "42501", "{answers}");
+    let fixed = super::world::FIXED;
+    warehouse.grant(
+        "narrow",
+        fixed,
+        "allow = [\"select\"]\ntables = [\"public.notes\"]\n",
+        "",
+    );
+    let answers = warehouse.steps(
+        "narrow",
+        json!([insert, {"begin": {}}, query("SELECT id FROM notes"), {"commit": {}}]),
+    );
+    assert_eq!(answers[0]["kind"], "out-of-scope", "{answers}");
+    assert_eq!(answers[2]["rows"], json!([]), "{answers}");
+}

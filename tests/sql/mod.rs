@@ -1,0 +1,10 @@
+//! The capability `sql`: whole attempts against a real PostgreSQL, whose users
+//! a real OpenBao makes.
+
+mod exits;
+mod fences;
+mod large;
+mod neighbours;
+mod secrets;
+mod statements;
+mod world;
