@@ -166,14 +166,42 @@ mod tests {
     fn a_user_for_each_attempt_is_a_role_in_vault() {
         let grants = grants("dynamic = { mount = \"database\", path = \"creds/reader\" }");
         let text = Databases::of(&[grants], Some("main")).to_string();
-        assert_snapshot!(text, @r#""#);
+        assert_snapshot!(text, @r#"
+        # `sql.warehouse` of the task `t`: a user of the database `warehouse` for each attempt.
+        # `db_name` is what the engine calls the connection to that database.
+        bao write database/roles/reader - <<'JSON'
+        {
+          "db_name": "main",
+          "default_ttl": "300s",
+          "max_ttl": "360s",
+          "creation_statements": [
+            "CREATE ROLE \"{{name}}\" WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 2 PASSWORD '{{password}}' VALID UNTIL '{{expiration}}';",
+            "GRANT CONNECT ON DATABASE \"warehouse\" TO \"{{name}}\";",
+            "GRANT USAGE ON SCHEMA \"public\" TO \"{{name}}\";",
+            "GRANT SELECT ON TABLE \"public\".\"orders\" TO \"{{name}}\";"
+          ],
+          "renew_statements": [
+            "ALTER ROLE \"{{name}}\" VALID UNTIL '{{expiration}}';"
+          ],
+          "revocation_statements": [
+            "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{{name}}') THEN ALTER ROLE \"{{name}}\" NOLOGIN; PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{{name}}'; DROP OWNED BY \"{{name}}\"; DROP ROLE \"{{name}}\"; END IF; END $$;"
+          ]
+        }
+        JSON
+        "#);
     }
 
     #[test]
     fn a_user_that_exists_gets_rights() {
         let grants = grants("static = { mount = \"database\", role = \"reporter\" }");
         let text = Databases::of(&[grants], None).to_string();
-        assert_snapshot!(text, @r#""#);
+        assert_snapshot!(text, @r#"
+        -- `sql.warehouse` of the task `t`: rights in the database `warehouse` for the user
+        -- of `database/static-creds/reporter`; put its name in the place of "USER".
+        GRANT CONNECT ON DATABASE "warehouse" TO "USER";
+        GRANT USAGE ON SCHEMA "public" TO "USER";
+        GRANT SELECT ON TABLE "public"."orders" TO "USER";
+        "#);
     }
 
     #[test]
