@@ -64,7 +64,8 @@ async fn at_its_max_ttl_a_lease_ends_the_calls_when_the_grant_does_not() {
     let answers = finished.result().unwrap();
     let answers = answers.as_array().unwrap();
     let (good, bad): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it["status"] == 200);
-    assert!((7..=9).contains(&good.len()), "{answers:?}");
+    // Four seconds of calls that take four to five tenths each.
+    assert!((7..=10).contains(&good.len()), "{answers:?}");
     assert!(!bad.is_empty());
     for answer in bad {
         assert!(answer.to_string().contains("expired"), "{answer}");

@@ -109,7 +109,7 @@ async fn the_gate_refuses_before_there_is_even_a_connection() {
     // No user was made for it, and the database heard nothing.
     let report = finished.report().unwrap();
     assert_eq!(report["calls"], json!({}), "{report}");
-    assert_eq!(report["revocation"]["leases"]["revoked"], 0, "{report}");
+    assert_eq!(report["revocation"], json!({"complete": true}), "{report}");
     assert_eq!(warehouse.bao().minted().unwrap(), before + 1);
     // Positive control: what is granted is let through by the same gate.
     let answers = warehouse.steps("load", json!([query("SELECT id FROM orders")]));
@@ -132,7 +132,7 @@ async fn the_database_refuses_the_user_whom_our_statements_made() {
         "SELECT * FROM orders",
         "UPDATE orders SET amount = 2",
         "DELETE FROM orders",
-        "COPY notes TO STDOUT",
+        "SELECT * FROM notes",
     ] {
         client
             .batch_execute(granted)
@@ -142,7 +142,9 @@ async fn the_database_refuses_the_user_whom_our_statements_made() {
     for attempt in ATTEMPTS {
         // One's own password is one's own to change, as far as PostgreSQL
         // knows: that one is the gate's, and ends with the lease.
-        if attempt.contains("PASSWORD 'a-password-of-my-own'") {
+        // And who may update a table may lock it.
+        if attempt.contains("PASSWORD 'a-password-of-my-own'") || attempt.starts_with("LOCK TABLE")
+        {
             continue;
         }
         let Err(error) = client.batch_execute(attempt).await else {

@@ -1,5 +1,7 @@
 //! The password goes to the database, and nowhere else.
 
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use cofferdam_devkit::canary::{Canary, Hunt};
 use serde_json::json;
 
@@ -15,9 +17,16 @@ async fn what_the_database_tells_of_the_password_is_scrubbed() {
     // In every spelling that is text; a base64 of it is one as well.
     let mut bodies: Vec<String> = forms
         .into_iter()
+        // Backwards is what no scrubber looks for; SECURITY.md says so. The
+        // base64 of a canary is the part that is sure to stand in a longer one.
+        .filter(|(form, _)| form != "reversed" && !form.starts_with("base64"))
         .filter_map(|(_, bytes)| String::from_utf8(bytes).ok())
         .collect();
-    bodies.push(format!("before {TOKEN} after"));
+    bodies.extend([
+        BASE64_STANDARD.encode(TOKEN),
+        BASE64_URL_SAFE.encode(format!("user:{TOKEN}")),
+        format!("before {TOKEN} after"),
+    ]);
     for (number, body) in bodies.iter().enumerate() {
         let body = body.replace('\'', "''");
         warehouse
@@ -26,6 +35,8 @@ async fn what_the_database_tells_of_the_password_is_scrubbed() {
             .await
             .unwrap();
     }
+    let signs = "ALTER TABLE orders ALTER customer SET DEFAULT current_user";
+    warehouse.postgres.ask(signs).await.unwrap();
     // A message of the server's own that holds it.
     warehouse
         .postgres
@@ -44,7 +55,7 @@ async fn what_the_database_tells_of_the_password_is_scrubbed() {
             {"query": {"sql": "SELECT ARRAY[body, 'x'] AS list, to_jsonb(body) AS j FROM notes WHERE body LIKE 'before%'"}},
             {"copy_out": {"sql": "COPY notes TO STDOUT", "max": 5}},
             {"execute": {"sql": "DELETE FROM notes"}},
-            {"query": {"sql": "SELECT current_user::text"}},
+            {"query": {"sql": "INSERT INTO orders (amount) VALUES (1) RETURNING customer"}},
         ]),
     );
     let answers = finished.result().unwrap();
