@@ -213,6 +213,11 @@ fn spans_tell_how_many_were_served_at_once() {
     for call in calls {
         call.answer().unwrap();
     }
+    // A span is noted once its answer is sent, so perhaps a moment after it came.
+    let begun = Instant::now();
+    while proxy.spans().len() < 3 && begun.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
     let spans = proxy.spans();
     assert_eq!(spans.len(), 3);
     let ends = spans.iter().map(|span| span.to).min().unwrap();
