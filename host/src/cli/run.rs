@@ -283,10 +283,26 @@ fn print(report: &RunReport, output: &Output) {
     }
     if let Some(revocation) = &report.revocation {
         match revocation.reason {
-            Some(reason) if !revocation.complete => output.note(format_args!(
-                "warning: a credential of this run may still be alive ({reason})\n\n\
-                 hint: run `cofferdam sweep` once Vault is back; it ends by itself at its explicit_max_ttl"
-            )),
+            Some(reason) if !revocation.complete => {
+                let left = revocation.leases.filter(|leases| leases.left > 0);
+                let (what, until) = match left {
+                    Some(leases) => (
+                        match leases.left {
+                            1 => "a lease".to_owned(),
+                            several => format!("{several} leases"),
+                        },
+                        "Vault, and the engine behind it, are back; Vault ends a lease at its max_ttl too",
+                    ),
+                    None => (
+                        "a credential".to_owned(),
+                        "Vault is back; it ends by itself at its explicit_max_ttl",
+                    ),
+                };
+                output.note(format_args!(
+                    "warning: {what} of this run may still be alive ({reason})\n\n\
+                     hint: run `cofferdam sweep` once {until}"
+                ));
+            }
             _ => output.note("revoked: every credential of this run is dead"),
         }
     }

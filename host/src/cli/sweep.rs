@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Failure, Format, Globals, Output};
 use crate::config::HostConfig;
 use crate::diagnostic::Exit;
-use crate::vault::{Revocation, SweepOutcome, SweepReport, Swept, Vault, VaultError};
+use crate::vault::{LeaseCount, Revocation, SweepOutcome, SweepReport, Swept, Vault, VaultError};
 
 /// Revoke the tokens that killed processes left behind.
 ///
@@ -83,6 +83,12 @@ fn print(report: &SweepReport, output: &Output) {
             (SweepOutcome::OtherServer, ..) => "of another server or namespace".to_owned(),
             (outcome, Some(reason), _) => format!("{outcome} ({reason})"),
             (outcome, None, _) => outcome.to_string(),
+        };
+        let outcome = match swept.leases {
+            Some(LeaseCount { revoked, left }) => {
+                format!("{outcome}; {revoked} of {} leases revoked", revoked + left)
+            }
+            None => outcome,
         };
         table.add_row([
             swept.kind.map(|kind| kind.to_string()).unwrap_or_default(),
