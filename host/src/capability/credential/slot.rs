@@ -32,7 +32,6 @@ pub(crate) struct Current {
     /// True when this call got it from an earlier attempt.
     pub(crate) is_cached: bool,
     /// The life of a leased credential.
-    #[allow(dead_code, reason = "connections that live as long as a lease need it")]
     pub(crate) lease: Option<LeaseState>,
 }
 
