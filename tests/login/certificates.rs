@@ -46,6 +46,10 @@ async fn a_certificate_as_the_page_says() {
     assert!(hint.contains("client_cert_file"), "{hint}");
     show(&host, &Authority::new("strangers").unwrap(), "worker-7");
     host.is_refused(&config, &[]).await;
+    let expired = clients.expired_client("worker-7").unwrap();
+    host.write("worker.pem", &expired.certificate);
+    host.write("worker.key", &expired.key);
+    host.is_refused(&config, &[]).await;
     show(&host, &clients, "worker-7");
     host.logs_in(&config).await;
 }

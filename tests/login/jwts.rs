@@ -96,6 +96,10 @@ async fn kubernetes_as_the_page_says() {
         pod("elsewhere", "cofferdam", HERE),
         pod("airflow", "cofferdam", "other"),
         Cluster::token(&stranger, "airflow", "cofferdam", HERE).unwrap(),
+        // Even if the cluster still vouched for it.
+        cluster
+            .vouch_expired(&issuer, "airflow", "cofferdam", HERE)
+            .unwrap(),
     ] {
         host.write("pod.jwt", &jwt);
         let hint = host.is_refused(&config, &[&jwt]).await;

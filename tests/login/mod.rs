@@ -5,6 +5,7 @@ mod borders;
 mod certificates;
 mod clouds;
 mod command;
+mod ended;
 pub(crate) mod guide;
 mod host;
 mod jwts;

@@ -60,6 +60,15 @@ impl Authority {
         self.issue(params(&[], name, ExtendedKeyUsagePurpose::ClientAuth)?)
     }
 
+    /// One that ended an hour ago.
+    pub fn expired_client(&self, name: &str) -> Result<Issued> {
+        let mut params = params(&[], name, ExtendedKeyUsagePurpose::ClientAuth)?;
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(60 * 60));
+        params.not_before = (now - 2 * hour).into();
+        params.not_after = (now - hour).into();
+        self.issue(params)
+    }
+
     fn issue(&self, params: CertificateParams) -> Result<Issued> {
         let key = KeyPair::generate().context("cannot make a key")?;
         let certificate = params
