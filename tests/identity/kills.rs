@@ -106,7 +106,7 @@ async fn a_kill_at_any_request_leaves_nothing_that_a_sweep_does_not_end() {
                 for token in left {
                     // It was never used, and ends by itself before the journal says so.
                     assert_eq!(token.policies, ["cofferdam-task-caller"]);
-                    assert!((1..=3_691).contains(&token.explicit_max_ttl));
+                    assert!((1..=3_696).contains(&token.explicit_max_ttl));
                     let expires: jiff::Timestamp =
                         cut["expires"].as_str().unwrap().parse().unwrap();
                     let ends = jiff::Timestamp::now()

@@ -29,8 +29,8 @@ async fn every_difference_is_refused_and_revoked() {
         ("no policy", json!({"token_policies": []}), "does not carry"),
         (
             "a longer life",
-            json!({"token_ttl": 3_692, "token_max_ttl": 3_692, "token_explicit_max_ttl": 3_692}),
-            "3692 s, more than the 3691 s",
+            json!({"token_ttl": 3_697, "token_max_ttl": 3_697, "token_explicit_max_ttl": 3_697}),
+            "3697 s, more than the 3696 s",
         ),
         (
             "a shorter life",
@@ -72,13 +72,13 @@ async fn every_difference_is_refused_and_revoked() {
         stage.nothing_is_left(vault).await;
     }
     // Positive control: an hour more than asked is the most that is taken.
-    let life = json!({"token_ttl": 100, "token_max_ttl": 3_691, "token_explicit_max_ttl": 3_691});
+    let life = json!({"token_ttl": 100, "token_max_ttl": 3_696, "token_explicit_max_ttl": 3_696});
     stage.role("changed", life).await;
     let vault = stage.vault();
     let asked = attempt("run-1", "changed", identity("billing"));
     let session = vault.open(asked, &Default::default()).await;
     let session = session.map_err(|error| error.to_string()).unwrap();
-    assert_eq!(session.explicit_max_ttl().as_secs(), 3_691);
+    assert_eq!(session.explicit_max_ttl().as_secs(), 3_696);
     session.close().await;
     stage.nothing_is_left(vault).await;
 }

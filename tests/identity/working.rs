@@ -23,7 +23,7 @@ async fn an_attempt_is_its_dag_to_vault() {
         .iter()
         .find(|token| token.policies == ["cofferdam-dag"])
         .unwrap();
-    assert_eq!(token.explicit_max_ttl, 91);
+    assert_eq!(token.explicit_max_ttl, 96);
     let meta = json!(token.meta);
     assert_eq!(
         meta,
@@ -42,7 +42,7 @@ async fn an_attempt_is_its_dag_to_vault() {
     let path = format!("identity/entity/id/{}", seen.entity.as_ref().unwrap());
     let (_, entity) = stage.world.root("GET", &path, None).await;
     assert_eq!(entity["data"]["aliases"][0]["name"], json!(subject));
-    assert_eq!(session.explicit_max_ttl().as_secs(), 91);
+    assert_eq!(session.explicit_max_ttl().as_secs(), 96);
 
     // The host's log-in ends it, and nothing else.
     assert_eq!(stage.world.journal().len(), 2);

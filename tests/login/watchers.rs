@@ -11,7 +11,7 @@ use crate::vault::world::attempt;
 
 const RENEWALS: &str = "auth/token/renew-self";
 
-/// The shortest attempt: its token needs 32 s.
+/// The shortest attempt: its token needs 37 s.
 async fn open(vault: &Vault, run: &str) -> Session {
     let attempt = AttemptAuthority {
         deadline: Duration::from_secs(1),
@@ -54,7 +54,7 @@ async fn a_log_in_that_was_replaced_is_renewed_no_more() {
     let config = host.follow("AppRole");
     // It can be put off no further, so that the second attempt needs another
     // while the first still needs this one.
-    role(&host, "35s").await;
+    role(&host, "40s").await;
     let vault = host.vault(&config);
     let first = open(&vault, "one").await;
     let old = log_ins(&host).await;
@@ -68,8 +68,8 @@ async fn a_log_in_that_was_replaced_is_renewed_no_more() {
     let asked = renewals(&host, &old[0]).await;
     assert_eq!(asked, 1);
 
-    // Long enough for both to be due, after two thirds of their 35 s.
-    let until = std::time::Instant::now() + Duration::from_secs(40);
+    // Long enough for both to be due, after two thirds of their 40 s.
+    let until = std::time::Instant::now() + Duration::from_secs(45);
     while renewals(&host, new).await == 0 {
         assert!(
             std::time::Instant::now() < until,

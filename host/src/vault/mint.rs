@@ -14,16 +14,22 @@ use super::error::Operation;
 use super::journal::{AuthorityKind, Entry};
 use super::logins::HostLogin;
 use super::policy::task_policy_name;
-use super::revoke::Tie;
+use super::revoke::{self, Tie};
 use super::session::{AttemptAuthority, SessionKind, VaultIdentity};
 use super::shared::Shared;
+use super::turns;
 use crate::secret::{MIN_SECRET_LEN, Secret};
 
+/// How long a credential that is asked for when the end comes may hold it up,
+/// with room for a slow machine.
+const UNDER_WAY: Duration = Duration::from_secs(5);
+
 /// What the token's life exceeds the attempt's time limit by, which counts the
-/// grace of a task that was asked to stop: what the end may take at worst. 2 s
-/// for a credential under way, 10 s for a turn, 10 s for leases, 5 s for the
-/// token itself.
-const MARGIN: Duration = Duration::from_secs(30);
+/// grace of a task that was asked to stop: what the end may take at worst.
+const MARGIN: Duration = UNDER_WAY
+    .saturating_add(turns::PATIENCE)
+    .saturating_add(revoke::LEASES_TOTAL)
+    .saturating_add(revoke::TOTAL);
 
 /// How many policy names of a wrong answer are shown.
 const SHOWN_POLICIES: usize = 8;

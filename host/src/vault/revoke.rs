@@ -22,7 +22,7 @@ const TRIES: u32 = 3;
 
 /// How long all tries may take together: an attempt's end must not hang on a
 /// server that is away, and the journal remembers what is left.
-const TOTAL: Duration = Duration::from_secs(5);
+pub(super) const TOTAL: Duration = Duration::from_secs(5);
 
 /// How long one request of it may take, so that a second try fits.
 const ONE: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ const LEASES_AT_ONCE: usize = 8;
 
 /// How long all leases of one attempt may take together. What is not reached
 /// is left to the end of the token and to the sweep.
-const LEASES_TOTAL: Duration = Duration::from_secs(10);
+pub(super) const LEASES_TOTAL: Duration = Duration::from_secs(10);
 
 /// What becomes of a token when the log-in that revokes it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,7 @@ const SPREAD: Duration = Duration::from_millis(10);
 /// How long anybody waits for a place. Three times what those who hold the
 /// places may take when Vault does not answer; when it does, there is room for
 /// thousands in it. A crowd that then went without would be the storm after all.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The places.
 pub(super) struct Turns(Semaphore);
