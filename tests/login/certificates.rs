@@ -49,7 +49,8 @@ async fn a_certificate_as_the_page_says() {
     let expired = clients.expired_client("worker-7").unwrap();
     host.write("worker.pem", &expired.certificate);
     host.write("worker.key", &expired.key);
-    host.is_refused(&config, &[]).await;
+    let hint = host.is_refused(&config, &[]).await;
+    assert!(hint.contains("expired"), "{hint}");
     show(&host, &clients, "worker-7");
     host.logs_in(&config).await;
 }

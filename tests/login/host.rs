@@ -141,6 +141,10 @@ impl Host {
 
     pub(super) async fn nothing_is_left(&self) {
         assert!(self.bao.living_policies().await.unwrap().is_empty());
+        self.journal_is_empty();
+    }
+
+    pub(super) fn journal_is_empty(&self) {
         assert!(files(&self.state().join("journal")).is_empty());
     }
 }

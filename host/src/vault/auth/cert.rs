@@ -1,10 +1,13 @@
 //! The client certificate of the connection.
 
 use http::Method;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Serialize;
 
 use super::Login;
 use super::answer::Asked;
+use crate::secret::{Privacy, read_whole};
 use crate::vault::VaultError;
 use crate::vault::client::{Call, Client};
 use crate::vault::config::{CertConfig, VaultConfig};
@@ -46,6 +49,32 @@ impl Cert {
             cure: "no role accepts the certificate in `client_cert_file`, or it is expired",
             obtained_by: Vec::new(),
         };
-        asked.send(&Client::new(&self.vault)?, &call).await
+        let sent = asked.send(&Client::new(&self.vault)?, &call).await;
+        match sent {
+            // OpenBao says so, and with no word more, of a certificate whose
+            // time is over.
+            Err(VaultError::Overloaded { status: 500, .. }) if self.is_over() => {
+                Err(VaultError::LoginRefused {
+                    mount: config.mount.to_string(),
+                    cure: "the certificate in `client_cert_file` has expired, or is not valid yet; renew it",
+                })
+            }
+            sent => sent,
+        }
+    }
+
+    /// Whether the clock is outside the time for which the certificate was made.
+    fn is_over(&self) -> bool {
+        let Some(files) = &self.vault.client_certificate else {
+            return false;
+        };
+        let Ok(pem) = read_whole(&files.certificate, Privacy::Public) else {
+            return false;
+        };
+        let Some(Ok(first)) = CertificateDer::pem_slice_iter(pem.expose()).next() else {
+            return false;
+        };
+        x509_parser::parse_x509_certificate(&first)
+            .is_ok_and(|(_, certificate)| !certificate.validity().is_valid())
     }
 }
