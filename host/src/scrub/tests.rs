@@ -231,6 +231,9 @@ proptest! {
     /// Never less than the secret goes, and nothing beyond that.
     #[test]
     fn base64_of_a_secret_that_json_escapes_at_its_edge(middle in any_secret(), quote: bool, (a, b) in surroundings(), chunks in chunk_sizes()) {
+        // With two escapes in a row, backslashes around it can spell out all of
+        // its form in JSON, which then goes too.
+        prop_assume!(!matches!(middle[0], b'"' | b'\\') && !middle.ends_with(b"\\"));
         let first = if quote { b'"' } else { b'\\' };
         let secret = [&[first], &middle[..], b"\\"].concat();
         let set = set(&[&secret]);
