@@ -7,4 +7,4 @@ mod large;
 mod neighbours;
 mod secrets;
 mod statements;
-mod world;
+pub(crate) mod world;

@@ -8,37 +8,37 @@ use serde_json::{Value, json};
 use crate::common::{TOKEN, binary, install, nobody_lives};
 
 /// Where the leases of these tests lie.
-pub(super) const LEASES: &str = "database/creds/writer";
+pub(crate) const LEASES: &str = "database/creds/writer";
 
 /// A user who exists, with [`TOKEN`] as password; its name and password lie at
 /// `secret/reporter`.
-pub(super) const REPORTER: &str = "reporter";
+pub(crate) const REPORTER: &str = "reporter";
 
 /// All that a task may do here.
-pub(super) const EVERYTHING: &str = "allow = [\"select\", \"insert\", \"update\", \"delete\", \
+pub(crate) const EVERYTHING: &str = "allow = [\"select\", \"insert\", \"update\", \"delete\", \
      \"merge\", \"copy_in\", \"copy_out\"]\ntables = [\"public.orders\", \"public.notes\"]\n";
 
 /// A user of its own for each attempt.
-pub(super) const DYNAMIC: &str =
+pub(crate) const DYNAMIC: &str =
     "credential = { dynamic = { mount = \"database\", path = \"creds/writer\" } }\n";
 
 /// The user that exists.
-pub(super) const FIXED: &str =
+pub(crate) const FIXED: &str =
     "credential = { kv2 = { mount = \"secret\", path = \"reporter\" } }\n";
 
 /// A world with a database, in which the task `load` may do [`EVERYTHING`] as a
 /// user of its own.
-pub(super) struct Warehouse {
-    pub(super) world: World,
-    pub(super) postgres: Postgres,
+pub(crate) struct Warehouse {
+    pub(crate) world: World,
+    pub(crate) postgres: Postgres,
 }
 
 impl Warehouse {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Options::default()).await
     }
 
-    pub(super) async fn with(options: Options) -> Self {
+    pub(crate) async fn with(options: Options) -> Self {
         let what = Provision {
             kv2: vec![("reporter", json!({"username": REPORTER, "password": TOKEN}))],
             ..Provision::default()
@@ -69,7 +69,7 @@ impl Warehouse {
     }
 
     /// The start of a grant: the server as it is reached here.
-    pub(super) fn server(&self) -> String {
+    pub(crate) fn server(&self) -> String {
         format!(
             "[sql.db]\nserver = \"127.0.0.1:{}/app\"\nnetwork = \"loopback\"\nplain = true\n",
             self.postgres.port()
@@ -77,14 +77,14 @@ impl Warehouse {
     }
 
     /// Installs a task; `rest` is what else stands in its table.
-    pub(super) fn grant(&self, task: &str, credential: &str, scope: &str, rest: &str) {
+    pub(crate) fn grant(&self, task: &str, credential: &str, scope: &str, rest: &str) {
         let server = self.server();
         let grants = format!("[limits]\ntimeout = \"20s\"\n\n{server}{credential}{scope}{rest}");
         install(&self.world, task, "probe-sql", &grants);
     }
 
     /// Gives Vault the role that our own command writes for a task.
-    pub(super) async fn role(&self, task: &str) {
+    pub(crate) async fn role(&self, task: &str) {
         let arguments = [
             "--format",
             "json",
@@ -108,36 +108,36 @@ impl Warehouse {
         assert_eq!(status, 204, "{answer}");
     }
 
-    pub(super) fn bao(&self) -> &OpenBao {
+    pub(crate) fn bao(&self) -> &OpenBao {
         self.world.bao().unwrap()
     }
 
     /// Runs a task through these steps.
-    pub(super) fn run(&self, task: &str, steps: Value) -> Finished {
+    pub(crate) fn run(&self, task: &str, steps: Value) -> Finished {
         let input = json!({"do": "sql", "grant": "db", "steps": steps});
         self.world.run(task).input(input).finish().unwrap()
     }
 
     /// What came of each step.
-    pub(super) fn steps(&self, task: &str, steps: Value) -> Value {
+    pub(crate) fn steps(&self, task: &str, steps: Value) -> Value {
         let finished = self.run(task, steps);
         assert_eq!(finished.code, 0, "{finished:?}");
         finished.result().unwrap()
     }
 
     /// One value of the database, as text.
-    pub(super) async fn one(&self, sql: &str) -> String {
+    pub(crate) async fn one(&self, sql: &str) -> String {
         let mut rows = self.postgres.ask(sql).await.unwrap();
         rows.remove(0).remove(0).unwrap()
     }
 
     /// The database users that Vault made and that exist.
-    pub(super) async fn users(&self) -> Vec<String> {
+    pub(crate) async fn users(&self) -> Vec<String> {
         self.postgres.made_users().await.unwrap()
     }
 
     /// The statements that run in sessions other than the superuser's.
-    pub(super) async fn running(&self) -> Vec<String> {
+    pub(crate) async fn running(&self) -> Vec<String> {
         let rows = self
             .postgres
             .ask(
@@ -150,7 +150,7 @@ impl Warehouse {
     }
 
     /// The sessions of everybody but the superuser.
-    pub(super) async fn sessions(&self) -> usize {
+    pub(crate) async fn sessions(&self) -> usize {
         let count = "SELECT count(*) FROM pg_stat_activity \
                      WHERE usename <> 'postgres' AND backend_type = 'client backend'";
         self.one(count).await.parse().unwrap()
@@ -158,7 +158,7 @@ impl Warehouse {
 
     /// No user, no session, no lease and no token is left. The search itself
     /// is shown to find each.
-    pub(super) async fn nothing_is_left(&self) {
+    pub(crate) async fn nothing_is_left(&self) {
         assert_eq!(self.users().await, Vec::<String>::new());
         assert_eq!(self.sessions().await, 0);
         assert_eq!(
@@ -191,16 +191,9 @@ impl Warehouse {
         assert_eq!(self.sessions().await, 0);
     }
 
-    /// The lines of the audit of all runs, of these events.
-    pub(super) fn audit(&self, events: &[&str]) -> Vec<Value> {
-        let mut lines = Vec::new();
-        for file in std::fs::read_dir(self.world.path("audit")).unwrap() {
-            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-            lines.extend(text.lines().map(|line| {
-                let line: Value = serde_json::from_str(line).unwrap();
-                line
-            }));
-        }
+    /// The lines of the audit of all runs in their order, of these events.
+    pub(crate) fn audit(&self, events: &[&str]) -> Vec<Value> {
+        let mut lines = self.world.audit().unwrap();
         lines.retain(|line| events.contains(&line["event"].as_str().unwrap()));
         lines
     }

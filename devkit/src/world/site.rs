@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -133,6 +134,22 @@ impl World {
             "--admin-token-file",
             "admin-token",
         ])
+    }
+
+    /// The audit's lines of all runs, the oldest run first: a file's name begins
+    /// with the time at which its chain was started.
+    pub fn audit(&self) -> Result<Vec<Value>> {
+        let mut files = fs::read_dir(self.path("audit"))?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>>>()?;
+        files.sort();
+        let mut lines = Vec::new();
+        for file in files {
+            for line in fs::read_to_string(file)?.lines() {
+                lines.push(serde_json::from_str(line)?);
+            }
+        }
+        Ok(lines)
     }
 
     /// A run of this task, not yet started.
