@@ -10,6 +10,7 @@ mod login;
 mod output;
 mod policy;
 mod run;
+mod signals;
 mod sweep;
 
 use std::path::PathBuf;

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use parking_lot::Mutex;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::Globals;
 use super::output::{Failure, Format, Output};
@@ -99,7 +97,7 @@ pub(super) async fn execute(
     output: &Output,
 ) -> Result<Exit, Failure> {
     // Signals first: from here on Ctrl-C cancels the attempt and still revokes.
-    let cancel = cancelled_by_signals();
+    let cancel = super::signals::cancelled();
     let request = request(args)?;
     let config = HostConfig::load(&globals.config)?;
     let runner = Runner::new(config)?;
@@ -164,27 +162,6 @@ fn read_input(path: &Path, reader: impl Read) -> Result<String, InvalidArgument>
         return Err(InvalidArgument::InputTooLarge);
     }
     String::from_utf8(bytes).map_err(|_| InvalidArgument::InputNotText)
-}
-
-/// SIGINT, SIGTERM and SIGHUP ask the attempt to stop.
-fn cancelled_by_signals() -> CancellationToken {
-    let cancel = CancellationToken::new();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        // Without a handler the signal kills us and the next sweep revokes.
-        let Ok(mut stream) = signal(kind) else {
-            continue;
-        };
-        let cancel = cancel.clone();
-        tokio::spawn(async move {
-            stream.recv().await;
-            cancel.cancel();
-        });
-    }
-    cancel
 }
 
 /// Log lines for people.

@@ -6,9 +6,6 @@ mod document;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
 use super::{Failure, Format, Globals, Output};
 use crate::config::HostConfig;
 use crate::diagnostic::Exit;
@@ -51,7 +48,7 @@ pub(super) async fn execute(
     output: &Output,
 ) -> Result<Exit, Failure> {
     // Signals first: from here on Ctrl-C still revokes.
-    let stop = stopped_by_signals();
+    let stop = super::signals::cancelled();
     let config = HostConfig::load(&globals.config)?;
     let mut doctor = Doctor::new(config, globals.config.clone())
         .using_wrapped(args.use_wrapped)
@@ -71,25 +68,4 @@ pub(super) async fn execute(
         }
     }
     Ok(exit)
-}
-
-/// SIGINT, SIGTERM and SIGHUP end the examination after the step under way.
-fn stopped_by_signals() -> CancellationToken {
-    let stop = CancellationToken::new();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        // Without a handler the signal kills us and the next sweep revokes.
-        let Ok(mut stream) = signal(kind) else {
-            continue;
-        };
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            stream.recv().await;
-            stop.cancel();
-        });
-    }
-    stop
 }
