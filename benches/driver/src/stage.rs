@@ -1,6 +1,5 @@
 //! The real servers around the measured work.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -114,17 +113,10 @@ impl Stage {
 /// An API with kept connections that demands the token and gives 200 bytes, on
 /// a thread of its own.
 fn serve() -> Result<(Background, String)> {
-    let (address, background) = Background::start(|| {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let address = listener.local_addr()?;
+    let (address, background) = Background::listen(|listener| async move {
         let routes = Router::new().route("/item", get(item));
-        let serving = async move {
-            // Ends with the thread; whoever calls then sees it.
-            let _ = axum::serve(listener, routes).await;
-        };
-        Ok((address, serving))
+        // Ends with the thread; whoever calls then sees it.
+        let _ = axum::serve(listener, routes).await;
     })?;
     Ok((background, format!("http://{address}")))
 }

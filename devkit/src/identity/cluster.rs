@@ -2,10 +2,10 @@
 //! of authentication.k8s.io/v1. A stand-in, because no cluster runs here. It
 //! knows exactly the tokens that it was told.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -44,14 +44,8 @@ impl Cluster {
         let accounts = Accounts::default();
         let for_thread = Arc::clone(&accounts);
         let bearer = format!("Bearer {reviewer}");
-        let (address, background) = Background::start(move || {
-            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .context("no free port for the cluster")?;
-            listener.set_nonblocking(true)?;
-            let listener = TcpListener::from_std(listener)?;
-            let address = listener.local_addr()?;
-            Ok((address, accept(listener, for_thread, bearer)))
-        })?;
+        let (address, background) =
+            Background::listen(move |listener| accept(listener, for_thread, bearer))?;
         Ok(Self {
             address,
             accounts,

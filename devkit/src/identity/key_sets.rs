@@ -1,9 +1,9 @@
 //! Where a host's key set is published.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -32,14 +32,8 @@ impl KeySetServer {
             fetched: 0,
         }));
         let for_thread = Arc::clone(&published);
-        let (address, background) = Background::start(move || {
-            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .context("no free port for the key set")?;
-            listener.set_nonblocking(true)?;
-            let listener = TcpListener::from_std(listener)?;
-            let address = listener.local_addr()?;
-            Ok((address, accept(listener, for_thread)))
-        })?;
+        let (address, background) =
+            Background::listen(move |listener| accept(listener, for_thread))?;
         Ok(Self {
             address,
             published,

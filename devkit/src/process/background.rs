@@ -1,10 +1,12 @@
 //! A server on a thread and a runtime of its own.
 
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
+use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
@@ -17,6 +19,21 @@ pub struct Background {
 }
 
 impl Background {
+    /// Serves a free port of 127.0.0.1 with this future; the port's address.
+    pub fn listen<F, S>(serve: S) -> Result<(SocketAddr, Self)>
+    where
+        F: Future<Output = ()>,
+        S: FnOnce(TcpListener) -> F + Send + 'static,
+    {
+        Self::start(move || {
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+                .context("no free port of 127.0.0.1")?;
+            listener.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(listener)?;
+            Ok((listener.local_addr()?, serve(listener)))
+        })
+    }
+
     /// Calls `setup` on the new thread, inside its runtime, hands its first
     /// value back and runs the future that it gives until we are dropped.
     pub fn start<T, F, S>(setup: S) -> Result<(T, Self)>

@@ -1,11 +1,11 @@
 //! The proxy's sockets.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -68,14 +68,8 @@ impl Proxy {
             answers: Mutex::default(),
         });
         let for_thread = Arc::clone(&shared);
-        let (address, background) = Background::start(move || {
-            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .context("no free port for the proxy")?;
-            listener.set_nonblocking(true)?;
-            let listener = TcpListener::from_std(listener)?;
-            let address = listener.local_addr()?;
-            Ok((address, accept(listener, for_thread)))
-        })?;
+        let (address, background) =
+            Background::listen(move |listener| accept(listener, for_thread))?;
         Ok(Self {
             address,
             shared,

@@ -1,10 +1,10 @@
 //! The sockets of the hostile API, and its memory.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -51,14 +51,8 @@ impl Upstream {
     pub fn start() -> Result<Self> {
         let record = Record::default();
         let for_thread = Arc::clone(&record);
-        let (address, background) = Background::start(move || {
-            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .context("no free port for the upstream")?;
-            listener.set_nonblocking(true)?;
-            let listener = TcpListener::from_std(listener)?;
-            let address = listener.local_addr()?;
-            Ok((address, accept(listener, for_thread)))
-        })?;
+        let (address, background) =
+            Background::listen(move |listener| accept(listener, for_thread))?;
         Ok(Self {
             address,
             record,

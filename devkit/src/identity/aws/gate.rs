@@ -1,6 +1,6 @@
 //! The server before OpenBao that has `auth/aws/login`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -77,14 +77,8 @@ impl Gate {
             client: client()?,
         });
         let for_thread = Arc::clone(&shared);
-        let (address, background) = Background::start(move || {
-            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .context("no free port for auth/aws")?;
-            listener.set_nonblocking(true)?;
-            let listener = TcpListener::from_std(listener)?;
-            let address = listener.local_addr()?;
-            Ok((address, accept(listener, for_thread)))
-        })?;
+        let (address, background) =
+            Background::listen(move |listener| accept(listener, for_thread))?;
         Ok(Self {
             address,
             shared,
