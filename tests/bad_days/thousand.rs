@@ -13,6 +13,8 @@ const ATTEMPTS: usize = 1_000;
 const CROWD: usize = 160;
 /// The most revocations of attempts that may be under way at once.
 const AT_ONCE: usize = 32;
+/// How long it may take the proxy to notice that a call was given up.
+const NOTICED: Duration = Duration::from_millis(100);
 
 /// A process with so many open attempts, and the proxy before its server.
 struct Crowd {
@@ -132,10 +134,14 @@ async fn a_crowd_that_ends_while_vault_is_silent_is_told_in_time_and_swept() {
     let living = crowd.world.living().await.len();
     assert_eq!(living, CROWD + 1);
     assert_eq!(crowd.world.journal().len(), living);
-    // The proxy notices a moment later than the host that a call was given up,
-    // and by then the next one may have begun.
-    let peak = peak(&crowd.revocations());
-    assert!(peak <= 2 * AT_ONCE, "{peak} revocations at once");
+    // That a call was given up reaches the proxy a moment later, and by then
+    // the next one may have begun.
+    let mut given_up = crowd.revocations();
+    for span in &mut given_up {
+        span.to -= NOTICED;
+    }
+    let peak = peak(&given_up);
+    assert!((1..=AT_ONCE).contains(&peak), "{peak} revocations at once");
     drop(silent);
 
     // The log-in's end would take them along; the sweep does it one by one.
