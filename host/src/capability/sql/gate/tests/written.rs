@@ -167,3 +167,21 @@ fn a_text_is_read_once() {
     }
     gate.check("SELECT 1").unwrap();
 }
+
+#[test]
+fn the_guide_shows_what_is_sent() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/SQL.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let gate = Gate::new(rules(&ALL));
+    let rows = page.lines().filter_map(|line| {
+        let (task, server) = line.strip_prefix("| `")?.split_once("` | `")?;
+        let (server, _) = server.rsplit_once('`')?;
+        task.starts_with(['s', 'w']).then_some((task, server))
+    });
+    let mut count = 0;
+    for (task, server) in rows {
+        assert_eq!(gate.check(task).unwrap().text(), server);
+        count += 1;
+    }
+    assert_eq!(count, 4);
+}
