@@ -71,7 +71,16 @@ async fn a_node_that_does_not_serve_is_passed_over() {
 
 #[tokio::test]
 async fn a_node_that_fails_in_mid_run_is_left_and_returned_to() {
-    for fault in [Fault::Status(472, None), Fault::Reset, Fault::NeverAnswer] {
+    for fault in [
+        Fault::Status(472, None),
+        Fault::Status(473, None),
+        Fault::Status(501, None),
+        // Of something before the node: without Vault's own words.
+        Fault::Status(502, None),
+        Fault::Status(503, None),
+        Fault::Reset,
+        Fault::NeverAnswer,
+    ] {
         let (host, one, two, vault) = two_nodes().await;
         let session = open(&vault, "a").await;
         assert!(two.passed().is_empty());
@@ -81,6 +90,125 @@ async fn a_node_that_fails_in_mid_run_is_left_and_returned_to() {
         assert!(!two.passed().is_empty(), "{fault:?}");
         drop(injected);
         ends(&host, vault).await;
+    }
+}
+
+/// The health is known and good: the request itself meets the secondary.
+#[tokio::test]
+async fn a_mint_or_log_in_that_a_node_did_nothing_with_goes_to_the_next() {
+    for (path, fault) in [
+        ("auth/token/create", Fault::Status(472, None)),
+        ("auth/token/create", Fault::Status(473, None)),
+        ("auth/approle/login", Fault::Status(501, None)),
+        ("auth/approle/login", Fault::Status(473, None)),
+    ] {
+        let (host, one, two, vault) = two_nodes().await;
+        let injected = one.inject(Rule::on("*", path, fault.clone()));
+        assert!(open(&vault, "a").await.close().await.complete, "{fault:?}");
+        assert_eq!(injected.hits(), 1, "{path} {fault:?}");
+        assert!(
+            two.passed()
+                .iter()
+                .any(|passed| passed.target.contains(path))
+        );
+        ends(&host, vault).await;
+    }
+}
+
+/// A gateway's word says nothing of what the node did.
+#[tokio::test]
+async fn a_mint_that_a_gateway_answers_is_not_repeated_and_the_next_one_is_served() {
+    let (_host, one, two, vault) = two_nodes().await;
+    open(&vault, "a").await.close().await;
+    let injected = one.inject(Rule::on(
+        "POST",
+        "auth/token/create",
+        Fault::Status(502, None),
+    ));
+    let error = refused(&vault, "b").await;
+    assert!(matches!(error, VaultError::Overloaded { .. }), "{error}");
+    assert_eq!(injected.hits(), 1);
+    let minted = |passed: &cofferdam_devkit::proxy::Passed| passed.target.contains("create");
+    assert!(!two.passed().iter().any(minted));
+    // The first node is asked how it does, and takes part again.
+    drop(injected);
+    assert!(open(&vault, "c").await.close().await.complete);
+    vault.close().await;
+}
+
+/// A node that takes no connection: its queue is full, and the kernel drops
+/// what else comes, as a firewall does.
+#[tokio::test]
+async fn a_node_that_takes_no_connection_leaves_time_for_the_next() {
+    let mut host = Host::start().await;
+    host.follow("AppRole");
+    let full = tokio::net::TcpSocket::new_v4().unwrap();
+    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = full.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    let queued: Vec<_> = (0..4)
+        .filter_map(|_| {
+            let wait = Duration::from_millis(200);
+            std::net::TcpStream::connect_timeout(&address, wait).ok()
+        })
+        .collect();
+    let wait = Duration::from_millis(200);
+    let refused = std::net::TcpStream::connect_timeout(&address, wait);
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+    let two = Proxy::start(host.bao.socket()).unwrap();
+    let addresses = [format!("http://{address}"), two.address()];
+    host.common = format!("addresses = {addresses:?}\ntimeout = \"4s\"\nrequire_healthy = false\n");
+    let vault = host.vault(&host.config(APPROLE));
+    let begun = Instant::now();
+    assert!(open(&vault, "a").await.close().await.complete);
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    ends(&host, vault).await;
+    drop(queued);
+}
+
+#[tokio::test]
+async fn forty_attempts_wait_for_a_silent_log_in_as_long_as_one() {
+    let mut host = Host::start().await;
+    host.follow("AppRole");
+    let proxy = Proxy::start(host.bao.socket()).unwrap();
+    host.common = format!("address = {:?}\ntimeout = \"2s\"\n", proxy.address());
+    let vault = host.vault(&host.config(APPROLE));
+    let silent = proxy.inject(Rule::on("POST", "auth/approle/login", Fault::NeverAnswer));
+    let begun = Instant::now();
+    let runs: Vec<_> = (0..40).map(|number| format!("run-{number}")).collect();
+    let all = runs.iter().map(|run| refused(&vault, run));
+    for error in futures_util::future::join_all(all).await {
+        assert!(matches!(error, VaultError::Unreachable { .. }), "{error}");
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(silent.hits(), 1);
+    // Who comes later tries again.
+    drop(silent);
+    assert!(open(&vault, "later").await.close().await.complete);
+    vault.close().await;
+}
+
+#[tokio::test]
+async fn every_request_says_that_it_is_no_forgery() {
+    let (host, one, _, vault) = two_nodes().await;
+    open(&vault, "a").await.close().await;
+    ends(&host, vault).await;
+    let passed = one.passed();
+    assert!(
+        passed
+            .iter()
+            .any(|passed| passed.target.contains("sys/health"))
+    );
+    for passed in passed {
+        assert!(passed.is_marked, "{}", passed.target);
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Passed {
     pub method: String,
     /// Path and query, as sent.
     pub target: String,
+    /// Whether it says `X-Vault-Request: true`, as no browser can be made to.
+    pub is_marked: bool,
 }
 
 /// When a request came and when its answer was sent, or the client was gone.
@@ -137,6 +139,7 @@ impl Shared {
         lock(&self.passed).push(Passed {
             method: request.method.clone(),
             target: request.target.clone(),
+            is_marked: request.header("x-vault-request") == Some(b"true"),
         });
         lock(&self.bodies).push(request.body.clone());
         let from = Instant::now();

@@ -49,6 +49,7 @@ fn without_rules_everything_passes_and_is_noted() {
     let passed = Passed {
         method: "GET".to_owned(),
         target: "/status/204".to_owned(),
+        is_marked: false,
     };
     assert_eq!(proxy.passed(), [passed]);
 }

@@ -45,6 +45,8 @@ pub(super) struct Logins {
     retired: Vec<Arc<HostLogin>>,
     /// When a log-in last replaced one that seemed dead, or was refused.
     trouble: Option<Instant>,
+    /// When a log-in last found no Vault, and how it ended.
+    outage: Option<(Instant, VaultError)>,
     /// The life of the last log-in: no fresh one would live longer.
     life: Option<Duration>,
     closed: bool,
@@ -70,6 +72,7 @@ impl Logins {
             current: None,
             retired: Vec::new(),
             trouble: None,
+            outage: None,
             life: None,
             closed: false,
         }
@@ -206,6 +209,7 @@ impl Shared {
         self: &Arc<Self>,
         needed: Duration,
     ) -> Result<Arc<HostLogin>, VaultError> {
+        let asked = Instant::now();
         let mut logins = self.logins.lock().await;
         let logins = &mut *logins;
         if logins.closed {
@@ -230,6 +234,13 @@ impl Shared {
             {
                 return Err(too_short(life, needed));
             }
+        }
+        // Whoever waited for one that found no Vault has waited long enough.
+        if let Some((since, error)) = &logins.outage
+            && *since >= asked
+            && let Some(same) = as_outage(error)
+        {
+            return Err(same);
         }
         let fresh = Arc::new(self.log_in(logins).await?);
         if let Some(old) = logins.current.replace(Arc::clone(&fresh)) {
@@ -293,6 +304,8 @@ impl Shared {
         if matches!(made, Err(VaultError::LoginRefused { .. })) {
             logins.trouble = Some(Instant::now());
         }
+        let outage = made.as_ref().err().and_then(as_outage);
+        logins.outage = outage.map(|error| (Instant::now(), error));
         made
     }
 
@@ -339,6 +352,31 @@ impl Shared {
             _ => reply.success().map(|_| true),
         }
     }
+}
+
+/// The same error once more, when it says that there is no Vault to log in to.
+fn as_outage(error: &VaultError) -> Option<VaultError> {
+    Some(match error {
+        VaultError::Unreachable { address, fault, .. } => VaultError::Unreachable {
+            address: address.clone(),
+            fault: *fault,
+            // For whoever gets this, nothing was sent.
+            maybe_sent: false,
+        },
+        VaultError::Overloaded {
+            operation,
+            status,
+            retry_after,
+        } => VaultError::Overloaded {
+            operation: *operation,
+            status: *status,
+            retry_after: *retry_after,
+        },
+        VaultError::Sealed { address } => VaultError::Sealed {
+            address: address.clone(),
+        },
+        _ => return None,
+    })
 }
 
 fn too_short(life: Duration, needed: Duration) -> VaultError {

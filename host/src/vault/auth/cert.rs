@@ -34,7 +34,7 @@ impl Cert {
     /// Logs in with what the TLS handshake shows. On a connection of its own:
     /// one that is kept for other requests may have shown a certificate that
     /// was replaced since.
-    pub(super) async fn log_in(&self) -> Result<Login, VaultError> {
+    pub(super) async fn log_in(&self, client: &Client) -> Result<Login, VaultError> {
         let config = &self.config;
         let call = Call::with_body(
             Operation::LogIn,
@@ -49,7 +49,8 @@ impl Cert {
             cure: "no role accepts the certificate in `client_cert_file`, or it is expired",
             obtained_by: Vec::new(),
         };
-        let sent = asked.send(&Client::new(&self.vault)?, &call).await;
+        let client = client.with_new_connections(&self.vault)?;
+        let sent = asked.send(&client, &call).await;
         match sent {
             // OpenBao says so, and with no word more, of a certificate whose
             // time is over.

@@ -63,7 +63,7 @@ impl Method {
             Self::AppRole(method) => method.log_in(client).await,
             Self::Jwt(config) => jwt::log_in(config, client).await,
             Self::Password(config) => password::log_in(config, client).await,
-            Self::Cert(method) => method.log_in().await,
+            Self::Cert(method) => method.log_in(client).await,
             Self::Aws(config) => aws::log_in(config, client).await,
             Self::Lent(lent) => lent.log_in(client).await,
         }

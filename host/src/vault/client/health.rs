@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::clock::date;
 use super::fault::fault;
 use super::nodes::{Health, HealthBody, Node};
-use super::transport::{Client, receive};
+use super::transport::{Client, NAMESPACE, receive};
 use crate::vault::VaultError;
 use crate::vault::error::{ConnectionFault, Operation};
 
@@ -116,8 +116,10 @@ impl Client {
         };
         let url = format!("{}sys/health", node.base);
         let asked = async {
-            let response = (self.http.get(url).timeout(limit).send().await)
-                .map_err(|error| fault(node, &error))?;
+            let mut headers = self.headers.clone();
+            headers.remove(&NAMESPACE);
+            let request = self.http.get(url).headers(headers).timeout(limit);
+            let response = (request.send().await).map_err(|error| fault(node, &error))?;
             self.clock.note(response.headers());
             let date = date(response.headers());
             let path = "sys/health".to_owned();

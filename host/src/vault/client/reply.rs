@@ -130,6 +130,11 @@ impl Reply {
         }
     }
 
+    /// Whether this node, or something before it, cannot serve for now.
+    pub(super) fn cannot_serve(&self) -> bool {
+        matches!(self.status, 502..=504)
+    }
+
     /// The answer when it is a success.
     pub(in crate::vault) fn success(self) -> Result<Self, VaultError> {
         let (operation, status) = (self.operation, self.status);

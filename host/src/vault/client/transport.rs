@@ -1,5 +1,6 @@
 //! Sending and receiving.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -30,17 +31,21 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// up at once.
 const MIN_SHARE: Duration = Duration::from_secs(1);
 
+/// The time in which one of several nodes must take a connection; a lost SYN is
+/// sent again after a second.
+const CONNECT_TO_ONE_OF_SEVERAL: Duration = Duration::from_secs(2);
+
 static TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
-static NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+pub(super) static NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// Agents and proxies that guard against request forgery demand it.
 static REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 
 /// A connection pool to one cluster. It holds no token.
 pub(in crate::vault) struct Client {
     pub(super) http: reqwest::Client,
-    pub(super) nodes: Nodes,
-    pub(super) clock: ServerClock,
-    headers: HeaderMap,
+    pub(super) nodes: Arc<Nodes>,
+    pub(super) clock: Arc<ServerClock>,
+    pub(super) headers: HeaderMap,
     pub(super) timeout: Duration,
 }
 
@@ -56,18 +61,7 @@ enum Repeat {
 impl Client {
     /// Prepares a pool; connects to nothing.
     pub(in crate::vault) fn new(config: &VaultConfig) -> Result<Self, VaultError> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::settings(config)?)
-            .https_only(config.addresses.iter().all(|address| address.encrypted()))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(config.timeout)
-            .pool_idle_timeout(POOL_IDLE)
-            .build()
-            .map_err(|_| VaultError::Settings {
-                fault: "the HTTP client cannot be built".to_owned(),
-            })?;
+        let http = pool(config)?;
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST.clone(), HeaderValue::from_static("true"));
         if let Some(namespace) = &config.namespace {
@@ -79,10 +73,24 @@ impl Client {
         }
         Ok(Self {
             http,
-            nodes: Nodes::new(&config.addresses),
-            clock: ServerClock::new(),
+            nodes: Arc::new(Nodes::new(&config.addresses)),
+            clock: Arc::new(ServerClock::new()),
             headers,
             timeout: config.timeout,
+        })
+    }
+
+    /// The same cluster over connections of its own, which are opened anew.
+    pub(in crate::vault) fn with_new_connections(
+        &self,
+        config: &VaultConfig,
+    ) -> Result<Self, VaultError> {
+        Ok(Self {
+            http: pool(config)?,
+            nodes: Arc::clone(&self.nodes),
+            clock: Arc::clone(&self.clock),
+            headers: self.headers.clone(),
+            timeout: self.timeout,
         })
     }
 
@@ -209,6 +217,9 @@ impl Client {
             let answer = self.one(node, call, token, share).await;
             let (useless, may_go_on) = match &answer {
                 Ok(reply) if reply.elsewhere() => (true, true),
+                // Perhaps from something that stands before the node, and then
+                // nobody knows what the node did.
+                Ok(reply) if reply.cannot_serve() => (true, repeat == Repeat::Harmless),
                 Err(VaultError::Unreachable { maybe_sent, .. }) => {
                     (true, !maybe_sent || repeat == Repeat::Harmless)
                 }
@@ -269,6 +280,27 @@ impl Client {
         let (operation, path) = (call.operation, call.path.clone());
         receive(node, operation, path, response).await
     }
+}
+
+fn pool(config: &VaultConfig) -> Result<reqwest::Client, VaultError> {
+    // One of several that does not even take a connection was asked for
+    // nothing: there has to be time for the others.
+    let connect = match config.addresses.iter().count() {
+        1 => config.timeout,
+        _ => (config.timeout / 2).min(CONNECT_TO_ONE_OF_SEVERAL),
+    };
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::settings(config)?)
+        .https_only(config.addresses.iter().all(|address| address.encrypted()))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(connect)
+        .pool_idle_timeout(POOL_IDLE)
+        .build()
+        .map_err(|_| VaultError::Settings {
+            fault: "the HTTP client cannot be built".to_owned(),
+        })
 }
 
 /// Reads an answer, up to [`MAX_ANSWER`].
