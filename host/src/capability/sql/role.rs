@@ -102,11 +102,13 @@ impl SqlGrant {
 }
 
 /// Nobody logs in any more, who is there is sent away, what it owns goes, and
-/// then the user itself. A user that is gone already is no error, so that a
+/// then the user itself. Only a superuser, or a member of the role, may end its
+/// sessions and drop what it owns: so Vault's own user becomes one, and need not
+/// be a superuser. A user that is gone already is no error, so that a
 /// revocation which was cut short can be repeated.
 const REVOCATION: &str = "DO $$ BEGIN \
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{{name}}') THEN \
-    ALTER ROLE \"{{name}}\" NOLOGIN; \
+    ALTER ROLE \"{{name}}\" NOLOGIN; GRANT \"{{name}}\" TO CURRENT_USER; \
     PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{{name}}'; \
     DROP OWNED BY \"{{name}}\"; \
     DROP ROLE \"{{name}}\"; \
