@@ -13,6 +13,7 @@ mod bad_days;
 mod common;
 mod doctor;
 mod examples;
+mod guide;
 mod identity;
 mod in_process;
 mod input;

@@ -1,13 +1,9 @@
 //! docs/VAULT.md, as it is written: an administrator types its blocks.
 
-use std::process::Command;
-
-use cofferdam_devkit::tools;
-use cofferdam_devkit::world::World;
 use serde_json::json;
 
-use crate::common::{binary, guest, nobody_lives, world};
-use crate::login::guide::section;
+use crate::common::{guest, nobody_lives, world};
+use crate::guide::{section, type_in};
 
 /// What follows `[caller]`: three secrets in two folders.
 const GRANTS: &str = "\
@@ -15,26 +11,6 @@ const GRANTS: &str = "\
 credential = { kv2 = { mount = \"secret\", path = \"dags/billing/api\", field = \"token\" } }\n\
 [reveal.other]\nreason = \"test\"\n\
 credential = { kv2 = { mount = \"secret\", path = \"dags/payroll/api\", field = \"token\" } }\n";
-
-fn type_in(world: &World, block: &str) {
-    let folder = |path: &std::path::Path| path.parent().unwrap().display().to_string();
-    let path = [
-        folder(&tools::bao().unwrap()),
-        folder(binary()),
-        std::env::var("PATH").unwrap(),
-    ];
-    let bao = world.bao().unwrap();
-    let done = Command::new("sh")
-        .args(["-e", "-c", block])
-        .current_dir(world.folder())
-        .env("PATH", path.join(":"))
-        .env("HOME", world.folder())
-        .env("BAO_ADDR", bao.address())
-        .env("BAO_TOKEN", bao.root_token())
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{block}\n{done:?}");
-}
 
 #[tokio::test]
 async fn the_page_sets_up_a_task_that_logs_in_as_its_dag() {
@@ -67,7 +43,7 @@ async fn the_page_sets_up_a_task_that_logs_in_as_its_dag() {
         .unwrap();
     assert_eq!(page.shell.len(), 3);
     for block in &page.shell {
-        type_in(&world, block);
+        type_in(world.folder(), bao, block, &[]);
     }
     let check = world.command(&["check"]).output().unwrap();
     let told = String::from_utf8_lossy(&check.stdout).into_owned();

@@ -139,7 +139,7 @@ async fn everything_happens_in_the_namespace_of_the_operators_file() {
     let standard = TokenRole::standard();
     admin.put_token_role(&role, &standard).await.unwrap();
     host.sh(
-        &super::guide::section("AppRole").shell[0],
+        &crate::guide::section("AppRole").shell[0],
         &[("BAO_NAMESPACE", "team")],
     );
     let before = host.bao.answers().unwrap().len();

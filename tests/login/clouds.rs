@@ -10,8 +10,8 @@ use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::{Finished, World};
 use serde_json::{Value, json};
 
-use super::guide::section;
 use crate::common::{api, get, install, nobody_lives, world};
+use crate::guide::section;
 
 const SERVER_ID: &str = "vault.example.com";
 const STS: &str = "https://sts.eu-central-1.amazonaws.com/";

@@ -3,18 +3,16 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cofferdam::secret::Secret;
 use cofferdam::vault::policy::{HOST_POLICY, TokenRole, host_policy};
 use cofferdam::vault::{Admin, Vault, VaultConfig, VaultError};
 use cofferdam_devkit::openbao::{DevOptions, OpenBao};
 use cofferdam_devkit::process::private_folder;
-use cofferdam_devkit::tools;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::guide::{Section, section};
+use crate::guide::{Section, section, type_in};
 use crate::vault::world::{open, refused};
 
 pub(super) struct Host {
@@ -68,7 +66,9 @@ impl Host {
     }
 
     pub(super) fn follow_with(&self, title: &str, environment: &[(&str, &str)]) -> VaultConfig {
-        let Section { shell, settings } = section(title);
+        let Section {
+            shell, settings, ..
+        } = section(title);
         assert!(!shell.is_empty(), "the section {title:?} has no commands");
         for block in shell {
             self.sh(&block, environment);
@@ -77,23 +77,7 @@ impl Host {
     }
 
     pub(super) fn sh(&self, block: &str, environment: &[(&str, &str)]) {
-        let bao = tools::bao().unwrap();
-        let path = format!(
-            "{}:{}",
-            bao.parent().unwrap().display(),
-            std::env::var("PATH").unwrap()
-        );
-        let done = Command::new("sh")
-            .args(["-e", "-c", block])
-            .current_dir(self.folder.path())
-            .env("PATH", path)
-            .env("HOME", self.folder.path())
-            .env("BAO_ADDR", self.bao.address())
-            .env("BAO_TOKEN", self.bao.root_token())
-            .envs(environment.iter().copied())
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{block}\n{done:?}");
+        type_in(self.folder.path(), &self.bao, block, environment);
     }
 
     /// A block of settings with this server's address.

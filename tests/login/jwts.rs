@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use cofferdam_devkit::identity::{Authority, Cluster, Issuer};
 
-use super::guide::section;
 use super::host::Host;
+use crate::guide::section;
 
 const ISSUER: &str = "https://issuer.example.com";
 const HERE: &str = "vault.example.com";

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::command::{cofferdam, finished, settings};
-use super::guide::section;
 use super::host::Host;
 use crate::common::{api, get, install, nobody_lives, world};
+use crate::guide::section;
 
 #[tokio::test]
 async fn a_token_in_the_environment_as_the_page_says() {

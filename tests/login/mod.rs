@@ -6,7 +6,6 @@ mod certificates;
 mod clouds;
 mod command;
 mod ended;
-pub(crate) mod guide;
 mod host;
 mod jwts;
 mod lent;

@@ -1,7 +1,7 @@
 //! AppRole, userpass and its relatives, a token file.
 
-use super::guide::section;
 use super::host::Host;
+use crate::guide::section;
 use crate::vault::world::open;
 
 const PASSWORD: &str = "correct-horse-battery";

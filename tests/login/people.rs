@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::command::{cofferdam, finished, settings};
-use super::guide::section;
 use super::host::Host;
+use crate::guide::section;
 use crate::vault::world::{open, refused};
 
 const TITLE: &str = "OIDC, for people";

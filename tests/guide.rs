@@ -1,8 +1,13 @@
-//! The blocks of docs/VAULT.md, so that what it says is what was tried.
+//! The blocks of the pages in docs/, so that what they say is what was tried.
 
 use std::path::Path;
+use std::process::Command;
 
+use cofferdam_devkit::openbao::OpenBao;
+use cofferdam_devkit::tools;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
+
+use crate::common::binary;
 
 /// The blocks of one section, in their order.
 #[derive(Debug, Default)]
@@ -11,11 +16,20 @@ pub(crate) struct Section {
     pub(crate) shell: Vec<String>,
     /// What stands in `cofferdam.toml`.
     pub(crate) settings: Vec<String>,
+    /// What the owner of a database types.
+    pub(crate) sql: Vec<String>,
 }
 
-/// Reads a section by its heading.
+/// Reads a section of docs/VAULT.md by its heading.
 pub(crate) fn section(title: &str) -> Section {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/VAULT.md");
+    section_of("VAULT.md", title)
+}
+
+/// Reads a section of a page by its heading.
+pub(crate) fn section_of(page: &str, title: &str) -> Section {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(page);
     let text = std::fs::read_to_string(path).unwrap();
     let (mut found, mut inside, mut heading) = (Section::default(), false, None);
     let mut language = None;
@@ -35,6 +49,7 @@ pub(crate) fn section(title: &str) -> Section {
             Event::Text(text) => match (&mut heading, language.as_deref()) {
                 (Some(heading), _) => heading.push_str(&text),
                 (None, Some("sh")) if inside => found.shell.push(text.to_string()),
+                (None, Some("sql")) if inside => found.sql.push(text.to_string()),
                 (None, Some("toml")) if inside => found.settings.push(text.to_string()),
                 _ => {}
             },
@@ -43,4 +58,26 @@ pub(crate) fn section(title: &str) -> Section {
     }
     assert!(!found.settings.is_empty(), "no section {title:?} with TOML");
     found
+}
+
+/// Types a block in this folder, as an administrator of this server who has
+/// `bao` and `cofferdam` at hand.
+pub(crate) fn type_in(folder: &Path, bao: &OpenBao, block: &str, environment: &[(&str, &str)]) {
+    let parent = |path: &Path| path.parent().unwrap().display().to_string();
+    let path = [
+        parent(&tools::bao().unwrap()),
+        parent(binary()),
+        std::env::var("PATH").unwrap(),
+    ];
+    let done = Command::new("sh")
+        .args(["-e", "-c", block])
+        .current_dir(folder)
+        .env("PATH", path.join(":"))
+        .env("HOME", folder)
+        .env("BAO_ADDR", bao.address())
+        .env("BAO_TOKEN", bao.root_token())
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{block}\n{done:?}");
 }
