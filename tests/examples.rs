@@ -1,10 +1,12 @@
 //! Every example runs as its README says, with its own grants and input.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use cofferdam_devkit::openbao::Provision;
+use cofferdam_devkit::postgres::Options;
 use cofferdam_devkit::process::{Guarded, dying_with_us};
 use cofferdam_devkit::tools::workspace;
 use cofferdam_devkit::world::World;
@@ -12,6 +14,14 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::common::{TOKEN, binary, guest, nobody_lives};
+use crate::sql::world::Warehouse;
+
+/// Where the examples' grants expect the API.
+const API: &str = "http://127.0.0.1:8090";
+/// Where the example `warehouse-load` expects the database.
+const DATABASE: &str = "127.0.0.1:5432";
+/// The tables of the example `warehouse-load`.
+pub(crate) const SCHEMA: &str = include_str!("../examples/warehouse-load/schema.sql");
 
 fn example(name: &str) -> PathBuf {
     workspace().join("examples").join(name)
@@ -19,14 +29,14 @@ fn example(name: &str) -> PathBuf {
 
 /// Installs the example's grants, with the digest of the component that was
 /// built here and the address of the API that runs here.
-fn install(world: &World, name: &str, base: Option<(&str, &str)>) {
+fn install(world: &World, name: &str, addresses: &[(&str, &str)]) {
     let file = example(name).join("grants").join(format!("{name}.toml"));
     let mut grants = std::fs::read_to_string(file).unwrap();
     let component = std::fs::read(guest(name)).unwrap();
     let zeros = "0".repeat(64);
     assert!(grants.contains(&zeros), "{grants}");
     grants = grants.replace(&zeros, &hex::encode(Sha256::digest(&component)));
-    if let Some((from, to)) = base {
+    for (from, to) in addresses {
         assert!(grants.contains(from), "{grants}");
         grants = grants.replace(from, to);
     }
@@ -40,9 +50,18 @@ fn install(world: &World, name: &str, base: Option<(&str, &str)>) {
 /// `cofferdam run NAME` with the example's input; its report.
 fn run(world: &World, name: &str, dag_id: &str) -> Value {
     let input = format!("@{}", example(name).join("input.json").display());
+    run_input(world, name, dag_id, &input)
+}
+
+/// The same with another input.
+pub(crate) fn run_with(world: &World, name: &str, dag_id: &str, input: &Value) -> Value {
+    run_input(world, name, dag_id, &input.to_string())
+}
+
+fn run_input(world: &World, name: &str, dag_id: &str, input: &str) -> Value {
     let output = world
         .command(&[
-            "--format", "json", "run", name, "--dag-id", dag_id, "--input", &input,
+            "--format", "json", "run", name, "--dag-id", dag_id, "--input", input,
         ])
         .output()
         .unwrap();
@@ -50,16 +69,16 @@ fn run(world: &World, name: &str, dag_id: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn check(world: &World) {
-    let output = world.command(&["check"]).output().unwrap();
+fn check(world: &World, name: &str) {
+    let output = world.command(&["check", name]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
 fn hello_needs_neither_vault_nor_grants() {
     let world = World::bare(binary()).unwrap();
-    install(&world, "hello", None);
-    check(&world);
+    install(&world, "hello", &[]);
+    check(&world, "hello");
     let report = run(&world, "hello", "examples");
     assert!(report["result"].to_string().contains("Ada"), "{report}");
     assert!(report.get("revocation").is_none(), "{report}");
@@ -95,12 +114,8 @@ async fn invoice_sync_reads_signs_and_posts() {
     let world = World::with_vault(binary(), &what).await.unwrap();
     world.write("api-token", TOKEN).unwrap();
     let (_api, address) = billing_api(&world.path("api-token"));
-    install(
-        &world,
-        "invoice-sync",
-        Some(("http://127.0.0.1:8090", &address)),
-    );
-    check(&world);
+    install(&world, "invoice-sync", &[(API, &address)]);
+    check(&world, "invoice-sync");
     world.policy("invoice-sync").unwrap();
     let report = run(&world, "invoice-sync", "billing");
     let calls = &report["calls"];
@@ -140,4 +155,131 @@ async fn invoice_sync_reads_signs_and_posts() {
     ];
     let output = world.command(&verify).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+/// The API with the orders, whose token lies at `secret/billing`.
+pub(crate) struct Shop {
+    address: String,
+    _process: Guarded,
+}
+
+impl Shop {
+    /// Starts it, and puts its token into the world's Vault.
+    pub(crate) async fn open(world: &World) -> Self {
+        let secret = json!({"data": {"token": TOKEN}});
+        let bao = world.bao().unwrap();
+        let put = bao.root("POST", "secret/data/billing", Some(secret));
+        assert_eq!(put.await.unwrap().0, 200);
+        world.write("api-token", TOKEN).unwrap();
+        let (process, address) = billing_api(&world.path("api-token"));
+        Self {
+            address,
+            _process: process,
+        }
+    }
+}
+
+/// Installs the example with its servers' addresses, without a policy.
+pub(crate) fn install_warehouse_load(world: &World, shop: &Shop, database: &str) {
+    let addresses = [(API, shop.address.as_str()), (DATABASE, database)];
+    install(world, "warehouse-load", &addresses);
+    check(world, "warehouse-load");
+}
+
+#[tokio::test]
+async fn warehouse_load_upserts_by_copy_and_reports() {
+    let warehouse = Warehouse::with(Options {
+        database: "warehouse".to_owned(),
+        ..Options::default()
+    })
+    .await;
+    let (world, postgres) = (&warehouse.world, &warehouse.postgres);
+    postgres.ask("DROP TABLE orders").await.unwrap();
+    postgres.ask(SCHEMA).await.unwrap();
+    let bao = world.bao().unwrap();
+    let shop = Shop::open(world).await;
+    install_warehouse_load(world, &shop, &format!("127.0.0.1:{}", postgres.port()));
+    warehouse.role("warehouse-load").await;
+    world.policy("warehouse-load").unwrap();
+
+    let count = async || {
+        warehouse
+            .one("SELECT count(*) FROM orders")
+            .await
+            .parse::<u64>()
+            .unwrap()
+    };
+    let load = |until: &str| {
+        run_with(
+            world,
+            "warehouse-load",
+            "warehouse",
+            &json!({"until": until}),
+        )
+    };
+    let counts = |report: &Value| {
+        let count = |name: &str| report["result"][name].as_u64().unwrap();
+        (count("read"), count("new"), count("changed"))
+    };
+
+    let first = load("2026-11-23");
+    let (read, new, changed) = counts(&first);
+    assert!(read > 30_000, "{first}");
+    assert_eq!((new, changed), (read, 0), "{first}");
+    assert_eq!(count().await, read);
+    let revoked = json!({"complete": true, "leases": {"revoked": 1, "left": 0}});
+    assert_eq!(first["revocation"], revoked);
+
+    // The same once more changes nothing; a day later a few are new and some
+    // have moved on.
+    assert_eq!(counts(&load("2026-11-23")), (read, 0, 0));
+    let report = run(world, "warehouse-load", "warehouse");
+    let (after, new, changed) = counts(&report);
+    assert_eq!(after, read + new, "{report}");
+    assert!(
+        (100..120).contains(&new) && (150..250).contains(&changed),
+        "{report}"
+    );
+    assert_eq!(count().await, after);
+    assert_eq!(
+        warehouse.one("SELECT count(*) FROM staging.orders").await,
+        "0"
+    );
+
+    // The report is what the database itself says.
+    let rows = postgres
+        .ask("SELECT currency, sum(amount) FROM orders WHERE status <> 'returned' GROUP BY 1")
+        .await
+        .unwrap();
+    let expected: HashMap<_, _> = rows
+        .iter()
+        .map(|row| (row[0].as_deref().unwrap(), row[1].as_deref().unwrap()))
+        .collect();
+    let sales = report["result"]["sales"].as_array().unwrap();
+    assert_eq!(sales.len(), 5, "{report}");
+    assert_eq!(sales.len(), expected.len());
+    for line in sales {
+        assert_eq!(
+            expected[line["currency"].as_str().unwrap()],
+            line["total"],
+            "{line}"
+        );
+    }
+
+    // Nothing is loaded when the API has nothing: a task that fails, a
+    // transaction that never was, a user that is gone.
+    let wrong = [
+        "run",
+        "warehouse-load",
+        "--dag-id",
+        "warehouse",
+        "--input",
+        r#"{"until": "x"}"#,
+    ];
+    let output = world.command(&wrong).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(count().await, after);
+    assert_eq!(warehouse.users().await, Vec::<String>::new());
+    assert_eq!(warehouse.sessions().await, 0);
+    nobody_lives(bao).await;
 }

@@ -3,6 +3,7 @@
 
 mod exits;
 mod fences;
+mod guide;
 mod large;
 mod neighbours;
 mod secrets;

@@ -71,8 +71,9 @@ impl Warehouse {
     /// The start of a grant: the server as it is reached here.
     pub(crate) fn server(&self) -> String {
         format!(
-            "[sql.db]\nserver = \"127.0.0.1:{}/app\"\nnetwork = \"loopback\"\nplain = true\n",
-            self.postgres.port()
+            "[sql.db]\nserver = \"127.0.0.1:{}/{}\"\nnetwork = \"loopback\"\nplain = true\n",
+            self.postgres.port(),
+            self.postgres.database()
         )
     }
 
@@ -92,7 +93,7 @@ impl Warehouse {
             task,
             "--database",
             "--connection",
-            "app",
+            self.postgres.database(),
         ];
         let output = self.world.command(&arguments).output().unwrap();
         let finished = Finished::of(output).unwrap();

@@ -10,15 +10,16 @@ use crate::preflight::{Need, check};
 use crate::stage::{Stage, Template};
 
 pub(crate) async fn run() -> Result<()> {
-    check(&[Need::Compiler, Need::Bao, Need::WasmTarget])?;
+    check(&[Need::Compiler, Need::Bao, Need::Postgres, Need::WasmTarget])?;
     build_binaries()?;
     let mut stage = Stage::start("dev-vault", &Canary::random(), tools::wasm_target()?).await?;
-    for template in [&stage.hello, &stage.invoice_sync] {
+    for template in stage.examples() {
         say(format_args!("building {}", Stage::source(template)));
         stage.build(template)?.success()?;
     }
     stage.grant()?;
     stage.write_policies()?.success()?;
+    stage.write_database_role().await?;
     introduce(&stage)?;
 
     tokio::signal::ctrl_c()
@@ -31,9 +32,13 @@ pub(crate) async fn run() -> Result<()> {
 
 fn introduce(stage: &Stage) -> Result<()> {
     let folder = stage.folder.display();
-    heading("OpenBao and the billing API are up; Ctrl-C stops them");
+    heading("OpenBao, PostgreSQL and the API are up; Ctrl-C stops them");
     say(format_args!("OpenBao        {}", stage.bao.address()));
-    say(format_args!("billing API    {}/v1/", stage.api.address()));
+    say(format_args!(
+        "PostgreSQL     127.0.0.1:{}/warehouse",
+        stage.postgres.port()
+    ));
+    say(format_args!("API            {}/v1/", stage.api.address()));
     say(format_args!("folder         {folder}"));
     say("  cofferdam.toml     the configuration");
     say("  grants/            what each task may do");
@@ -48,11 +53,12 @@ fn introduce(stage: &Stage) -> Result<()> {
         "export PATH={}:$PATH",
         parent(&binary("cofferdam"))
     ));
-    for template in [&stage.hello, &stage.invoice_sync] {
+    for template in stage.examples() {
         say(command_line(template)?);
     }
     say("cofferdam check");
     say("cofferdam policy invoice-sync");
+    say("cofferdam policy warehouse-load --database");
     say("cofferdam audit verify audit");
 
     heading("to ask the server");

@@ -44,6 +44,10 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
             must(cargo().args(["test", "--manifest-path", GUESTS, "--workspace"]))
         });
     }
+    if is_built && filter.is_empty() {
+        // What the README promises first.
+        run.step("demo", || must(cargo().args(["xtask", "demo"])));
+    }
     if is_built {
         run.step("tests", || {
             // Found or installed once, here, and not by each test.

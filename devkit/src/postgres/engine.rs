@@ -8,9 +8,6 @@ use serde_json::{Value, json};
 use super::Postgres;
 use crate::openbao::OpenBao;
 
-/// The connection's name in the engine.
-const CONNECTION: &str = "app";
-
 /// A role whose every `creds` is a new database user with a lease.
 #[derive(Debug, Clone)]
 pub struct DatabaseRole<'a> {
@@ -48,17 +45,17 @@ impl<'a> DatabaseRole<'a> {
 }
 
 impl OpenBao {
-    /// Mounts the database engine at `database/` and connects it as the
-    /// superuser, at this address: the server's own or that of something before it.
+    /// Mounts the database engine at `database/` and connects it, under the name
+    /// of the database, as the superuser, at this address: the server's own or that of something before it.
     pub async fn connect_database(&self, postgres: &Postgres, at: SocketAddr) -> Result<()> {
         self.change("sys/mounts/database", json!({"type": "database"}))
             .await?;
         let url = format!(
             "postgresql://{{{{username}}}}:{{{{password}}}}@{at}/{}?sslmode=disable&connect_timeout=2",
-            Postgres::DATABASE
+            postgres.database()
         );
         self.change(
-            &format!("database/config/{CONNECTION}"),
+            &format!("database/config/{}", postgres.database()),
             json!({
                 "plugin_name": "postgresql-database-plugin",
                 "allowed_roles": "*",
@@ -80,7 +77,7 @@ impl OpenBao {
         self.change(
             &format!("database/roles/{}", role.name),
             json!({
-                "db_name": CONNECTION,
+                "db_name": Postgres::DATABASE,
                 "default_ttl": role.ttl,
                 "max_ttl": role.max_ttl,
                 "creation_statements": [create, role.grants],
@@ -108,7 +105,7 @@ impl OpenBao {
         self.change(
             &format!("database/static-roles/{}", role.name),
             json!({
-                "db_name": CONNECTION,
+                "db_name": Postgres::DATABASE,
                 "username": user,
                 "rotation_period": role.period,
             }),

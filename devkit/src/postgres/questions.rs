@@ -6,7 +6,7 @@ use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 use super::Postgres;
 
 impl Postgres {
-    /// One or several statements in the database `app`; the rows as texts, of
+    /// One or several statements in the database; the rows as texts, of
     /// all statements together.
     pub async fn ask(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
         let (client, connection) = self
@@ -34,13 +34,13 @@ impl Postgres {
             .collect())
     }
 
-    /// How a user would connect to the database `app`, without TLS.
+    /// How a user would connect to the database, without TLS.
     pub fn config(&self, user: &str, password: &str) -> Config {
         let mut config = Config::new();
         config
             .host("127.0.0.1")
             .port(self.port())
-            .dbname(Self::DATABASE)
+            .dbname(self.database())
             .user(user)
             .password(password);
         config

@@ -22,12 +22,24 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 const START_TRIES: u32 = 5;
 
 /// How a cluster is made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
+    /// The database that is there from the beginning.
+    pub database: String,
     /// Certificate and key for connections with TLS. Plain ones stay possible.
     pub tls: Option<Issued>,
     /// Further settings, `name=value`, such as `log_statement=all`.
     pub settings: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            database: Postgres::DATABASE.to_owned(),
+            tls: None,
+            settings: Vec::new(),
+        }
+    }
 }
 
 /// A running cluster. No `Debug`: it holds the superuser's password.
@@ -35,13 +47,14 @@ pub struct Postgres {
     // First, so that the process is gone before its folder.
     process: Option<Guarded>,
     port: u16,
+    database: String,
     password: String,
     settings: Vec<String>,
     cluster: Cluster,
 }
 
 impl Postgres {
-    /// The database that is there from the beginning.
+    /// The database that is there from the beginning, unless another is asked for.
     pub const DATABASE: &'static str = "app";
     /// The superuser, as whom Vault's engine connects too.
     pub const SUPERUSER: &'static str = SUPERUSER;
@@ -50,7 +63,7 @@ impl Postgres {
     /// about a second.
     pub fn start(options: Options) -> Result<Self> {
         let password = Alphanumeric.sample_string(&mut rand::rng(), 32);
-        let cluster = Cluster::new(Self::DATABASE, &password)?;
+        let cluster = Cluster::new(&options.database, &password)?;
         let mut settings = options.settings;
         // Nothing here outlives its test.
         settings.extend(["fsync=off".to_owned(), "shared_buffers=16MB".to_owned()]);
@@ -66,6 +79,7 @@ impl Postgres {
         let mut server = Self {
             process: None,
             port: 0,
+            database: options.database,
             password,
             settings,
             cluster,
@@ -92,6 +106,11 @@ impl Postgres {
     /// The folder of the Unix socket, as a client's `host`.
     pub fn socket_folder(&self) -> &Path {
         self.cluster.folder()
+    }
+
+    /// The database.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// The superuser's password.
@@ -249,8 +268,11 @@ mod tests {
     async fn passwords_are_scram_and_tls_is_offered() {
         let authority = Authority::new("devkit").unwrap();
         let tls = Some(authority.server(&["127.0.0.1"]).unwrap());
-        let settings = Vec::new();
-        let postgres = Postgres::start(Options { tls, settings }).unwrap();
+        let postgres = Postgres::start(Options {
+            tls,
+            ..Options::default()
+        })
+        .unwrap();
         let rules = "SELECT DISTINCT auth_method FROM pg_hba_file_rules";
         let methods = postgres.ask(rules).await.unwrap();
         assert_eq!(methods, [[Some("scram-sha-256".to_owned())]]);

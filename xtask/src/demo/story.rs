@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use cofferdam_devkit::canary::Canary;
 use cofferdam_devkit::tools;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::alive;
 use super::hunt::Search;
@@ -19,14 +19,14 @@ use crate::stage::{Finished, POLICY_COMMAND, Stage, Template};
 
 pub(crate) async fn run() -> Result<()> {
     let start = Instant::now();
-    check(&[Need::Compiler, Need::Bao, Need::WasmTarget])?;
+    check(&[Need::Compiler, Need::Bao, Need::Postgres, Need::WasmTarget])?;
     heading("Building cofferdam (some minutes on a fresh machine)");
     build_binaries()?;
     let env = tools::wasm_target()?;
     let canary = Canary::random();
     let mut search = Search::default();
 
-    heading("A Vault and an API that wants a token");
+    heading("A Vault, an API that wants a token, a database that wants a password");
     let mut stage = Stage::start("demo", &canary, env).await?;
     say(format_args!(
         "OpenBao is up at {} with an AppRole for the host, a",
@@ -34,17 +34,23 @@ pub(crate) async fn run() -> Result<()> {
     ));
     say("secret for the billing API, and a signing key that never leaves it.");
     say(format_args!(
-        "The billing API is up at {}. It knows nobody without",
+        "PostgreSQL is up on port {}, with the tables of a warehouse. Vault makes",
+        stage.postgres.port()
+    ));
+    say("its users, when they are needed.");
+    say(format_args!(
+        "The API is up at {}. It knows nobody without",
         stage.api.address()
     ));
     say("that secret, which was made up a moment ago. We hunt for it at the end.");
 
     build(&stage, &mut search)?;
-    grant(&mut stage, &mut search)?;
+    grant(&mut stage, &mut search).await?;
     doctor(&stage, &mut search).await?;
     hello(&stage, &mut search)?;
     let report = invoice_sync(&stage, &mut search)?;
     audit(&stage, &report, &mut search)?;
+    warehouse_load(&stage, &mut search).await?;
     credentials_are_dead(&stage).await?;
     canary_is_nowhere(&stage, &canary, search)?;
 
@@ -69,8 +75,8 @@ pub(crate) async fn run() -> Result<()> {
 }
 
 fn build(stage: &Stage, search: &mut Search) -> Result<()> {
-    heading("Two tasks become components");
-    for template in [&stage.hello, &stage.invoice_sync] {
+    heading("Three tasks become components");
+    for template in stage.examples() {
         let source = Stage::source(template);
         let built = stage.build(template)?.success()?;
         show(
@@ -82,7 +88,7 @@ fn build(stage: &Stage, search: &mut Search) -> Result<()> {
     Ok(())
 }
 
-fn grant(stage: &mut Stage, search: &mut Search) -> Result<()> {
+async fn grant(stage: &mut Stage, search: &mut Search) -> Result<()> {
     heading("Security decides what they may do");
     stage.grant()?;
     say("grants/invoice-sync.toml, the file that a reviewer reads:");
@@ -96,7 +102,10 @@ fn grant(stage: &mut Stage, search: &mut Search) -> Result<()> {
         show(&format!("cofferdam {}", arguments.join(" ")), &done);
         search.output(&arguments.join(" "), &done);
     }
-    say("Vault itself now refuses what the file does not grant.");
+    say("Vault itself now refuses what the file does not grant, and PostgreSQL will:");
+    let role = stage.write_database_role().await?;
+    show("cofferdam policy warehouse-load --database", &role);
+    search.output("policy --database", &role);
     Ok(())
 }
 
@@ -171,6 +180,36 @@ fn invoice_sync(stage: &Stage, search: &mut Search) -> Result<Value> {
     Ok(report)
 }
 
+async fn warehouse_load(stage: &Stage, search: &mut Search) -> Result<()> {
+    heading("A task that works on a database without a password");
+    play(stage, &stage.warehouse_load, search)?;
+    let rows = stage.postgres.ask("SELECT count(*) FROM orders").await?;
+    let rows = rows.first().and_then(|row| row.first()?.clone());
+    say(format_args!(
+        "The warehouse has {} orders now.",
+        rows.unwrap_or_default()
+    ));
+    let users = stage.postgres.made_users().await?;
+    ensure!(users.is_empty(), "database users live: {users:?}");
+    // Positive control: a user made on purpose is seen.
+    let (_, made) = stage
+        .bao
+        .root("GET", "database/creds/warehouse-load", None)
+        .await?;
+    let seen = stage.postgres.made_users().await?.len();
+    ensure!(seen == 1, "of one user made on purpose {seen} were seen");
+    let body = json!({"lease_id": made.get("lease_id"), "sync": true});
+    stage
+        .bao
+        .root("POST", "sys/leases/revoke", Some(body))
+        .await?;
+    let left = stage.postgres.made_users().await?.len();
+    ensure!(left == 0, "the user made on purpose is not gone");
+    say("The database user that Vault made for the attempt is gone from PostgreSQL.");
+    say("(One made on purpose was seen there, so the question works.)");
+    Ok(())
+}
+
 fn play(stage: &Stage, template: &Template, search: &mut Search) -> Result<Finished> {
     let arguments = Stage::run_arguments(template)?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -227,9 +266,10 @@ fn audit_file(stage: &Stage, run: &str) -> Result<PathBuf> {
 async fn credentials_are_dead(stage: &Stage) -> Result<()> {
     heading("Are the credentials dead? Vault is asked with root");
     let minted = stage.bao.minted()?;
-    ensure!(minted >= 2, "two runs minted {minted} tokens");
+    ensure!(minted >= 3, "three runs minted {minted} tokens");
     say(format_args!(
-        "Vault's own audit shows {minted} tokens minted for two attempts."
+        "Vault's own audit shows {minted} tokens minted: for three attempts, and for\n\
+         the doctor, who tries what the host will need."
     ));
     alive::control(&stage.bao).await?;
     let living = stage.bao.living_policies().await?;

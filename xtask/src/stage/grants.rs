@@ -13,6 +13,9 @@ pub(crate) const HELLO: &str = "hello";
 /// The example with an HTTP API and a signing key.
 pub(crate) const INVOICE_SYNC: &str = "invoice-sync";
 
+/// The example with a database.
+pub(crate) const WAREHOUSE_LOAD: &str = "warehouse-load";
+
 /// One example's grants file, as it lies in the repository.
 pub(crate) struct Template {
     task: &'static str,
@@ -76,6 +79,13 @@ impl Template {
         self.replace(&["http", grant, "base"], value(base));
         self.replace(&["http", grant, "network"], value("loopback"));
         self.replace(&["http", grant, "plain"], value(true));
+    }
+
+    /// Points an SQL grant at a plain server on this machine.
+    pub(crate) fn connect(&mut self, grant: &str, server: &str) {
+        self.replace(&["sql", grant, "server"], value(server));
+        self.replace(&["sql", grant, "network"], value("loopback"));
+        self.replace(&["sql", grant, "plain"], value(true));
     }
 
     /// Sets a value and leaves comments around an old one as they are.

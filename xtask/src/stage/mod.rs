@@ -1,5 +1,5 @@
 //! A whole installation in a working folder: a provisioned OpenBao, the
-//! billing API, the two example tasks built and granted, a `cofferdam.toml`.
+//! PostgreSQL, the API, the example tasks built and granted, a `cofferdam.toml`.
 //! The demo plays on it, and `dev-vault` keeps it standing.
 
 mod api;
@@ -7,5 +7,5 @@ mod grants;
 mod set;
 
 pub(crate) use api::BillingApi;
-pub(crate) use grants::{HELLO, INVOICE_SYNC, Template};
+pub(crate) use grants::{HELLO, INVOICE_SYNC, Template, WAREHOUSE_LOAD};
 pub(crate) use set::{Finished, POLICY_COMMAND, Stage};

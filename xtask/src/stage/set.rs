@@ -5,24 +5,30 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use cofferdam_devkit::canary::Canary;
 use cofferdam_devkit::openbao::{DevOptions, OpenBao, Provision};
+use cofferdam_devkit::postgres::{self, Postgres};
 use cofferdam_devkit::process::write_private;
 use cofferdam_devkit::tools::{self, GuestEnv};
 use serde_json::json;
 
 use super::grants::example;
-use super::{BillingApi, HELLO, INVOICE_SYNC, Template};
+use super::{BillingApi, HELLO, INVOICE_SYNC, Template, WAREHOUSE_LOAD};
 use crate::chores::binary;
+
+/// The tables of the example with a database.
+const SCHEMA: &str = include_str!("../../../examples/warehouse-load/schema.sql");
 
 /// The grants and the servers, and the folder they are used from.
 pub(crate) struct Stage {
     pub(crate) folder: PathBuf,
     pub(crate) bao: OpenBao,
+    pub(crate) postgres: Postgres,
     pub(crate) api: BillingApi,
     pub(crate) hello: Template,
     pub(crate) invoice_sync: Template,
+    pub(crate) warehouse_load: Template,
     env: GuestEnv,
 }
 
@@ -34,13 +40,15 @@ pub(crate) struct Finished {
 }
 
 impl Stage {
-    /// Starts the servers: Vault holds the canary as the billing API's token,
-    /// and the API demands it.
+    /// Starts the servers: Vault holds the canary as the API's token, and the
+    /// API demands it; Vault's database engine makes the users of a database
+    /// with the warehouse's tables.
     pub(crate) async fn start(name: &str, canary: &Canary, env: GuestEnv) -> Result<Self> {
         let folder = tools::target_folder().join(name);
         clear(&folder)?;
         let hello = Template::of(HELLO)?;
         let invoice_sync = Template::of(INVOICE_SYNC)?;
+        let warehouse_load = Template::of(WAREHOUSE_LOAD)?;
 
         let credential = ["http", "billing", "credential", "kv2"];
         let field = invoice_sync.text(&[credential.as_slice(), &["field"]].concat());
@@ -55,15 +63,24 @@ impl Stage {
         };
         bao.provision(&what, &folder.join("vault")).await?;
 
+        let postgres = Postgres::start(postgres::Options {
+            database: "warehouse".to_owned(),
+            ..Default::default()
+        })?;
+        postgres.ask(SCHEMA).await?;
+        bao.connect_database(&postgres, postgres.socket()).await?;
+
         let token_file = folder.join("billing/token");
         write_private(&token_file, canary.text())?;
         let api = BillingApi::start(&token_file, &folder.join("billing/log"))?;
         let stage = Self {
             folder,
             bao,
+            postgres,
             api,
             hello,
             invoice_sync,
+            warehouse_load,
             env,
         };
         stage.write_config()?;
@@ -101,7 +118,14 @@ impl Stage {
     pub(crate) fn grant(&mut self) -> Result<()> {
         let base = format!("{}/v1/", self.api.address());
         self.invoice_sync.redirect("billing", &base);
-        for template in [&mut self.hello, &mut self.invoice_sync] {
+        self.warehouse_load.redirect("shop", &base);
+        let server = format!("127.0.0.1:{}/warehouse", self.postgres.port());
+        self.warehouse_load.connect("warehouse", &server);
+        for template in [
+            &mut self.hello,
+            &mut self.invoice_sync,
+            &mut self.warehouse_load,
+        ] {
             let task = template.task();
             template.pin(&self.folder.join(template.component()))?;
             let grants = self.folder.join(format!("grants/{task}.toml"));
@@ -116,6 +140,33 @@ impl Stage {
     /// Lets our own command write all policies and the token role into Vault.
     pub(crate) fn write_policies(&self) -> Result<Finished> {
         self.cofferdam(&POLICY_COMMAND)
+    }
+
+    /// Gives Vault the role that our own command writes for the example with a
+    /// database, as its administrator would; what the command prints.
+    pub(crate) async fn write_database_role(&self) -> Result<Finished> {
+        let task = self.warehouse_load.task();
+        let arguments = ["policy", task, "--database"];
+        let json = ["--format", "json"];
+        let machine = self
+            .cofferdam(&[&json[..], &arguments].concat())?
+            .success()?;
+        let written: serde_json::Value =
+            serde_json::from_str(&machine.stdout).context("the roles are not JSON")?;
+        let role = written.pointer("/grants/0").context("there is no role")?;
+        let path = role.get("path").and_then(serde_json::Value::as_str);
+        let path = path.context("the role has no path")?;
+        let (status, _) = self
+            .bao
+            .root("POST", path, role.get("role").cloned())
+            .await?;
+        ensure!(status == 204, "Vault takes no role: status {status}");
+        self.cofferdam(&arguments)?.success()
+    }
+
+    /// Every example, in the order of the story.
+    pub(crate) fn examples(&self) -> [&Template; 3] {
+        [&self.hello, &self.invoice_sync, &self.warehouse_load]
     }
 
     /// Runs `cofferdam` in the folder of the stage, to its end.
@@ -138,6 +189,7 @@ impl Stage {
     /// Stops the servers. The folder stays, to look into.
     pub(crate) fn stop(self) {
         self.api.stop();
+        drop(self.postgres);
         self.bao.stop();
     }
 }

@@ -22,7 +22,8 @@ pub struct Invoice {
     pub issued: String,
 }
 
-const CUSTOMERS: [(&str, &str); 12] = [
+/// Names and currencies.
+pub(crate) const CUSTOMERS: [(&str, &str); 12] = [
     ("Aldergate Freight Ltd", "GBP"),
     ("Brückner Maschinenbau GmbH", "EUR"),
     ("Calder & Finch Architects", "GBP"),
@@ -58,7 +59,7 @@ fn invoice(number: u64) -> Invoice {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): evenly scattered and always the same.
-fn scatter(number: u64) -> u64 {
+pub(crate) fn scatter(number: u64) -> u64 {
     let mut x = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

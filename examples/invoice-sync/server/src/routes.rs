@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::order::{self, Day};
 use crate::{Invoice, PAGE_SIZE, Token, invoices};
 
 /// The largest summary, in bytes.
@@ -48,6 +49,7 @@ pub(crate) fn routes(token: Token) -> Router {
     });
     Router::new()
         .route("/v1/invoices", get(list))
+        .route("/v1/orders.csv", get(orders))
         .route("/v1/summaries", post(hand_in))
         .route("/v1/summaries/{receipt}", get(look_up))
         .layer(DefaultBodyLimit::max(MAX_SUMMARY))
@@ -84,6 +86,26 @@ async fn list(
         return refuse(StatusCode::NOT_FOUND, "there is no such page");
     };
     Json(json!({"page": page, "pages": pages, "invoices": invoices})).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Until {
+    until: String,
+}
+
+async fn orders(query: Result<Query<Until>, QueryRejection>) -> Response {
+    let day = query.ok().and_then(|Query(query)| Day::parse(&query.until));
+    let Some(day) = day else {
+        return refuse(StatusCode::BAD_REQUEST, "`until` is a day, `2026-MM-DD`");
+    };
+    match order::csv(day) {
+        Ok(csv) => ([(header::CONTENT_TYPE, "text/csv")], csv).into_response(),
+        Err(_) => refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the orders cannot be written",
+        ),
+    }
 }
 
 async fn hand_in(
