@@ -147,6 +147,33 @@ async fn a_mint_in_flight_stays_until_it_is_dead() {
     assert!(world.living().await.is_empty(), "nothing needed a log-in");
 }
 
+/// A power loss can take the file of an attempt, which was not waited for. The
+/// log-in's file is on the disk, and its end is that of its children.
+#[tokio::test]
+async fn an_attempt_whose_file_a_power_loss_took_ends_with_its_log_in() {
+    for torn in [false, true] {
+        let world = World::start().await;
+        let dead = world.vault();
+        drop(open(&dead, "dead").await);
+        drop(dead);
+        assert_eq!(world.living().await.len(), 2);
+        let files = world.journal();
+        let attempt = files
+            .iter()
+            .find(|file| file.to_string_lossy().contains("attempt-"));
+        let attempt = attempt.unwrap();
+        if torn {
+            std::fs::write(attempt, "{\"form\":1,\"ki").unwrap();
+        } else {
+            std::fs::remove_file(attempt).unwrap();
+        }
+        let next = world.vault();
+        next.sweep().await.unwrap();
+        next.close().await;
+        assert!(world.living().await.is_empty(), "torn: {torn}");
+    }
+}
+
 #[tokio::test]
 async fn a_sweep_without_vault_keeps_everything() {
     let world = World::start().await;

@@ -22,7 +22,7 @@ use super::accessor::Accessor;
 use super::auth::{Login, Method, Owner};
 use super::client::Call;
 use super::error::Operation;
-use super::journal::{AuthorityKind, Entry};
+use super::journal::{AuthorityKind, Entry, Keep};
 use super::shared::Shared;
 use crate::scrub::SecretSet;
 use crate::secret::Secret;
@@ -327,7 +327,7 @@ impl Shared {
             }
         };
         let written = match &login.owner {
-            Owner::Process(accessor) => entry.made(accessor.clone()),
+            Owner::Process(accessor) => entry.made(accessor.clone(), Keep::OnDisk),
             Owner::Lender => Ok(()),
         };
         let login = HostLogin::new(login, Some(entry));

@@ -11,7 +11,7 @@ use super::VaultError;
 use super::accessor::Accessor;
 use super::client::{AuthAnswer, Call, Envelope};
 use super::error::Operation;
-use super::journal::{AuthorityKind, Entry};
+use super::journal::{AuthorityKind, Entry, Keep};
 use super::logins::HostLogin;
 use super::policy::task_policy_name;
 use super::revoke::{self, Tie};
@@ -120,7 +120,13 @@ impl Shared {
             });
         };
 
-        let written = entry.made(accessor.clone());
+        // A lent log-in is in no file of ours, and is not ours to revoke.
+        let keep = if login.is_ours() {
+            Keep::WithLogin
+        } else {
+            Keep::OnDisk
+        };
+        let written = entry.made(accessor.clone(), keep);
         let refusal = match (written, difference) {
             (Err(error), _) => Some(VaultError::from(error)),
             (Ok(()), Some(difference)) => Some(VaultError::MintMismatch {

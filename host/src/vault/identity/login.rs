@@ -18,7 +18,7 @@ use crate::secret::{MIN_SECRET_LEN, Secret};
 use crate::vault::accessor::Accessor;
 use crate::vault::client::{AuthAnswer, Call};
 use crate::vault::error::Operation;
-use crate::vault::journal::AuthorityKind;
+use crate::vault::journal::{AuthorityKind, Keep};
 use crate::vault::logins::HostLogin;
 use crate::vault::mint::{Minted, attempt_life};
 use crate::vault::path::{VaultName, VaultPath};
@@ -129,7 +129,7 @@ impl Shared {
             let difference = "a token without accessor, which cannot be revoked".to_owned();
             return Err(mismatch(difference, false));
         };
-        let written = entry.made(accessor.clone());
+        let written = entry.made(accessor.clone(), Keep::OnDisk);
         let mut refusal = match (written, difference) {
             (Err(error), _) => Some(error.into()),
             (Ok(()), Some(difference)) => Some(mismatch(difference, true)),

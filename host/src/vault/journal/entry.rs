@@ -20,6 +20,17 @@ pub(in crate::vault) struct Entry {
     pub(super) leases: Vec<LeaseId>,
 }
 
+/// What a file has to outlive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::vault) enum Keep {
+    /// A power loss: nothing else would tell of the token.
+    OnDisk,
+    /// A killed process. After a power loss the file may be gone or torn. The
+    /// token is a child of a log-in whose own file is on the disk: the sweep
+    /// revokes that one, and Vault its children with it.
+    WithLogin,
+}
+
 impl Entry {
     /// What was written before the token was asked for.
     pub(in crate::vault) fn intent(&self) -> &Intent {
@@ -42,25 +53,36 @@ impl Entry {
         self.append(&record::lease_line(lease))
     }
 
+    /// A sync takes from a tenth of a millisecond to tens of them: meanwhile
+    /// another thread does what else this one had to do.
     fn append(&mut self, line: &[u8]) -> Result<(), JournalError> {
         disk::wait(|| {
-            self.file
-                .write_all(line)
-                .map_err(JournalError::io(&self.path, "written"))?;
+            self.write(line)?;
             self.file
                 .sync_data()
                 .map_err(JournalError::io(&self.path, "synced"))
         })
     }
 
-    /// Adds the accessor and waits until the disk has it.
-    ///
-    /// A sync takes from a tenth of a millisecond to tens of them: meanwhile
-    /// another thread does what else this one had to do.
-    pub(in crate::vault) fn made(&mut self, accessor: Accessor) -> Result<(), JournalError> {
+    fn write(&mut self, line: &[u8]) -> Result<(), JournalError> {
+        self.file
+            .write_all(line)
+            .map_err(JournalError::io(&self.path, "written"))
+    }
+
+    /// Adds the accessor; for [`Keep::OnDisk`] waits until the disk has it.
+    pub(in crate::vault) fn made(
+        &mut self,
+        accessor: Accessor,
+        keep: Keep,
+    ) -> Result<(), JournalError> {
         let line = record::made_line(&accessor);
         self.accessor = Some(accessor);
-        self.append(&line)
+        match keep {
+            Keep::OnDisk => self.append(&line),
+            // A write into the page cache: it outlives a killed process.
+            Keep::WithLogin => self.write(&line),
+        }
     }
 
     /// Removes the file: the token is dead, or was never made. Inline: an

@@ -211,7 +211,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use super::super::AuthorityKind;
+    use super::super::{AuthorityKind, Keep};
     use super::*;
     use crate::vault::accessor::Accessor;
 
@@ -248,7 +248,7 @@ mod tests {
         assert!(matches!(journal.take(&path), Ok(Found::Live)));
 
         let accessor = Accessor::try_from("accessor-of-a".to_owned()).expect("fine");
-        entry.made(accessor).expect("synced");
+        entry.made(accessor, Keep::OnDisk).expect("synced");
         drop(entry);
         let Ok(Found::Left(left)) = journal.take(&path) else {
             panic!("it is unlocked")

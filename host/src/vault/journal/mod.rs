@@ -19,7 +19,7 @@ mod error;
 mod folder;
 mod record;
 
-pub(super) use entry::Entry;
+pub(super) use entry::{Entry, Keep};
 pub use error::JournalError;
 pub(super) use folder::{Found, Journal};
 pub use record::AuthorityKind;
