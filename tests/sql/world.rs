@@ -86,27 +86,10 @@ impl Warehouse {
 
     /// Gives Vault the role that our own command writes for a task.
     pub(crate) async fn role(&self, task: &str) {
-        let arguments = [
-            "--format",
-            "json",
-            "policy",
-            task,
-            "--database",
-            "--connection",
-            self.postgres.database(),
-        ];
-        let output = self.world.command(&arguments).output().unwrap();
-        let finished = Finished::of(output).unwrap();
-        assert_eq!(finished.code, 0, "{finished:?}");
-        let written = finished.report().unwrap();
-        let document = &written["grants"][0];
-        let path = document["path"].as_str().unwrap();
-        let (status, answer) = self
-            .bao()
-            .root("POST", path, Some(document["role"].clone()))
+        self.world
+            .database_roles(task, self.postgres.database())
             .await
             .unwrap();
-        assert_eq!(status, 204, "{answer}");
     }
 
     pub(crate) fn bao(&self) -> &OpenBao {

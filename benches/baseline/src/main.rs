@@ -4,6 +4,7 @@
 
 mod component;
 mod secret;
+mod sql;
 
 use std::io::Write;
 
@@ -32,6 +33,25 @@ enum Command {
     /// The calls of a process that serves one attempt: log-in, the attempt, and
     /// the end of the log-in, over connections of their own.
     Cold { plan: secret::Plan, n: usize },
+    /// Run one statement on an open connection.
+    Query {
+        database: sql::Database,
+        statement: sql::Statement,
+        n: usize,
+    },
+    /// Load data on an open connection.
+    Copy {
+        database: sql::Database,
+        data: sql::Data,
+        n: usize,
+    },
+    /// Mint, make a database user, connect, query, revoke both.
+    Borrow {
+        plan: secret::Plan,
+        database: sql::Database,
+        statement: sql::Statement,
+        n: usize,
+    },
     /// Call upstream only.
     Upstream { plan: secret::Plan, n: usize },
 }
@@ -68,6 +88,18 @@ async fn serve() -> Result<()> {
                 vec![secret::parallel(&client, plan, n, at_once).await?]
             }
             Command::Cold { plan, n } => secret::cold(&plan, n).await?,
+            Command::Query {
+                database,
+                statement,
+                n,
+            } => sql::queries(&database, &statement, n).await?,
+            Command::Copy { database, data, n } => sql::copies(&database, &data, n).await?,
+            Command::Borrow {
+                plan,
+                database,
+                statement,
+                n,
+            } => sql::attempts(&client, &plan, &database, &statement, n).await?,
             Command::Upstream { plan, n } => secret::upstream_calls(&client, &plan, n).await?,
         };
         let mut answer = serde_json::to_vec(&Answer { nanos })?;

@@ -17,12 +17,13 @@ use serde_json::{Value, json};
 #[derive(Deserialize)]
 pub(crate) struct Plan {
     vault: String,
-    token_file: PathBuf,
+    pub(crate) token_file: PathBuf,
     role_id_file: PathBuf,
     secret_id_file: PathBuf,
     token_role: String,
     policy: String,
-    kv_path: String,
+    /// What is read: a secret, or a path that makes a database user.
+    pub(crate) kv_path: String,
     field: String,
     #[serde(default)]
     upstream: Option<String>,
@@ -106,13 +107,13 @@ pub(crate) async fn cold(plan: &Plan, n: usize) -> Result<Vec<u64>> {
     Ok(nanos)
 }
 
-fn read(file: &std::path::Path) -> Result<String> {
+pub(crate) fn read(file: &std::path::Path) -> Result<String> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(text.trim_end().to_owned())
 }
 
-fn text(answer: &Value, pointer: &str) -> Result<String> {
+pub(crate) fn text(answer: &Value, pointer: &str) -> Result<String> {
     let value = answer.pointer(pointer).and_then(Value::as_str);
     Ok(value.with_context(|| format!("no {pointer}"))?.to_owned())
 }
@@ -128,7 +129,7 @@ async fn attempt(client: &reqwest::Client, plan: &Plan, token: &str, i: usize) -
 }
 
 /// A token and its accessor.
-async fn mint(
+pub(crate) async fn mint(
     client: &reqwest::Client,
     plan: &Plan,
     token: &str,
@@ -160,7 +161,12 @@ async fn secret(client: &reqwest::Client, plan: &Plan, token: &str) -> Result<St
     text(&secret, &format!("/data/data/{}", plan.field))
 }
 
-async fn revoke(client: &reqwest::Client, plan: &Plan, token: &str, accessor: &str) -> Result<()> {
+pub(crate) async fn revoke(
+    client: &reqwest::Client,
+    plan: &Plan,
+    token: &str,
+    accessor: &str,
+) -> Result<()> {
     let body = json!({ "accessor": accessor });
     let path = "auth/token/revoke-accessor";
     vault(client, plan, token, "POST", path, Some(&body)).await?;
@@ -198,7 +204,7 @@ async fn upstream(client: &reqwest::Client, address: &str, secret: &str) -> Resu
     Ok(())
 }
 
-async fn vault(
+pub(crate) async fn vault(
     client: &reqwest::Client,
     plan: &Plan,
     token: &str,

@@ -7,6 +7,7 @@ mod figures;
 mod host;
 mod report;
 mod stage;
+mod warehouse;
 
 use std::process::ExitCode;
 
@@ -75,6 +76,11 @@ async fn main() -> Result<ExitCode> {
     }
     if wanted("upstream") {
         report.add(figures::upstream::measure(effort).await?)?;
+    }
+    if wanted("sql") {
+        for figure in figures::sql::measure(effort).await? {
+            report.add(figure)?;
+        }
     }
     if wanted("cold") {
         report.add(figures::cold::measure(effort).await?)?;

@@ -29,7 +29,6 @@ pub(crate) fn beside(name: &str) -> Result<PathBuf> {
 pub(crate) struct Stage {
     pub(crate) world: World,
     api: String,
-    host_token: String,
     _serving: Background,
 }
 
@@ -65,18 +64,10 @@ impl Stage {
             "cofferdam.toml",
             &format!("{config}\n[engine]\ninstances = 256\n"),
         )?;
-        // What the bare side mints with: a token that may do what the host's may.
-        let body = json!({"policies": ["cofferdam-host"], "no_default_policy": true, "ttl": "4h"});
-        let (_, made) = world
-            .bao()?
-            .root("POST", "auth/token/create", Some(body))
-            .await?;
-        let token = made.pointer("/auth/client_token").and_then(Value::as_str);
-        world.write("baseline-token", token.context("no token was made")?)?;
+        baseline_token(&world).await?;
         Ok(Self {
             world,
             api,
-            host_token: "baseline-token".to_owned(),
             _serving: serving,
         })
     }
@@ -96,7 +87,7 @@ impl Stage {
         let path = |name: &str| self.world.path(name);
         Ok(json!({
             "vault": self.world.bao()?.address(),
-            "token_file": path(&self.host_token),
+            "token_file": path("baseline-token"),
             "role_id_file": path("role-id"),
             "secret_id_file": path("secret-id"),
             "token_role": "cofferdam",
@@ -108,6 +99,17 @@ impl Stage {
             "sync_folder": path("state/journal"),
         }))
     }
+}
+
+/// What the bare side mints with: a token that may do what the host's may.
+pub(crate) async fn baseline_token(world: &World) -> Result<()> {
+    let body = json!({"policies": ["cofferdam-host"], "no_default_policy": true, "ttl": "4h"});
+    let (_, made) = world
+        .bao()?
+        .root("POST", "auth/token/create", Some(body))
+        .await?;
+    let token = made.pointer("/auth/client_token").and_then(Value::as_str);
+    world.write("baseline-token", token.context("no token was made")?)
 }
 
 /// An API with kept connections that demands the token and gives 200 bytes, on

@@ -136,6 +136,25 @@ impl World {
         ])
     }
 
+    /// Gives Vault the roles that our own command writes for the databases of a
+    /// task, under what the engine calls its connection.
+    pub async fn database_roles(&self, task: &str, connection: &str) -> Result<()> {
+        let mut command = self.command(&["--format", "json", "policy", task, "--database"]);
+        command.args(["--connection", connection]);
+        let finished = super::Finished::of(command.output()?)?;
+        ensure!(finished.code == 0, "no roles: {}", finished.stderr);
+        let written = finished.report()?;
+        let grants = written.get("grants").and_then(Value::as_array);
+        for grant in grants.context("no grant has a database")? {
+            let path = grant.get("path").and_then(Value::as_str);
+            let path = path.context("the role has no path")?;
+            let role = grant.get("role").cloned();
+            let (status, answer) = self.bao()?.root("POST", path, role).await?;
+            ensure!(status == 204, "Vault takes no role at {path}: {answer}");
+        }
+        Ok(())
+    }
+
     /// The audit's lines of all runs, the oldest run first: a file's name begins
     /// with the time at which its chain was started.
     pub fn audit(&self) -> Result<Vec<Value>> {

@@ -6,6 +6,7 @@ pub(crate) mod live;
 pub(crate) mod parallel;
 pub(crate) mod secret;
 pub(crate) mod single;
+pub(crate) mod sql;
 pub(crate) mod trips;
 pub(crate) mod upstream;
 
