@@ -10,6 +10,7 @@ use memchr::memmem;
 use serde_json::json;
 
 use crate::common::{SOON, TOKEN, api, ended, install, until, world};
+use crate::sql::world::{EVERYTHING, FIXED, Warehouse};
 
 /// How often the bytes stand in the memory of a process, by region.
 fn copies(pid: u32, needle: &[u8]) -> Vec<String> {
@@ -62,6 +63,32 @@ async fn no_copy_of_a_secret_outlives_the_attempt_in_memory() {
     let left = copies(child.id(), TOKEN.as_bytes());
     closing.release();
     assert_eq!(ended(child).code, 0);
+    assert_eq!(left, Vec::<String>::new(), "copies after the attempt");
+}
+
+#[tokio::test]
+async fn no_copy_of_a_database_password_outlives_the_attempt_in_memory() {
+    let warehouse = Warehouse::start().await;
+    let world = &warehouse.world;
+    warehouse.grant("fixed", FIXED, EVERYTHING, "");
+    let vault = Proxy::start(world.bao().unwrap().socket()).unwrap();
+    world.vault_at(&vault.address()).unwrap();
+    let closing = vault.inject(Rule::on("POST", "revoke-self", Fault::HoldRequest).times(1));
+    let input = json!({"do": "sql", "grant": "db", "steps": [
+        {"query": {"sql": "SELECT id FROM orders"}},
+        {"sleep": {"ms": 1_500}},
+    ]});
+    let child = world.run("fixed").input(input).command().spawn().unwrap();
+
+    // Positive control: the host has it for as long as the attempt may need it.
+    until("the host has the password", || {
+        !copies(child.id(), TOKEN.as_bytes()).is_empty()
+    });
+    closing.wait_hit(SOON).unwrap();
+    let left = copies(child.id(), TOKEN.as_bytes());
+    closing.release();
+    let finished = ended(child);
+    assert_eq!(finished.code, 0, "{finished:?}");
     assert_eq!(left, Vec::<String>::new(), "copies after the attempt");
 }
 
