@@ -10,11 +10,13 @@ use crate::chores::{build_binaries, build_guests, cargo, must};
 use crate::preflight::{Need, check};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
-    check(&[Need::Compiler, Need::Bao, Need::WasmTarget])?;
+    check(&[Need::Compiler, Need::Bao, Need::Postgres, Need::WasmTarget])?;
     build_binaries()?;
     build_guests()?;
     // The whole workspace, so that features are those of every other build.
     must(cargo().args(["build", "--release", "--workspace", "--bins"]))?;
+    // Found or installed before anything is measured.
+    tools::postgres()?;
     let driver = tools::target_folder().join("release/cofferdam-bench");
     must(
         Command::new(driver)

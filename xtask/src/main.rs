@@ -24,9 +24,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Start a real OpenBao and a billing API, build two tasks, run them and prove what we claim.
+    /// Start a real OpenBao, a PostgreSQL and an API, build three tasks, run them and prove what we claim.
     Demo,
-    /// Check the style, build the guests and run every test.
+    /// Check the style, build the guests, play the demo and run every test.
     Test {
         /// Run only tests whose name contains one of these, and skip the style checks.
         #[arg(last = true, value_name = "FILTER")]
@@ -40,7 +40,7 @@ enum Chore {
     },
     /// Build the guest components that the tests use, when they are not up to date.
     Guests,
-    /// Keep a ready-made OpenBao and billing API in the foreground, for trying by hand.
+    /// Keep a ready-made OpenBao, PostgreSQL and API in the foreground, for trying by hand.
     DevVault,
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     token_role: String,
     policy: String,
     /// What is read: a secret, or a path that makes a database user.
-    pub(crate) kv_path: String,
+    pub(crate) read_path: String,
     field: String,
     #[serde(default)]
     upstream: Option<String>,
@@ -157,7 +157,7 @@ pub(crate) async fn mint(
 }
 
 async fn secret(client: &reqwest::Client, plan: &Plan, token: &str) -> Result<String> {
-    let secret = vault(client, plan, token, "GET", &plan.kv_path, None).await?;
+    let secret = vault(client, plan, token, "GET", &plan.read_path, None).await?;
     text(&secret, &format!("/data/data/{}", plan.field))
 }
 

@@ -135,7 +135,7 @@ pub(crate) async fn attempts(
     for i in 0..n {
         let start = Instant::now();
         let (child, accessor) = secret::mint(http, plan, &token, i).await?;
-        let creds = secret::vault(http, plan, &child, "GET", &plan.kv_path, None).await?;
+        let creds = secret::vault(http, plan, &child, "GET", &plan.read_path, None).await?;
         let (user, password) = (
             secret::text(&creds, "/data/username")?,
             secret::text(&creds, "/data/password")?,

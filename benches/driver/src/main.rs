@@ -11,7 +11,7 @@ mod warehouse;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 
 use figures::Effort;
@@ -21,6 +21,11 @@ use report::Report;
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
+/// The groups of figures.
+const GROUPS: [&str; 9] = [
+    "line", "trips", "single", "parallel", "secret", "upstream", "sql", "cold", "live",
+];
 
 /// Measures Cofferdam against the bare baseline.
 #[derive(Debug, Parser)]
@@ -34,7 +39,7 @@ struct Arguments {
     /// A tenth of the rounds: shows that it runs, not how fast.
     #[arg(long)]
     quick: bool,
-    /// Only figures whose name contains this.
+    /// Only the figures of this group: the first word of their names.
     #[arg(long)]
     only: Option<String>,
     /// Measures live tasks in this process, for the parent.
@@ -52,9 +57,14 @@ async fn main() -> Result<ExitCode> {
         rounds: if arguments.quick { 2 } else { 20 },
         batch: if arguments.quick { 10 } else { 60 },
     };
+    if let Some(only) = arguments.only.as_deref()
+        && !GROUPS.contains(&only)
+    {
+        bail!("`--only {only}`: the groups are {}", GROUPS.join(", "));
+    }
     let wanted = |name: &str| {
         let only = arguments.only.as_deref();
-        only.is_none_or(|part| name.contains(part))
+        only.is_none_or(|group| name == group)
     };
     let mut report = Report::new(arguments.json);
     if wanted("line") {

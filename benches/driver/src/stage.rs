@@ -84,21 +84,30 @@ impl Stage {
 
     /// The same work for the bare side.
     pub(crate) fn plan(&self) -> Result<Value> {
-        let path = |name: &str| self.world.path(name);
-        Ok(json!({
-            "vault": self.world.bao()?.address(),
-            "token_file": path("baseline-token"),
-            "role_id_file": path("role-id"),
-            "secret_id_file": path("secret-id"),
-            "token_role": "cofferdam",
-            "policy": "cofferdam-task-caller",
-            "kv_path": "secret/data/api",
-            "field": "token",
-            "upstream": format!("{}/item", self.api),
-            // The journal's folder: the same disk, the same file system.
-            "sync_folder": path("state/journal"),
-        }))
+        let mut plan = plan(&self.world, "caller", ("secret/data/api", "token"))?;
+        if let Some(plan) = plan.as_object_mut() {
+            plan.insert("upstream".to_owned(), json!(format!("{}/item", self.api)));
+        }
+        Ok(plan)
     }
+}
+
+/// What the bare side does under the policy of a task: mint, read a field at a
+/// path, revoke.
+pub(crate) fn plan(world: &World, task: &str, (path, field): (&str, &str)) -> Result<Value> {
+    let file = |name: &str| world.path(name);
+    Ok(json!({
+        "vault": world.bao()?.address(),
+        "token_file": file("baseline-token"),
+        "role_id_file": file("role-id"),
+        "secret_id_file": file("secret-id"),
+        "token_role": "cofferdam",
+        "policy": format!("cofferdam-task-{task}"),
+        "read_path": path,
+        "field": field,
+        // The journal's folder: the same disk, the same file system.
+        "sync_folder": file("state/journal"),
+    }))
 }
 
 /// What the bare side mints with: a token that may do what the host's may.

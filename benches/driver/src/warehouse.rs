@@ -10,7 +10,7 @@ use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
 
 use crate::host::Host;
-use crate::stage::{baseline_token, beside};
+use crate::stage::{baseline_token, beside, plan};
 
 /// Rows of the table `notes`: an `int` and a text of 90 bytes.
 pub(crate) const ROWS: u32 = 1_000_000;
@@ -76,18 +76,8 @@ impl Warehouse {
 
     /// The calls to Vault for the bare side.
     pub(crate) fn plan(&self) -> Result<Value> {
-        let path = |name: &str| self.world.path(name);
-        Ok(json!({
-            "vault": self.world.bao()?.address(),
-            "token_file": path("baseline-token"),
-            "role_id_file": path("role-id"),
-            "secret_id_file": path("secret-id"),
-            "token_role": "cofferdam",
-            "policy": "cofferdam-task-reader",
-            "kv_path": "database/creds/reader",
-            "field": "password",
-            "sync_folder": path("state/journal"),
-        }))
+        let user = ("database/creds/reader", "password");
+        plan(&self.world, "reader", user)
     }
 
     /// Empties the table that is loaded into.

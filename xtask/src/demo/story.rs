@@ -55,7 +55,8 @@ pub(crate) async fn run() -> Result<()> {
     canary_is_nowhere(&stage, &canary, search)?;
 
     heading("Stopping the servers");
-    let (folder, sockets) = (stage.folder.clone(), [stage.bao.socket()]);
+    let folder = stage.folder.clone();
+    let sockets = [stage.bao.socket(), stage.postgres.socket()];
     stage.stop();
     for socket in sockets {
         ensure!(

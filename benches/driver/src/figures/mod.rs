@@ -1,4 +1,4 @@
-//! The figures, one a file.
+//! The figures, a group a file.
 
 pub(crate) mod cold;
 pub(crate) mod line;
