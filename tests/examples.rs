@@ -157,6 +157,46 @@ async fn invoice_sync_reads_signs_and_posts() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
+/// Both load into an empty table at the same time: one at least is done, the
+/// other is done or asks for a retry, and a retry finds nothing left to do.
+#[tokio::test]
+async fn two_loads_at_the_same_time_do_not_mix() {
+    let (warehouse, _shop) = warehouse_load().await;
+    let world = &warehouse.world;
+    let input = format!(
+        "@{}",
+        example("warehouse-load").join("input.json").display()
+    );
+    let arguments = [
+        "run",
+        "warehouse-load",
+        "--dag-id",
+        "warehouse",
+        "--input",
+        &input,
+    ];
+    let both = [(); 2].map(|()| {
+        let mut command = world.command(&arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    });
+    let ends = both.map(|child| child.wait_with_output().unwrap());
+    let codes = ends.each_ref().map(|end| end.status.code());
+    assert!(codes.contains(&Some(0)), "{ends:?}");
+    assert!(
+        codes.iter().all(|code| matches!(code, Some(0 | 75))),
+        "{ends:?}"
+    );
+    let report = run(world, "warehouse-load", "warehouse");
+    let result = &report["result"];
+    assert_eq!((&result["new"], &result["changed"]), (&json!(0), &json!(0)));
+    let count = warehouse.one("SELECT count(*) FROM orders").await;
+    assert_eq!(result["read"].to_string(), count);
+    assert_eq!(warehouse.users().await, Vec::<String>::new());
+    assert_eq!(warehouse.sessions().await, 0);
+    nobody_lives(world.bao().unwrap()).await;
+}
+
 /// The API with the orders, whose token lies at `secret/billing`.
 pub(crate) struct Shop {
     address: String,
@@ -186,21 +226,28 @@ pub(crate) fn install_warehouse_load(world: &World, shop: &Shop, database: &str)
     check(world, "warehouse-load");
 }
 
-#[tokio::test]
-async fn warehouse_load_upserts_by_copy_and_reports() {
+/// A database, the API, and the example installed on them.
+async fn warehouse_load() -> (Warehouse, Shop) {
     let warehouse = Warehouse::with(Options {
         database: "warehouse".to_owned(),
         ..Options::default()
     })
     .await;
-    let (world, postgres) = (&warehouse.world, &warehouse.postgres);
+    let postgres = &warehouse.postgres;
     postgres.ask("DROP TABLE orders").await.unwrap();
     postgres.ask(SCHEMA).await.unwrap();
-    let bao = world.bao().unwrap();
-    let shop = Shop::open(world).await;
-    install_warehouse_load(world, &shop, &format!("127.0.0.1:{}", postgres.port()));
+    let shop = Shop::open(&warehouse.world).await;
+    let address = format!("127.0.0.1:{}", postgres.port());
+    install_warehouse_load(&warehouse.world, &shop, &address);
     warehouse.role("warehouse-load").await;
-    world.policy("warehouse-load").unwrap();
+    warehouse.world.policy("warehouse-load").unwrap();
+    (warehouse, shop)
+}
+
+#[tokio::test]
+async fn warehouse_load_upserts_by_copy_and_reports() {
+    let (warehouse, _shop) = warehouse_load().await;
+    let (world, postgres) = (&warehouse.world, &warehouse.postgres);
 
     let count = async || {
         warehouse
@@ -266,6 +313,19 @@ async fn warehouse_load_upserts_by_copy_and_reports() {
         );
     }
 
+    // The README shows what a first load of that day answers.
+    warehouse.postgres.ask("TRUNCATE orders").await.unwrap();
+    let readme = std::fs::read_to_string(example("warehouse-load").join("README.md")).unwrap();
+    let shown = readme
+        .split("```json")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let shown: Value = serde_json::from_str(shown).unwrap();
+    assert_eq!(run(world, "warehouse-load", "warehouse")["result"], shown);
+
     // Nothing is loaded when the API has nothing: a task that fails, a
     // transaction that never was, a user that is gone.
     let wrong = [
@@ -281,5 +341,5 @@ async fn warehouse_load_upserts_by_copy_and_reports() {
     assert_eq!(count().await, after);
     assert_eq!(warehouse.users().await, Vec::<String>::new());
     assert_eq!(warehouse.sessions().await, 0);
-    nobody_lives(bao).await;
+    nobody_lives(world.bao().unwrap()).await;
 }

@@ -47,7 +47,7 @@ impl Warehouse {
              credential = {{ dynamic = {{ mount = \"database\", path = \"creds/reader\" }} }}\n\
              allow = [\"select\", \"insert\", \"copy_in\"]\n\
              tables = [\"public.notes\", \"public.loaded\"]\n\
-             max_bytes = \"1GiB\"\nmax_rows = 2000000\nstatement_timeout = \"5m\"\n",
+             max_connections = 2\nmax_bytes = \"1GiB\"\nmax_rows = 2000000\nstatement_timeout = \"5m\"\n",
             postgres.port(),
             postgres.database()
         );

@@ -33,9 +33,9 @@ pub(crate) struct Sales {
 pub(crate) fn stage(transaction: &Transaction<'_>, csv: &mut impl Read) -> Result<u64, TaskError> {
     let mut copy =
         transaction.copy_in("COPY staging.orders FROM STDIN WITH (FORMAT csv, HEADER true)")?;
-    std::io::copy(csv, &mut copy).map_err(|error| {
-        TaskError::retry(format_args!("the orders did not come through: {error}"))
-    })?;
+    // `?` looks into the error: it knows whether the API, the database or a
+    // limit was the cause, and whether to try again.
+    std::io::copy(csv, &mut copy)?;
     Ok(copy.finish()?)
 }
 

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::{Effort, MICRO, MILLI, median};
 use crate::baseline::Baseline;
-use crate::host::Host;
 use crate::report::Figure;
 use crate::warehouse::{KEY, POINT, ROWS, Warehouse, forget_peak, input, peak, point};
 
@@ -24,8 +23,9 @@ pub(crate) async fn measure(effort: Effort) -> Result<Vec<Figure>> {
         attempt(&warehouse, &mut baseline, effort).await?,
         one_row(&warehouse, &mut baseline, effort).await?,
     ];
-    figures.extend(rows(&warehouse, &mut baseline, effort).await?);
-    figures.extend(copy(&warehouse, &mut baseline, effort).await?);
+    let idle = idle(&warehouse).await?;
+    figures.extend(rows(&warehouse, &mut baseline, effort, idle).await?);
+    figures.extend(copy(&warehouse, &mut baseline, effort, idle).await?);
     Ok(figures)
 }
 
@@ -84,9 +84,10 @@ async fn rows(
     warehouse: &Warehouse,
     baseline: &mut Baseline,
     effort: Effort,
+    idle: f64,
 ) -> Result<[Figure; 2]> {
     let sql = "SELECT id, body FROM notes";
-    let all = json!({"query": {"sql": sql, "count": true, "batch": 4096}});
+    let all = json!({"rows": {"sql": sql}});
     let bare = json!({
         "op": "query", "database": warehouse.database(), "statement": {"sql": sql}, "n": 1,
     });
@@ -96,6 +97,7 @@ async fn rows(
     ];
     let [rate, memory] = names;
     let (ours, theirs, used) = bulk(warehouse, baseline, &all, &bare, effort).await?;
+    let used = (used, idle);
     let per_second = |seconds: f64| f64::from(ROWS) / seconds;
     Ok([
         Figure::reaches(rate, "/s", (per_second(ours), per_second(theirs)), 0.5),
@@ -108,6 +110,7 @@ async fn copy(
     warehouse: &Warehouse,
     baseline: &mut Baseline,
     effort: Effort,
+    idle: f64,
 ) -> Result<[Figure; 2]> {
     let sql = "COPY loaded (body) FROM STDIN";
     let chunk = format!("{}\n", "x".repeat(99)).repeat(LINES);
@@ -117,6 +120,7 @@ async fn copy(
         "data": {"sql": sql, "chunk": chunk, "times": CHUNKS}, "n": 1,
     });
     let (ours, theirs, used) = bulk(warehouse, baseline, &load, &bare, effort).await?;
+    let used = (used, idle);
     let megabytes = f64::from(u32::try_from(LINES * CHUNKS * 100)?) / 1e6;
     let pair = (megabytes / ours, megabytes / theirs);
     Ok([
@@ -125,36 +129,46 @@ async fn copy(
     ])
 }
 
-/// Seconds that one step takes on either side, and our memory with it and idle.
+/// The most memory that the host has while it serves attempts with one row,
+/// before it has ever served a larger one.
+async fn idle(warehouse: &Warehouse) -> Result<f64> {
+    let host = warehouse.host(false).await?;
+    let one = input(&[point()]);
+    host.batch(&one, 5).await?;
+    forget_peak()?;
+    host.batch(&one, 1).await?;
+    let idle = peak()?;
+    host.close(&one).await?;
+    Ok(idle)
+}
+
+/// Seconds that one step takes on either side, and the most memory that our side
+/// had with it.
 async fn bulk(
     warehouse: &Warehouse,
     baseline: &mut Baseline,
     step: &Value,
     bare: &Value,
     effort: Effort,
-) -> Result<(f64, f64, (f64, f64))> {
+) -> Result<(f64, f64, f64)> {
+    const SECOND: f64 = 1e9;
     let host = warehouse.host(false).await?;
     let (one, much) = (input(&[point()]), input(std::slice::from_ref(step)));
     warehouse.empty().await?;
-    host.batch(&one, 5).await?;
-    forget_peak()?;
-    host.batch(&one, 1).await?;
-    let idle = peak()?;
-    forget_peak()?;
     host.batch(&much, 1).await?;
-    let used = peak()?;
     baseline.batch(bare)?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut used) = (Vec::new(), Vec::new(), 0_f64);
     for _ in 0..effort.rounds.div_ceil(4) {
         warehouse.empty().await?;
         let single = host.batch(&one, 3).await?.into_iter().min();
+        forget_peak()?;
         let all = host.batch(&much, 1).await?;
+        used = used.max(peak()?);
         let all = all.first().context("nothing was measured")?;
         ours.push(all.saturating_sub(single.unwrap_or_default()));
         warehouse.empty().await?;
         theirs.extend(baseline.batch(bare)?);
     }
-    Host::close(host, &one).await?;
-    const SECOND: f64 = 1e9;
-    Ok((median(ours, SECOND), median(theirs, SECOND), (used, idle)))
+    host.close(&one).await?;
+    Ok((median(ours, SECOND), median(theirs, SECOND), used))
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cofferdam_guest::__private::bindings::cofferdam::capabilities::{sql, types};
+use cofferdam_guest::TaskError;
+use cofferdam_guest::sql::Connection;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,6 +38,9 @@ pub enum Step {
     Other(String),
     /// Runs a statement and reads its rows.
     Query(Query),
+    /// Reads all rows of an `int` and a text through the SDK, on a connection of
+    /// its own; returns the number of rows and the bytes of the texts.
+    Rows { sql: String },
     /// Runs a statement.
     Execute {
         sql: String,
@@ -193,6 +198,7 @@ impl Open {
                 Ok(json!({"open": grant}))
             }
             Step::Query(query) => self.query(query),
+            Step::Rows { sql } => Ok(rows(grant, &sql)),
             Step::Execute { sql, params, times } => {
                 let params = values(params);
                 let mut rows = 0;
@@ -319,6 +325,21 @@ impl Open {
         }
         Ok(json!({"columns": columns, "rows": rows}))
     }
+}
+
+/// As a task would: a row is a tuple, and `?` has the error.
+fn rows(grant: &str, statement: &str) -> Value {
+    let read = || -> Result<Value, TaskError> {
+        let connection = Connection::open(grant)?;
+        let (mut rows, mut bytes) = (0_u64, 0);
+        for row in connection.query::<(i32, String)>(statement, &[])? {
+            let (_id, text) = row?;
+            rows += 1;
+            bytes += text.len();
+        }
+        Ok(json!({"rows": rows, "bytes": bytes}))
+    };
+    read().unwrap_or_else(|error| json!({"error": error.to_string()}))
 }
 
 fn values(parameters: Vec<Parameter>) -> Vec<sql::Value> {
