@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use serde_json::json;
 
-use super::world::Leasing;
+use super::world::{Leasing, calls_for};
 use crate::common::{SOON, ended, get, journal, sweep};
 
 #[tokio::test]
@@ -191,4 +191,26 @@ async fn a_path_that_leases_nothing_is_refused() {
     assert!(finished.stderr.contains("gives no lease"), "{finished:?}");
     assert!(leasing.upstream.requests().is_empty());
     leasing.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn leases_that_say_they_live_for_ages_are_used_and_revoked() {
+    for at in ["GET database/creds", "POST sys/leases/renew"] {
+        let (method, path) = at.split_once(' ').unwrap();
+        let leasing = Leasing::start("3s", "1h", "").await;
+        let vault = Proxy::start(leasing.bao().socket()).unwrap();
+        leasing.world.vault_at(&vault.address()).unwrap();
+        let number = Fault::Number("lease_duration".to_owned(), u64::MAX);
+        let ages = vault.inject(Rule::on(method, path, number));
+        // As long as the lease of 3 s has a renewal, and no longer than it lives.
+        let run = leasing.world.run("caller").input(calls_for(3));
+        let finished = run.finish().unwrap();
+        assert_eq!(finished.code, 0, "{at}: {finished:?}");
+        assert_eq!(ages.hits(), 1, "{at}");
+        assert!(!finished.stderr.contains("panicked"), "{at}: {finished:?}");
+        let report = finished.report().unwrap();
+        assert_eq!(report["revocation"]["complete"], true, "{at}: {report}");
+        assert!(journal(&leasing.world).is_empty(), "{at}");
+        leasing.nothing_is_left().await;
+    }
 }

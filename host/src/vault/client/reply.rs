@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::secret::Secret;
 use crate::vault::VaultError;
 use crate::vault::error::Operation;
+use crate::vault::seconds;
 
 /// Status and body of an answer. The body is zeroized when dropped.
 pub(in crate::vault) struct Reply {
@@ -28,7 +29,7 @@ pub(in crate::vault) struct Envelope<T> {
     #[serde(default)]
     pub(in crate::vault) lease_id: Option<String>,
     /// Seconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "seconds::life")]
     pub(in crate::vault) lease_duration: u64,
     #[serde(default)]
     pub(in crate::vault) renewable: bool,
@@ -54,6 +55,7 @@ pub(in crate::vault) struct AuthAnswer {
     #[serde(default)]
     pub(in crate::vault) entity_id: String,
     /// Seconds; 0 is for ever.
+    #[serde(deserialize_with = "seconds::life")]
     pub(in crate::vault) lease_duration: u64,
     pub(in crate::vault) renewable: bool,
     #[serde(default)]
