@@ -214,3 +214,56 @@ async fn leases_that_say_they_live_for_ages_are_used_and_revoked() {
         leasing.nothing_is_left().await;
     }
 }
+
+/// An ingress that lost its backend answers in Vault's place.
+#[tokio::test]
+async fn the_word_of_something_before_vault_revokes_nothing() {
+    for page in [
+        Fault::Page(404, "<html>default backend - 404</html>".to_owned()),
+        Fault::Page(200, "<html>welcome</html>".to_owned()),
+        Fault::Page(200, String::new()),
+    ] {
+        let leasing = Leasing::start("1h", "4h", "").await;
+        let wire = Proxy::start(leasing.upstream.socket()).unwrap();
+        leasing.calls(&wire.address(), "");
+        let vault = Proxy::start(leasing.bao().socket()).unwrap();
+        leasing.world.vault_at(&vault.address()).unwrap();
+        let held = wire.inject(Rule::on("GET", "status", Fault::HoldRequest).times(1));
+        let run = leasing.world.run("caller").input(get("status/200"));
+        let child = run.command().spawn().unwrap();
+        held.wait_hit(SOON).unwrap();
+        let stranger = vault.inject(Rule::on("*", "", page.clone()));
+        held.release();
+        let finished = ended(child);
+        assert_eq!(finished.code, 7, "{page:?}: {finished:?}");
+        assert!(stranger.hits() > 2, "{page:?}");
+        let report = finished.report().unwrap();
+        assert_eq!(report["outcome"]["kind"], "done");
+        assert_eq!(
+            report["revocation"],
+            json!({
+                "complete": false,
+                "reason": "not_vault",
+                "leases": {"revoked": 0, "left": 1},
+            }),
+            "{page:?}"
+        );
+        let files = journal(&leasing.world);
+        assert_eq!(files.len(), 2, "{page:?}: {files:?}");
+        assert_eq!(leasing.bao().living().await.unwrap().len(), 2);
+        assert_eq!(leasing.users().await.len(), 1);
+        // Nobody to log in to. A success that makes no sense may have made a
+        // log-in, which the journal would keep for an hour.
+        if matches!(page, Fault::Page(404, _)) {
+            let (code, report) = sweep(&leasing.world);
+            assert_ne!(code, 0, "{report}");
+            assert_eq!(journal(&leasing.world), files);
+        }
+
+        drop(stranger);
+        let (code, report) = sweep(&leasing.world);
+        assert_eq!(code, 0, "{page:?}: {report}");
+        assert!(journal(&leasing.world).is_empty());
+        leasing.nothing_is_left().await;
+    }
+}

@@ -230,3 +230,41 @@ async fn a_mint_that_says_it_lives_for_ages_is_refused_and_ended() {
     assert!(world.living().await.is_empty());
     assert!(world.journal().is_empty());
 }
+
+/// With the sweep's own log-in at work, and one endpoint answered by a stranger.
+#[tokio::test]
+async fn a_sweep_takes_only_vaults_word_for_a_dead_token() {
+    let page = Fault::Page(404, "default backend - 404".to_owned());
+    for dead in [false, true] {
+        let world = World::start().await;
+        let proxy = Proxy::start(world.bao.socket()).unwrap();
+        let killed = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+        drop(open(&killed, "killed").await);
+        drop(killed);
+        let left = world.living().await;
+        assert_eq!(left.len(), 2);
+        for accessor in left.iter().filter(|_| dead) {
+            let body = json!({"accessor": accessor});
+            world
+                .root("POST", "auth/token/revoke-accessor", Some(body))
+                .await;
+        }
+        let stranger = proxy.inject(Rule::on("POST", "revoke-accessor", page.clone()));
+        let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+        let report = vault.sweep().await.unwrap();
+        assert!(stranger.hits() > 0);
+        // Vault itself still says whether it knows the token.
+        assert_eq!(report.is_clean(), dead, "{report:?}");
+        if !dead {
+            let reasons: Vec<_> = report.found.iter().map(|one| one.reason).collect();
+            assert_eq!(reasons, [Some("not_vault"); 2]);
+            assert!(world.living().await.is_superset(&left));
+            assert!(world.journalled().is_superset(&left));
+            drop(stranger);
+            assert!(vault.sweep().await.unwrap().is_clean());
+        }
+        assert!(vault.close().await.expect("a log-in").complete);
+        assert!(world.living().await.is_empty());
+        assert!(world.journal().is_empty());
+    }
+}

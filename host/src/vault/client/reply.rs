@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
@@ -103,6 +103,28 @@ impl Reply {
     pub(in crate::vault) fn says(&self, fixed: &str) -> bool {
         serde_json::from_slice::<Refusal>(&self.body)
             .is_ok_and(|refusal| refusal.errors.iter().any(|text| text.contains(fixed)))
+    }
+
+    /// The answer to a revocation when it is Vault's own word that the thing is
+    /// dead; gives Vault's request id if there is one. OpenBao and Vault answer
+    /// 204, or 200 with an answer of theirs, which has a request id. Anything
+    /// else that claims success is something that stands before Vault.
+    pub(in crate::vault) fn confirmed(self) -> Result<Option<String>, VaultError> {
+        let not_vault = VaultError::NotVault {
+            operation: self.operation,
+            status: self.status,
+        };
+        match self.status {
+            204 => Ok(None),
+            200 => match self.envelope::<IgnoredAny>().map(|all| all.request_id()) {
+                Ok(Some(request_id)) => Ok(Some(request_id)),
+                _ => Err(not_vault),
+            },
+            // Vault has this endpoint, and what it says of a thing that it
+            // does not know was recognised by its text.
+            201..=299 | 404 => Err(not_vault),
+            _ => Err(self.success().err().unwrap_or(not_vault)),
+        }
     }
 
     /// Whether another try at the same node may succeed, and how long Vault
