@@ -4,6 +4,7 @@ mod guide;
 mod hunt;
 mod keys;
 mod kills;
+mod leases;
 mod mismatches;
 mod neighbours;
 mod refusals;

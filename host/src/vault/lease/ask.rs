@@ -121,6 +121,7 @@ impl SessionHandle {
         let renewal = Renewal {
             shared: Arc::downgrade(self.shared()),
             login: Arc::downgrade(&authority.login),
+            tie: authority.tie,
             id: id.clone(),
             lease,
             state: state.clone(),
