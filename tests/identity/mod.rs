@@ -8,7 +8,7 @@ mod leases;
 mod mismatches;
 mod neighbours;
 mod refusals;
-mod site;
+pub(crate) mod site;
 mod stage;
 mod threats;
 mod working;
