@@ -5,4 +5,5 @@ mod endings;
 mod files;
 mod nodes;
 mod rights;
+mod task_role;
 mod width;

@@ -19,7 +19,7 @@ credential = { kv2 = { mount = \"secret\", path = \"dags/payroll/api\", field = 
 
 /// A world with a JWT mount, the policy `cofferdam-dag`, a secret for each DAG
 /// and the host's key, as docs/VAULT.md sets it up.
-pub(super) async fn site() -> World {
+pub(crate) async fn site() -> World {
     let world = world().await;
     configure(&world, &world.bao().unwrap().address());
     write(&world, &format!("sys/auth/{MOUNT}"), json!({"type": "jwt"})).await;
@@ -56,7 +56,7 @@ pub(super) fn configure(world: &World, address: &str) {
 }
 
 /// Installs a task for every DAG, and writes what Vault needs for it.
-pub(super) fn install(world: &World, task: &str, component: &str, grants: &str) {
+pub(crate) fn install(world: &World, task: &str, component: &str, grants: &str) {
     world.task(task, &guest(component), grants).unwrap();
     let name = format!("grants/{task}.toml");
     let text = std::fs::read_to_string(world.path(&name)).unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use serde_json::json;
 
-use super::world::Leasing;
+use super::world::{Leasing, calls_for};
 use crate::common::{SOON, ended, get, journal, sweep};
 
 #[tokio::test]
@@ -190,5 +190,188 @@ async fn a_path_that_leases_nothing_is_refused() {
     assert!(answers[0].to_string().contains("internal"), "{answers}");
     assert!(finished.stderr.contains("gives no lease"), "{finished:?}");
     assert!(leasing.upstream.requests().is_empty());
+    leasing.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn leases_that_say_they_live_for_ages_are_used_and_revoked() {
+    for at in ["GET database/creds", "POST sys/leases/renew"] {
+        let (method, path) = at.split_once(' ').unwrap();
+        let leasing = Leasing::start("3s", "1h", "").await;
+        let vault = Proxy::start(leasing.bao().socket()).unwrap();
+        leasing.world.vault_at(&vault.address()).unwrap();
+        let number = Fault::Number("lease_duration".to_owned(), u64::MAX);
+        let ages = vault.inject(Rule::on(method, path, number));
+        // As long as the lease of 3 s has a renewal, and no longer than it lives.
+        let run = leasing.world.run("caller").input(calls_for(3));
+        let finished = run.finish().unwrap();
+        assert_eq!(finished.code, 0, "{at}: {finished:?}");
+        assert_eq!(ages.hits(), 1, "{at}");
+        assert!(!finished.stderr.contains("panicked"), "{at}: {finished:?}");
+        let report = finished.report().unwrap();
+        assert_eq!(report["revocation"]["complete"], true, "{at}: {report}");
+        assert!(journal(&leasing.world).is_empty(), "{at}");
+        leasing.nothing_is_left().await;
+    }
+}
+
+/// An ingress that lost its backend answers in Vault's place.
+#[tokio::test]
+async fn the_word_of_something_before_vault_revokes_nothing() {
+    for page in [
+        Fault::Page(404, "<html>default backend - 404</html>".to_owned()),
+        Fault::Page(200, "<html>welcome</html>".to_owned()),
+        Fault::Page(200, String::new()),
+    ] {
+        let leasing = Leasing::start("1h", "4h", "").await;
+        let wire = Proxy::start(leasing.upstream.socket()).unwrap();
+        leasing.calls(&wire.address(), "");
+        let vault = Proxy::start(leasing.bao().socket()).unwrap();
+        leasing.world.vault_at(&vault.address()).unwrap();
+        let held = wire.inject(Rule::on("GET", "status", Fault::HoldRequest).times(1));
+        let run = leasing.world.run("caller").input(get("status/200"));
+        let child = run.command().spawn().unwrap();
+        held.wait_hit(SOON).unwrap();
+        let stranger = vault.inject(Rule::on("*", "", page.clone()));
+        held.release();
+        let finished = ended(child);
+        assert_eq!(finished.code, 7, "{page:?}: {finished:?}");
+        assert!(stranger.hits() > 2, "{page:?}");
+        let report = finished.report().unwrap();
+        assert_eq!(report["outcome"]["kind"], "done");
+        assert_eq!(
+            report["revocation"],
+            json!({
+                "complete": false,
+                "reason": "not_vault",
+                "leases": {"revoked": 0, "left": 1},
+            }),
+            "{page:?}"
+        );
+        let files = journal(&leasing.world);
+        assert_eq!(files.len(), 2, "{page:?}: {files:?}");
+        assert_eq!(leasing.bao().living().await.unwrap().len(), 2);
+        assert_eq!(leasing.users().await.len(), 1);
+        // Nobody to log in to. A success that makes no sense may have made a
+        // log-in, which the journal would keep for an hour.
+        if matches!(page, Fault::Page(404, _)) {
+            let (code, report) = sweep(&leasing.world);
+            assert_ne!(code, 0, "{report}");
+            assert_eq!(journal(&leasing.world), files);
+        }
+
+        drop(stranger);
+        let (code, report) = sweep(&leasing.world);
+        assert_eq!(code, 0, "{page:?}: {report}");
+        assert!(journal(&leasing.world).is_empty());
+        leasing.nothing_is_left().await;
+    }
+}
+
+#[tokio::test]
+async fn an_end_while_a_credential_is_being_made_is_not_complete() {
+    let leasing = Leasing::start("1h", "4h", "").await;
+    let vault = Proxy::start(leasing.bao().socket()).unwrap();
+    leasing.world.vault_at(&vault.address()).unwrap();
+    let late = vault.inject(Rule::on("GET", "database/creds", Fault::HoldResponse).times(1));
+    let input = json!({
+        "do": "http", "grant": "api", "path": "status/200", "timeout_ms": 300,
+    });
+    let begun = Instant::now();
+    let run = leasing.world.run("caller").input(input.clone());
+    let finished = run.finish().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(8));
+    assert_eq!(late.hits(), 1);
+    assert_eq!(finished.code, 7, "{finished:?}");
+    let report = finished.report().unwrap();
+    assert_eq!(report["outcome"]["kind"], "done", "{report}");
+    assert_eq!(
+        report["revocation"],
+        json!({"complete": false, "reason": "lease_unanswered"})
+    );
+    let files = journal(&leasing.world);
+    assert_eq!(files.len(), 1, "the log-in is done with: {files:?}");
+    assert!(files[0].to_string_lossy().contains("attempt-"), "{files:?}");
+
+    drop(late);
+    let (code, report) = sweep(&leasing.world);
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(report["found"][0]["outcome"], "revoked", "{report}");
+    assert!(journal(&leasing.world).is_empty());
+    let begun = Instant::now();
+    while !leasing.users().await.is_empty() {
+        assert!(begun.elapsed() < SOON);
+    }
+
+    // The control: an answer that comes in time.
+    let soon = Fault::Delay(Duration::from_millis(1_000));
+    let late = vault.inject(Rule::on("GET", "database/creds", soon).times(1));
+    let run = leasing.world.run("caller").input(input);
+    let finished = run.finish().unwrap();
+    assert_eq!((finished.code, late.hits()), (0, 1), "{finished:?}");
+    let report = finished.report().unwrap();
+    // It was ended where it came, before the end was.
+    assert_eq!(report["revocation"], json!({"complete": true}));
+    assert!(journal(&leasing.world).is_empty());
+    leasing.nothing_is_left().await;
+}
+
+/// In the process that lives on: the late answer is named in the journal until
+/// its lease is ended.
+#[tokio::test]
+async fn a_credential_that_comes_after_the_end_is_ended() {
+    use cofferdam::scrub::SecretSet;
+    use cofferdam::vault::path::LeasedPath;
+    use cofferdam::vault::{LeaseWatcher, Vault};
+
+    struct Deaf;
+    impl LeaseWatcher for Deaf {
+        fn renewed(&self, _: u32, _: Duration, _: Option<&str>) {}
+        fn given_up(&self, _: u32, _: &'static str) {}
+    }
+
+    let leasing = Leasing::start("1h", "4h", "").await;
+    let proxy = Proxy::start(leasing.bao().socket()).unwrap();
+    let folder = leasing.world.folder();
+    let settings = crate::vault::world::config(&format!(
+        "address = {:?}\n[auth.approle]\nrole_id_file = {:?}\nsecret_id_file = {:?}\n",
+        proxy.address(),
+        folder.join("role-id"),
+        folder.join("secret-id"),
+    ));
+    let vault = Vault::new(settings, &folder.join("state")).unwrap();
+    let attempt = cofferdam::vault::AttemptAuthority {
+        task: "caller".parse().unwrap(),
+        ..crate::vault::world::attempt("one")
+    };
+    let session = vault.open(attempt, &SecretSet::default()).await.unwrap();
+    let late = proxy.inject(Rule::on("GET", "database/creds", Fault::HoldResponse).times(1));
+    let handle = session.handle();
+    let asked = tokio::spawn(async move {
+        let path = LeasedPath {
+            mount: "database".parse().unwrap(),
+            path: "creds/reader".parse().unwrap(),
+        };
+        handle.dynamic(&path, std::sync::Arc::new(Deaf)).await
+    });
+    late.hit(SOON).await.unwrap();
+    let revocation = session.close().await;
+    assert!(!revocation.complete);
+    assert_eq!(revocation.reason, Some("lease_unanswered"));
+    late.release();
+    assert!(asked.await.unwrap().is_err(), "nobody gets it");
+    assert_eq!(leasing.users().await, Vec::<String>::new());
+    let attempts = || {
+        let files = journal(&leasing.world).into_iter();
+        files
+            .filter(|file| file.to_string_lossy().contains("attempt-"))
+            .collect::<Vec<_>>()
+    };
+    let text = std::fs::read_to_string(&attempts()[0]).unwrap();
+    assert!(text.contains("database/creds/reader/"), "{text}");
+    let report = vault.sweep().await.unwrap();
+    assert!(report.is_clean() && report.found.len() == 1, "{report:?}");
+    assert!(attempts().is_empty());
+    assert!(vault.close().await.expect("a log-in").complete);
     leasing.nothing_is_left().await;
 }

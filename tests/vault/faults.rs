@@ -1,8 +1,9 @@
 //! A server that fails at chosen requests, through the fault-injecting proxy.
 
 use cofferdam::vault::path::KvPath;
-use cofferdam::vault::{AuthorityKind, SweepOutcome, Vault, VaultConfig};
+use cofferdam::vault::{AuthorityKind, SweepOutcome, Vault, VaultConfig, VaultError};
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
+use serde_json::json;
 
 use super::world::{World, config, open, refused, try_open};
 
@@ -131,4 +132,139 @@ async fn a_mint_that_nobody_waits_for_any_more_is_remembered() {
     held.release();
     assert!(vault.close().await.expect("a log-in").complete);
     assert!(world.living().await.is_empty());
+}
+
+/// The answer of a server that wants the host's clock to run over.
+const FOR_EVER: u64 = u64::MAX;
+
+#[tokio::test]
+async fn a_wait_without_end_ends_a_revocation_and_no_process() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.bao.socket()).unwrap();
+    let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+    let session = open(&vault, "one").await;
+    let limited = Fault::Status(429, Some(FOR_EVER));
+    let attempt = proxy.inject(Rule::on("POST", "revoke-accessor", limited.clone()).times(1));
+    let revocation = session.close().await;
+    assert!(!revocation.complete, "{revocation:?}");
+    assert_eq!(revocation.reason, Some("overloaded"));
+    let login = proxy.inject(Rule::on("POST", "revoke-self", limited).times(1));
+    assert!(!vault.close().await.expect("a log-in").complete);
+    assert_eq!((attempt.hits(), login.hits()), (1, 1));
+    assert_eq!(world.living().await.len(), 2);
+    assert_eq!(world.journal().len(), 2);
+
+    let next = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+    assert!(next.sweep().await.unwrap().is_clean());
+    assert!(next.close().await.expect("a log-in").complete);
+    assert!(world.living().await.is_empty());
+    assert!(world.journal().is_empty());
+}
+
+#[tokio::test]
+async fn a_log_in_that_says_it_lives_for_ages_is_journalled_and_ended() {
+    for ages in [FOR_EVER, i64::MAX.unsigned_abs()] {
+        let world = World::start().await;
+        let proxy = Proxy::start(world.bao.socket()).unwrap();
+        let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+        let number = Fault::Number("lease_duration".to_owned(), ages);
+        let login = proxy.inject(Rule::on("POST", "approle/login", number.clone()));
+        let session = open(&vault, "one").await;
+        assert_eq!(world.journalled(), world.living().await);
+        assert!(session.close().await.complete);
+
+        // Asked for an end that the log-in is not known to reach.
+        let renewal = proxy.inject(Rule::on("POST", "renew-self", number));
+        drop(login);
+        world
+            .root(
+                "POST",
+                "auth/approle/role/cofferdam-host",
+                Some(json!({"token_ttl": "50s"})),
+            )
+            .await;
+        let other = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+        assert!(open(&other, "two").await.close().await.complete);
+        assert_eq!(renewal.hits(), 1);
+        assert!(other.close().await.expect("a log-in").complete);
+        assert!(vault.close().await.expect("a log-in").complete);
+        assert!(world.living().await.is_empty());
+        assert!(world.journal().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_lent_token_that_says_it_lives_for_ages_carries_an_attempt() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.bao.socket()).unwrap();
+    let body = json!({"policies": ["cofferdam-host"], "ttl": "1h"});
+    let (_, made) = world.root("POST", "auth/token/create", Some(body)).await;
+    let token = world.file("lent", made["auth"]["client_token"].as_str().unwrap());
+    let lent = config(&format!(
+        "address = {:?}\n[auth.token_file]\npath = {token:?}\n",
+        proxy.address(),
+    ));
+    let vault = Vault::new(lent, &world.state()).unwrap();
+    let number = Fault::Number("ttl".to_owned(), FOR_EVER);
+    let looked = proxy.inject(Rule::on("GET", "lookup-self", number));
+    assert!(open(&vault, "one").await.close().await.complete);
+    assert_eq!(looked.hits(), 1);
+    assert_eq!(world.living().await.len(), 1, "the lent one");
+}
+
+#[tokio::test]
+async fn a_mint_that_says_it_lives_for_ages_is_refused_and_ended() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.bao.socket()).unwrap();
+    let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+    let number = Fault::Number("lease_duration".to_owned(), FOR_EVER);
+    let mint = proxy.inject(Rule::on("POST", "token/create", number));
+    let error = refused(&vault, "one").await;
+    assert!(
+        matches!(error, VaultError::MintMismatch { revoked: true, .. }),
+        "{error}"
+    );
+    assert_eq!(mint.hits(), 1);
+    assert_eq!(world.living().await.len(), 1, "the log-in");
+    assert!(vault.close().await.expect("a log-in").complete);
+    assert!(world.living().await.is_empty());
+    assert!(world.journal().is_empty());
+}
+
+/// With the sweep's own log-in at work, and one endpoint answered by a stranger.
+#[tokio::test]
+async fn a_sweep_takes_only_vaults_word_for_a_dead_token() {
+    let page = Fault::Page(404, "default backend - 404".to_owned());
+    for dead in [false, true] {
+        let world = World::start().await;
+        let proxy = Proxy::start(world.bao.socket()).unwrap();
+        let killed = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+        drop(open(&killed, "killed").await);
+        drop(killed);
+        let left = world.living().await;
+        assert_eq!(left.len(), 2);
+        for accessor in left.iter().filter(|_| dead) {
+            let body = json!({"accessor": accessor});
+            world
+                .root("POST", "auth/token/revoke-accessor", Some(body))
+                .await;
+        }
+        let stranger = proxy.inject(Rule::on("POST", "revoke-accessor", page.clone()));
+        let vault = Vault::new(behind(&world, &proxy), &world.state()).unwrap();
+        let report = vault.sweep().await.unwrap();
+        assert!(stranger.hits() > 0);
+        // Vault itself still says whether it knows the token.
+        assert_eq!(report.is_clean(), dead, "{report:?}");
+        if !dead {
+            let reasons: Vec<_> = report.found.iter().map(|one| one.reason).collect();
+            assert_eq!(reasons, [Some("not_vault"); 2]);
+            assert!(world.living().await.is_superset(&left));
+            assert!(world.journalled().is_superset(&left));
+            drop(stranger);
+            assert!(vault.sweep().await.unwrap().is_clean());
+        }
+        assert!(vault.close().await.expect("a log-in").complete);
+        assert!(world.living().await.is_empty());
+        assert!(world.journal().is_empty());
+    }
 }

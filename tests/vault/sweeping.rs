@@ -147,6 +147,47 @@ async fn a_mint_in_flight_stays_until_it_is_dead() {
     assert!(world.living().await.is_empty(), "nothing needed a log-in");
 }
 
+/// Lines that a full disk tore, by hand: what stands beside them is revoked.
+#[tokio::test]
+async fn a_torn_line_keeps_nothing_else_from_the_sweep() {
+    for torn in ["accessor", "lease"] {
+        let world = World::start().await;
+        let dead = world.vault();
+        drop(open(&dead, "dead").await);
+        drop(dead);
+        let files = world.journal();
+        let attempt = files
+            .iter()
+            .find(|file| file.to_string_lossy().contains("attempt-"))
+            .unwrap();
+        let text = std::fs::read_to_string(attempt).unwrap();
+        let (intent, accessor) = text.split_once('\n').unwrap();
+        let (piece, _) = accessor.split_at(accessor.len() / 2);
+        let lease = "{\"lease\":\"database/creds/a/1\"}\n";
+        let text = match torn {
+            "accessor" => format!("{intent}\n{piece}\n{lease}"),
+            _ => format!("{intent}\n{accessor}{{\"lease\":\"data{lease}{lease}"),
+        };
+        std::fs::write(attempt, text).unwrap();
+
+        let next = world.vault();
+        let report = next.sweep().await.unwrap();
+        let found = &report.found[0];
+        // The lease of no engine counts as dead for Vault, and as revoked.
+        let leases = found.leases.map(|leases| (leases.revoked, leases.left));
+        assert_eq!(leases, Some((1, 0)), "{torn}: {report:?}");
+        let outcome = match torn {
+            // Nobody can name it; its log-in's end is its end.
+            "accessor" => SweepOutcome::InFlight,
+            _ => SweepOutcome::Revoked,
+        };
+        assert_eq!(found.outcome, outcome, "{torn}: {report:?}");
+        next.close().await;
+        assert!(world.living().await.is_empty(), "{torn}");
+        assert_eq!(attempt.exists(), torn == "accessor");
+    }
+}
+
 /// A power loss can take the file of an attempt, which was not waited for. The
 /// log-in's file is on the disk, and its end is that of its children.
 #[tokio::test]

@@ -32,7 +32,13 @@ pub enum Fault {
     Delay(Duration),
     /// Answered here with this status and a JSON body without details; the
     /// server sees nothing. The second number is a `Retry-After` in seconds.
-    Status(u16, Option<u32>),
+    Status(u16, Option<u64>),
+    /// Answered here with this status and this body, which says that it is
+    /// HTML: something else than the server answers. The server sees nothing.
+    Page(u16, String),
+    /// Every number of this name in the answer's JSON is replaced by this one.
+    /// The server has done the work.
+    Number(String, u64),
     /// Answered here with this status and a `Location`: this address and the
     /// request's own path. The server sees nothing.
     Redirect(u16, String),

@@ -212,7 +212,8 @@ impl Shared {
             Fault::Padded(spaces) => {
                 let answer = self.forward(request).await?;
                 active.hit();
-                send_padded(&mut client, &answer, *spaces).await
+                let (head, body) = answer.split_at(body_start(&answer));
+                send_anew(&mut client, head, body, *spaces).await
             }
             Fault::Delay(time) => {
                 active.hit();
@@ -226,6 +227,17 @@ impl Shared {
                     .map(|seconds| format!("retry-after: {seconds}\r\n"))
                     .unwrap_or_default();
                 send(&mut client, canned(*status, &retry_after).as_bytes()).await
+            }
+            Fault::Page(status, body) => {
+                active.hit();
+                send(&mut client, answer(*status, HTML, body).as_bytes()).await
+            }
+            Fault::Number(name, number) => {
+                let answer = self.forward(request).await?;
+                active.hit();
+                let (head, body) = answer.split_at(body_start(&answer));
+                let body = with_number(&String::from_utf8_lossy(body), name, *number);
+                send_anew(&mut client, head, body.as_bytes(), 0).await
             }
             Fault::Redirect(status, address) => {
                 active.hit();
@@ -300,14 +312,18 @@ fn body_start(answer: &[u8]) -> usize {
     memchr::memmem::find(answer, b"\r\n\r\n").map_or(answer.len(), |end| end + 4)
 }
 
-/// The answer with spaces before its body. It ends where the connection does,
-/// since its length changes.
-async fn send_padded(client: &mut TcpStream, answer: &[u8], spaces: usize) -> io::Result<()> {
-    let (head, body) = answer.split_at(body_start(answer));
+/// A body of another length under the head that it came with, after so many
+/// spaces. It ends where the connection does.
+async fn send_anew(
+    client: &mut TcpStream,
+    head: &[u8],
+    body: &[u8],
+    spaces: usize,
+) -> io::Result<()> {
     for line in head.split_inclusive(|&byte| byte == b'\n') {
         let lower = line.to_ascii_lowercase();
         if lower.starts_with(b"transfer-encoding:") {
-            return Err(io::Error::other("a chunked answer is not padded here"));
+            return Err(io::Error::other("a chunked answer is not changed here"));
         }
         if !lower.starts_with(b"content-length:") {
             client.write_all(line).await?;
@@ -323,10 +339,33 @@ async fn send_padded(client: &mut TcpStream, answer: &[u8], spaces: usize) -> io
     send(client, body).await
 }
 
+/// The JSON with every number of this name replaced. As text, because the
+/// server writes no spaces and a number of ours may fit no type of its own.
+pub(super) fn with_number(json: &str, name: &str, number: u64) -> String {
+    let key = format!("\"{name}\":");
+    let mut parts = json.split(&key);
+    let mut changed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|one: char| one.is_ascii_digit());
+        changed.push_str(&key);
+        if rest.len() < part.len() {
+            changed.push_str(&number.to_string());
+        }
+        changed.push_str(rest);
+    }
+    changed
+}
+
+const HTML: &str = "content-type: text/html\r\n";
+
 fn canned(status: u16, header: &str) -> String {
-    let body = r#"{"errors":["injected"]}"#;
+    let header = format!("content-type: application/json\r\n{header}");
+    answer(status, &header, r#"{"errors":["injected"]}"#)
+}
+
+fn answer(status: u16, header: &str, body: &str) -> String {
     format!(
-        "HTTP/1.1 {status} injected\r\ncontent-type: application/json\r\n{header}\
+        "HTTP/1.1 {status} injected\r\n{header}\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     )

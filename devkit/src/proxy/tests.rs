@@ -143,6 +143,31 @@ fn a_padded_answer_is_as_large_as_told_and_whole() {
 }
 
 #[test]
+fn a_page_is_answered_by_somebody_else() {
+    let (upstream, proxy) = servers();
+    let _page = proxy.inject(Rule::on("GET", "", Fault::Page(404, "default".to_owned())));
+    let answer = Call::get(&proxy, "/status/200").answer().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(answer.contains("text/html") && answer.ends_with("\r\n\r\ndefault"));
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[test]
+fn numbers_of_one_name_are_replaced() {
+    let json = r#"{"ttl":60,"ttl_text":5,"data":{"ttl":0},"other":{"ttl":null}}"#;
+    let changed = server::with_number(json, "ttl", u64::MAX);
+    let huge = u64::MAX.to_string();
+    let wanted =
+        format!(r#"{{"ttl":{huge},"ttl_text":5,"data":{{"ttl":{huge}}},"other":{{"ttl":null}}}}"#);
+    assert_eq!(changed, wanted);
+
+    let (upstream, proxy) = servers();
+    let number = proxy.inject(Rule::on("GET", "", Fault::Number("no".to_owned(), 7)));
+    assert!(Call::get(&proxy, "/status/200").answer().is_ok());
+    assert_eq!((number.hits(), upstream.requests().len()), (1, 1));
+}
+
+#[test]
 fn delays_take_their_time() {
     let (upstream, proxy) = servers();
     let _delay = proxy.inject(Rule::on("GET", "/status", Fault::Delay(SHORT)));

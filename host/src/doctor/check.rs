@@ -100,6 +100,9 @@ pub enum CheckId {
     /// How often its tokens can be used.
     #[strum(serialize = "role.num_uses")]
     RoleNumUses,
+    /// The role that a task's attempts log in to as themselves.
+    #[strum(serialize = "role.task")]
+    TaskRole,
     /// What the log-in's policies allow.
     #[strum(serialize = "policy.host")]
     PolicyHost,

@@ -95,7 +95,8 @@ fn skew(node: &NodeHealth, clock: &Clock) -> Check {
             "see `node.health` of this node",
         );
     };
-    judge_skew(place, theirs - ours_at(answered, clock))
+    // A server may say any number.
+    judge_skew(place, theirs.saturating_sub(ours_at(answered, clock)))
 }
 
 /// Our clock when the answer came.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::budget::Budget;
 use super::texts::{WRITE_HOST, names, write_task};
-use super::{Check, CheckId, Report};
+use super::{Check, CheckId, Report, task_role};
 use crate::grants::Grants;
 use crate::vault::VaultError;
+use crate::vault::config::IdentityConfig;
 use crate::vault::inspect::Reviewer;
 use crate::vault::path::VaultName;
 use crate::vault::policy::{HOST_POLICY, PolicyError, PolicyRules, host_policy, task_policy_name};
@@ -61,6 +62,7 @@ pub(super) async fn host(
 pub(super) async fn tasks(
     reviewer: &Reviewer<'_>,
     granted: &[Grants],
+    identity: Option<&IdentityConfig>,
     budget: &Budget,
     report: &mut Report,
 ) {
@@ -73,16 +75,20 @@ pub(super) async fn tasks(
             continue;
         }
         if let Some(jwt) = &grants.authority {
-            // Policies of people's own making, and a role, are theirs to review.
-            let names: Vec<_> = jwt.policies.iter().map(|one| format!("`{one}`")).collect();
-            let what = format!(
-                "attempts log in as themselves to `auth/{}/role/{}` and carry {}",
-                jwt.mount,
-                jwt.role,
-                names.join(", ")
-            );
-            let cure = "hold the role against `cofferdam policy`, and review the policies by hand";
-            report.push(Check::unproven(id, grants.task.as_str(), what, cure));
+            task_role::check(reviewer, grants, jwt, identity, report).await;
+            // Policies of people's own making are theirs to review.
+            let others: Vec<_> = (jwt.policies.iter())
+                .filter(|one| one.as_str() != policy)
+                .map(|one| format!("`{one}`"))
+                .collect();
+            if !others.is_empty() {
+                let what = format!(
+                    "attempts carry {}, which no grants file is for",
+                    others.join(", ")
+                );
+                let cure = "review these policies by hand";
+                report.push(Check::unproven(id, grants.task.as_str(), what, cure));
+            }
             if !jwt.carries_task_policy(&grants.task) {
                 continue;
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::policies::failed;
 use super::texts::{ASK_A_REVIEWER, RUN_AGAIN, WRITE_HOST};
-use super::{Check, CheckId, Report, identity, login, login_role, policies, role};
+use super::{Check, CheckId, Report, identity, login, login_role, policies, role, task_role};
 use crate::grants::Grants;
 use crate::name::TaskName;
 use crate::vault::VaultConfig;
@@ -42,6 +42,9 @@ impl Width<'_> {
         report.extend(role::IDS.map(|id| make(id, &role)));
         report.push(make(CheckId::PolicyHost, HOST_POLICY));
         for grants in self.granted {
+            if let Some(jwt) = &grants.authority {
+                report.push(make(CheckId::TaskRole, &task_role::place(jwt)));
+            }
             let policy = task_policy_name(&grants.task);
             report.push(make(CheckId::PolicyTask, &policy));
         }
@@ -73,7 +76,8 @@ impl Width<'_> {
         self.role(reviewer, report).await;
         let carried = self.carried();
         policies::host(reviewer, &carried, &self.vault.token_role, report).await;
-        policies::tasks(reviewer, self.granted, self.budget, report).await;
+        let identity = self.vault.identity.as_ref();
+        policies::tasks(reviewer, self.granted, identity, self.budget, report).await;
         self.unread_tasks(report);
         policies::orphans(reviewer, &self.known(), report).await;
         match self.login {

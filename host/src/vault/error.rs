@@ -152,6 +152,14 @@ pub enum VaultError {
         /// How long Vault asks to wait.
         retry_after: Option<std::time::Duration>,
     },
+    /// What came back is no answer of Vault's: something before it answered.
+    #[error("the answer to the {operation} is not vault's (status {status})")]
+    NotVault {
+        /// What was asked.
+        operation: Operation,
+        /// The HTTP status.
+        status: u16,
+    },
     /// 403 for a token that lives, or another plain refusal.
     #[error("vault refuses the {operation} on `{path}`")]
     Refused {
@@ -321,6 +329,7 @@ impl VaultError {
             | Self::NotInitialised { .. }
             | Self::NoNode { .. }
             | Self::Overloaded { .. }
+            | Self::NotVault { .. }
             | Self::LeaseAnswersLost { .. } => VaultErrorKind::Unavailable,
             Self::Refused { .. }
             | Self::LoginRefused { .. }
@@ -393,6 +402,7 @@ impl VaultError {
             Self::NotInitialised { .. } => "not_initialised",
             Self::NoNode { .. } => "no_node",
             Self::Overloaded { .. } => "overloaded",
+            Self::NotVault { .. } => "not_vault",
             Self::Refused { .. } => "refused",
             Self::LoginRefused { .. } => "login_refused",
             Self::LoginUnusable { .. } | Self::LoginTooShort { .. } => "login_unusable",
@@ -506,7 +516,7 @@ impl Diagnostic for VaultError {
             }
             Self::IdentityKey(error) => return error.hint(),
             Self::Journal(error) => error.cure().to_owned(),
-            Self::TooLarge { .. } | Self::Protocol { .. } => {
+            Self::TooLarge { .. } | Self::Protocol { .. } | Self::NotVault { .. } => {
                 "check that `address` is a Vault or OpenBao server and not something before it".to_owned()
             }
             Self::Ended => {

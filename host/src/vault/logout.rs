@@ -123,8 +123,7 @@ impl Shared {
             login.set_ended();
             return Err(VaultError::Ended);
         }
-        let envelope = reply.success()?.envelope::<serde::de::IgnoredAny>()?;
-        Ok(envelope.request_id())
+        reply.confirmed()
     }
 
     /// Ends a log-in that seems dead with another one that lives.

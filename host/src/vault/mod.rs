@@ -33,6 +33,7 @@ mod reads;
 mod renew;
 mod revoke;
 mod schedule;
+mod seconds;
 mod session;
 mod shared;
 mod sweep;

@@ -205,10 +205,9 @@ impl Shared {
             return Ok(Verdict::Dead(None));
         }
         if !matches!(reply.status(), 400 | 403 | 404) {
-            let envelope = reply.success()?.envelope::<serde::de::IgnoredAny>()?;
             // OpenBao: 204 for a token that it just ended, 200 with a warning
             // for an accessor that it does not know. Both are dead.
-            return Ok(Verdict::Dead(envelope.request_id()));
+            return reply.confirmed().map(Verdict::Dead);
         }
         if reply.status() == 403 && !self.lives(login, limit).await? {
             return Ok(Verdict::LoginDead);
@@ -217,7 +216,7 @@ impl Shared {
         match self.look_up(login, accessor, limit).await? {
             Found::Nothing => Ok(Verdict::Dead(None)),
             Found::LoginDead => Ok(Verdict::LoginDead),
-            Found::Alive => reply.success().map(|_| Verdict::Dead(None)),
+            Found::Alive => reply.confirmed().map(Verdict::Dead),
         }
     }
 
@@ -245,8 +244,7 @@ impl Shared {
         if reply.status() == 403 && !self.lives(login, limit).await? {
             return Ok(Verdict::LoginDead);
         }
-        let envelope = reply.success()?.envelope::<serde::de::IgnoredAny>()?;
-        Ok(Verdict::Dead(envelope.request_id()))
+        reply.confirmed().map(Verdict::Dead)
     }
 
     /// Ends the leases of one attempt. Once Vault is away, asking again for
@@ -296,7 +294,7 @@ impl Shared {
             },
         )?;
         let reply = self.client.send_within(&call, login.token(), limit).await?;
-        if unknown(&reply) || reply.status() == 404 {
+        if unknown(&reply) {
             return Ok(Found::Nothing);
         }
         if reply.status() == 403 && !self.lives(login, limit).await? {
@@ -306,10 +304,11 @@ impl Shared {
     }
 }
 
-/// OpenBao says 400 and Vault 403 for an accessor that names no token; a plain
-/// refusal has another text.
+/// OpenBao says 400 for an accessor that names no token, Vault 403 or, in later
+/// versions, 404. Only the text counts: a plain refusal has another one, and a
+/// status alone may come from anything that stands before Vault.
 pub(super) fn unknown(reply: &Reply) -> bool {
-    matches!(reply.status(), 400 | 403) && reply.says("invalid accessor")
+    matches!(reply.status(), 400 | 403 | 404) && reply.says("invalid accessor")
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ use crate::scrub::SecretSet;
 /// started. What it does not reach is left for the next.
 const SWEEP_WAIT: Duration = Duration::from_secs(5);
 
+/// Why an end is not complete at which a credential was still being made.
+const UNANSWERED: &str = "lease_unanswered";
+
 /// Vault as this process uses it: one log-in, made when first needed.
 #[derive(Clone)]
 pub struct Vault(pub(super) Arc<Shared>);
@@ -128,6 +131,13 @@ impl Revocation {
         self.complete &= left.is_none();
         self.reason = self.reason.or(left);
         self.leases = leases;
+        self
+    }
+
+    /// The same, incomplete for this reason if for no other.
+    fn but(mut self, reason: &'static str) -> Self {
+        self.complete = false;
+        self.reason.get_or_insert(reason);
         self
     }
 
@@ -314,8 +324,9 @@ impl Session {
             return Revocation::from(Err(VaultError::Closed));
         };
         let book = self.handle.leases();
-        let leases = book.all().await;
-        let revocation = match self.shared.turns.wait().await {
+        let answered = book.is_answered().await;
+        let leases = book.all();
+        let mut revocation = match self.shared.turns.wait().await {
             Some(_turn) => {
                 let leases = self.shared.revoke_leases(&open.login, leases).await;
                 let token = open.tie.of(&open.accessor);
@@ -324,11 +335,16 @@ impl Session {
             }
             None => Revocation::out_of_time(leases),
         };
-        // Dropped, it stays for the sweep.
-        if let Some(entry) = book.take_entry()
+        if !answered {
+            // Vault may be making it at this moment, for a token that it ends.
+            // The book keeps the file, so that a late answer is noted there;
+            // the last handle lets it go, for the sweep.
+            revocation = revocation.but(UNANSWERED);
+        } else if let Some(entry) = book.take_entry()
             && revocation.complete
         {
-            // An unlink may wait for the disk; nobody has to wait for it.
+            // Dropped, it would stay for the sweep. An unlink may wait for the
+            // disk; nobody has to wait for it.
             self.shared.cleaning.spawn_blocking(|| entry.done());
         }
         drop(open.login);

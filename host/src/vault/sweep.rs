@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::journal::{AuthorityKind, Entry, Found};
+use super::journal::{AuthorityKind, Entry, Found, Intent};
 use super::lease::LeaseCount;
 use super::logins::HostLogin;
 use super::revoke::Target;
@@ -98,7 +98,7 @@ impl Shared {
                 Ok(Found::Live) => report.live += 1,
                 Ok(Found::Left(entry)) => {
                     let swept = self
-                        .sweep_entry(entry, &mut login, &mut report.failure)
+                        .sweep_entry(*entry, &mut login, &mut report.failure)
                         .await;
                     report.found.push(swept);
                 }
@@ -137,7 +137,7 @@ impl Shared {
         };
         swept.outcome = if !self.is_ours(intent) {
             SweepOutcome::OtherServer
-        } else if let Some(accessor) = entry.accessor() {
+        } else if entry.accessor().is_some() || !entry.leases().is_empty() {
             // Once Vault is away, asking again for each file would only take time.
             if let Some(error) = failure {
                 swept.reason = Some(error.reason());
@@ -164,7 +164,9 @@ impl Shared {
                 swept.leases = Some(LeaseCount { revoked, left });
             }
             // The log-in may be dead by now: `revoke` logs in again, once.
-            if let Err(error) = self.revoke(login, Target::Token(accessor)).await {
+            if let Some(accessor) = entry.accessor()
+                && let Err(error) = self.revoke(login, Target::Token(accessor)).await
+            {
                 swept.reason = Some(error.reason());
                 // A refusal concerns this one token; anything else all of them.
                 if error.kind() == VaultErrorKind::Unavailable {
@@ -176,16 +178,26 @@ impl Shared {
                 swept.reason = left;
                 return swept;
             }
-            SweepOutcome::Revoked
-        } else if (self.client.time().await).is_some_and(|now| now > intent.expires) {
-            SweepOutcome::Expired
+            match entry.accessor() {
+                Some(_) => SweepOutcome::Revoked,
+                // The line that named the token cannot be read.
+                None => self.of_nameless(intent).await,
+            }
         } else {
-            SweepOutcome::InFlight
+            self.of_nameless(intent).await
         };
         if swept.outcome.is_settled() {
             entry.done();
         }
         swept
+    }
+
+    /// What becomes of a token that nobody can name.
+    async fn of_nameless(&self, intent: &Intent) -> SweepOutcome {
+        match self.client.time().await {
+            Some(now) if now > intent.expires => SweepOutcome::Expired,
+            _ => SweepOutcome::InFlight,
+        }
     }
 
     /// Sweeps beside the first attempt, when there is anything but our own

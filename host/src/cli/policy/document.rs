@@ -1,5 +1,6 @@
 //! The policies with their heads, for people, machines and Vault.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::grants::Grants;
 use crate::name::TaskName;
 use crate::vault::VaultConfig;
 use crate::vault::config::IdentityConfig;
-use crate::vault::path::VaultName;
+use crate::vault::path::{VaultName, VaultPath};
 use crate::vault::policy::{
     HOST_POLICY, REVIEWER_POLICY, TokenRole, host_policy, reviewer_policy, task_policy_name,
 };
@@ -157,11 +158,12 @@ impl ReviewerDocument {
     pub(super) fn new(
         token_role: &VaultName,
         vault: Option<&VaultConfig>,
+        identity: &BTreeSet<VaultPath>,
     ) -> Result<Self, PolicyCommandError> {
         let hcl = format!(
             "# {REVIEWER_POLICY}: what `cofferdam doctor --token-file` reads: policies, roles and\n\
              # identities, and no secret.\n{}",
-            reviewer_policy(token_role, vault)
+            reviewer_policy(token_role, vault, identity)
         );
         Ok(Self {
             policy: REVIEWER_POLICY.parse()?,
@@ -291,7 +293,7 @@ mod tests {
         let mut documents = Documents {
             written: false,
             host: None,
-            reviewer: Some(ReviewerDocument::new(&role, None).unwrap()),
+            reviewer: Some(ReviewerDocument::new(&role, None, &BTreeSet::new()).unwrap()),
             tasks: Vec::new(),
         };
         let text = documents.to_string();

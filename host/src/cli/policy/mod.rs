@@ -5,6 +5,7 @@ mod document;
 mod error;
 mod jwt;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{Failure, Format, Globals, Output};
@@ -14,7 +15,7 @@ use crate::grants::{self, Grants};
 use crate::name::TaskName;
 use crate::secret::{Privacy, read_file};
 use crate::vault::Admin;
-use crate::vault::path::VaultName;
+use crate::vault::path::{VaultName, VaultPath};
 use database::Databases;
 use document::{Documents, HostDocument, ReviewerDocument, TaskDocument};
 use error::PolicyCommandError;
@@ -101,7 +102,12 @@ fn documents(args: &PolicyArgs, config: &HostConfig) -> Result<Documents, Failur
         .collect::<Result<_, _>>()?;
     let reviewer = if args.reviewer {
         let role = token_role(config)?;
-        Some(ReviewerDocument::new(&role, config.vault.as_ref())?)
+        let mounts = identity_mounts(config);
+        Some(ReviewerDocument::new(
+            &role,
+            config.vault.as_ref(),
+            &mounts,
+        )?)
     } else {
         None
     };
@@ -124,6 +130,17 @@ fn granted(args: &PolicyArgs, config: &HostConfig) -> Result<Vec<Grants>, Failur
         granted.push(grants::load(&config.grants, task)?);
     }
     Ok(granted)
+}
+
+/// Where tasks log in as themselves. A grants file that cannot be used is the
+/// doctor's to tell.
+fn identity_mounts(config: &HostConfig) -> BTreeSet<VaultPath> {
+    let files = grants::load_all(&config.grants).unwrap_or_default();
+    files
+        .into_iter()
+        .filter_map(|file| file.grants.ok()?.authority)
+        .map(|jwt| jwt.mount)
+        .collect()
 }
 
 fn token_role(config: &HostConfig) -> Result<VaultName, PolicyCommandError> {

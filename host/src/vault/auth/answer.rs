@@ -84,7 +84,7 @@ async fn give_back(client: &Client, token: &Secret) {
             "auth/token/revoke-self",
             &serde_json::Map::new(),
         )?;
-        client.send(&call, Some(token)).await?.success()
+        client.send(&call, Some(token)).await?.confirmed()
     };
     if let Err(error) = given_back.await {
         tracing::warn!(

@@ -12,6 +12,7 @@ use crate::secret::{Privacy, Secret, VariableName, read_file, read_variable};
 use crate::vault::VaultError;
 use crate::vault::client::{Call, Client};
 use crate::vault::error::Operation;
+use crate::vault::seconds;
 
 /// Where the token is; it is read anew at each log-in.
 pub(in crate::vault) enum Lent {
@@ -27,6 +28,7 @@ pub(in crate::vault) enum Lent {
 #[derive(Deserialize)]
 struct Looked {
     /// Seconds; 0 is for ever.
+    #[serde(deserialize_with = "seconds::life")]
     ttl: u64,
     #[serde(rename = "type")]
     token_type: String,

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 use crate::vault::VaultError;
 use crate::vault::error::Operation;
+use crate::vault::seconds;
 
 /// Status and body of an answer. The body is zeroized when dropped.
 pub(in crate::vault) struct Reply {
@@ -28,7 +29,7 @@ pub(in crate::vault) struct Envelope<T> {
     #[serde(default)]
     pub(in crate::vault) lease_id: Option<String>,
     /// Seconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "seconds::life")]
     pub(in crate::vault) lease_duration: u64,
     #[serde(default)]
     pub(in crate::vault) renewable: bool,
@@ -54,6 +55,7 @@ pub(in crate::vault) struct AuthAnswer {
     #[serde(default)]
     pub(in crate::vault) entity_id: String,
     /// Seconds; 0 is for ever.
+    #[serde(deserialize_with = "seconds::life")]
     pub(in crate::vault) lease_duration: u64,
     pub(in crate::vault) renewable: bool,
     #[serde(default)]
@@ -101,6 +103,28 @@ impl Reply {
     pub(in crate::vault) fn says(&self, fixed: &str) -> bool {
         serde_json::from_slice::<Refusal>(&self.body)
             .is_ok_and(|refusal| refusal.errors.iter().any(|text| text.contains(fixed)))
+    }
+
+    /// The answer to a revocation when it is Vault's own word that the thing is
+    /// dead; gives Vault's request id if there is one. OpenBao and Vault answer
+    /// 204, or 200 with an answer of theirs, which has a request id. Anything
+    /// else that claims success is something that stands before Vault.
+    pub(in crate::vault) fn confirmed(self) -> Result<Option<String>, VaultError> {
+        let not_vault = VaultError::NotVault {
+            operation: self.operation,
+            status: self.status,
+        };
+        match self.status {
+            204 => Ok(None),
+            200 => match self.envelope::<IgnoredAny>().map(|all| all.request_id()) {
+                Ok(Some(request_id)) => Ok(Some(request_id)),
+                _ => Err(not_vault),
+            },
+            // Vault has this endpoint, and what it says of a thing that it
+            // does not know was recognised by its text.
+            201..=299 | 404 => Err(not_vault),
+            _ => Err(self.success().err().unwrap_or(not_vault)),
+        }
     }
 
     /// Whether another try at the same node may succeed, and how long Vault

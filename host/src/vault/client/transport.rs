@@ -14,7 +14,7 @@ use super::waits::Waits;
 use super::{Call, Reply, tls};
 use crate::secret::Secret;
 use crate::vault::error::{ConnectionFault, Operation};
-use crate::vault::{VaultConfig, VaultError};
+use crate::vault::{VaultConfig, VaultError, seconds};
 
 /// Largest answer that is read. KV secrets are at most 1 MiB by default
 /// (`max_entry_size` of the integrated storage), transit doubles at most.
@@ -351,10 +351,10 @@ fn append(buffer: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
     buffer.extend_from_slice(chunk);
 }
 
-/// `Retry-After` in its seconds form; Vault sends no dates.
+/// How long the server asks to wait.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
-    seconds.parse().ok().map(Duration::from_secs)
+    let header = headers.get(http::header::RETRY_AFTER)?;
+    seconds::wait(header.to_str().ok()?)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::vault::client::AuthAnswer;
 use crate::vault::mint::listed;
 use crate::vault::policy::PolicyName;
+use crate::vault::seconds;
 
 /// What a token must be.
 pub(super) struct Wanted<'a> {
@@ -25,6 +26,7 @@ pub(super) struct Looked {
     policies: Vec<String>,
     #[serde(default)]
     identity_policies: Option<Vec<String>>,
+    #[serde(deserialize_with = "seconds::life")]
     explicit_max_ttl: u64,
     /// Only there when it is set.
     #[serde(default)]

@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::vault::auth::Method;
 use crate::vault::client::{Call, NodeHealth, ServerCertificate, look_at};
 use crate::vault::error::Operation;
-use crate::vault::{AttemptAuthority, Circle, Revocation, Vault, VaultConfig, VaultError};
+use crate::vault::{AttemptAuthority, Circle, Revocation, Vault, VaultConfig, VaultError, seconds};
 
 /// Vault through the host's log-in. [`Inspection::close`] is the only way out
 /// that ends what was made; a kill leaves it to the sweep, as everywhere.
@@ -43,6 +43,7 @@ pub struct LoginFacts {
     /// Those of its identity and of that one's groups.
     pub identity_policies: Vec<String>,
     /// The life that it was made with, in seconds; 0 is for ever.
+    #[serde(deserialize_with = "seconds::life")]
     pub creation_ttl: u64,
     /// Its identity; empty when it has none.
     pub entity_id: String,

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::secret::Secret;
 use crate::vault::VaultError;
@@ -119,6 +120,17 @@ impl Reviewer<'_> {
     /// # Errors
     /// As [`Reviewer::policy`].
     pub async fn login_role(&self, path: &VaultPath) -> Result<Option<LoginRoleFacts>, VaultError> {
+        self.read(path.as_str()).await
+    }
+
+    /// All settings at a path, by Vault's own names.
+    ///
+    /// # Errors
+    /// As [`Reviewer::policy`].
+    pub async fn settings(
+        &self,
+        path: &VaultPath,
+    ) -> Result<Option<Map<String, Value>>, VaultError> {
         self.read(path.as_str()).await
     }
 

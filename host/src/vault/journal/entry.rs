@@ -1,7 +1,7 @@
 //! One locked file of the journal.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use super::JournalError;
@@ -15,6 +15,9 @@ use crate::vault::lease::LeaseId;
 pub(in crate::vault) struct Entry {
     pub(super) file: File,
     pub(super) path: PathBuf,
+    /// How long the file is in whole lines; `None` when it ends in a piece of
+    /// one that could not be taken back.
+    pub(super) length: Option<u64>,
     pub(super) intent: Intent,
     pub(super) accessor: Option<Accessor>,
     pub(super) leases: Vec<LeaseId>,
@@ -64,10 +67,24 @@ impl Entry {
         })
     }
 
+    /// A line that did not fit is taken back, so that the next one is not glued
+    /// to a piece of it: neither could be read then.
     fn write(&mut self, line: &[u8]) -> Result<(), JournalError> {
-        self.file
-            .write_all(line)
-            .map_err(JournalError::io(&self.path, "written"))
+        let Some(length) = self.length else {
+            return Err(JournalError::io(&self.path, "written")(
+                ErrorKind::InvalidData.into(),
+            ));
+        };
+        match self.file.write_all(line) {
+            Ok(()) => {
+                self.length = Some(length + line.len() as u64);
+                Ok(())
+            }
+            Err(error) => {
+                self.length = self.file.set_len(length).is_ok().then_some(length);
+                Err(JournalError::io(&self.path, "written")(error))
+            }
+        }
     }
 
     /// Adds the accessor; for [`Keep::OnDisk`] waits until the disk has it.

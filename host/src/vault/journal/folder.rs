@@ -32,7 +32,7 @@ pub(in crate::vault) enum Found {
     /// Gone meanwhile, or empty: nothing was minted for it.
     Nothing,
     /// Left behind; locked by us now.
-    Left(Entry),
+    Left(Box<Entry>),
     /// Not of our making, or damaged.
     Unreadable(PathBuf),
 }
@@ -69,11 +69,17 @@ impl Journal {
             if unlinked(&file, &path)? {
                 continue;
             }
-            file.write_all(&intent.line())
-                .map_err(JournalError::io(&path, "written"))?;
+            let line = intent.line();
+            if let Err(error) = file.write_all(&line) {
+                // Nothing was asked for yet, and half an intent would be
+                // reported as unreadable for ever.
+                let _ = std::fs::remove_file(&path);
+                return Err(JournalError::io(&path, "written")(error));
+            }
             return Ok(Entry {
                 file,
                 path,
+                length: Some(line.len() as u64),
                 intent,
                 accessor: None,
                 leases: Vec::new(),
@@ -139,13 +145,22 @@ impl Journal {
             return Ok(Found::Nothing);
         }
         Ok(match record::parse(&text) {
-            Some(record) => Found::Left(Entry {
-                file,
-                path: path.to_owned(),
-                intent: record.intent,
-                accessor: record.accessor,
-                leases: record.leases,
-            }),
+            Some(record) => {
+                if record.unreadable > 0 {
+                    tracing::warn!(
+                        lines = record.unreadable,
+                        "lines of a journal file cannot be read; the others count"
+                    );
+                }
+                Found::Left(Box::new(Entry {
+                    file,
+                    path: path.to_owned(),
+                    length: Some(text.len() as u64),
+                    intent: record.intent,
+                    accessor: record.accessor,
+                    leases: record.leases,
+                }))
+            }
             None => Found::Unreadable(path.to_owned()),
         })
     }
@@ -211,9 +226,12 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
     use super::super::{AuthorityKind, Keep};
     use super::*;
     use crate::vault::accessor::Accessor;
+    use crate::vault::lease::LeaseId;
 
     fn state() -> tempfile::TempDir {
         tempfile::TempDir::new().expect("folder")
@@ -258,6 +276,81 @@ mod tests {
         left.done();
         assert!(matches!(journal.take(&path), Ok(Found::Nothing)));
         assert!(journal.names().expect("listed").is_empty());
+    }
+
+    /// A file that this process cannot make longer takes a piece of a line: the
+    /// process is another one, as a limit is the whole process's.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a folder, and no credential")]
+    fn a_line_that_did_not_fit_is_taken_back() {
+        const FOLDER: &str = "COFFERDAM_TEST_SMALL_FILES";
+        if let Some(state) = std::env::var_os(FOLDER) {
+            return write_beyond_the_limit(Path::new(&state));
+        }
+        let state = state();
+        // Whoever ignores the signal gets an error instead, as from a full disk.
+        let done = std::process::Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" --exact \"$1\""])
+            .arg(std::env::current_exe().expect("this program"))
+            .arg("vault::journal::folder::tests::a_line_that_did_not_fit_is_taken_back")
+            .env(FOLDER, state.path())
+            .output()
+            .expect("started");
+        assert!(done.status.success(), "{done:?}");
+        let path = state.path().join("journal/attempt-a.json");
+        let text = std::fs::read_to_string(&path).expect("written");
+        assert_eq!(text.lines().count(), 4, "{text}");
+        let Ok(Found::Left(left)) = Journal::new(state.path()).take(&path) else {
+            panic!("it is readable")
+        };
+        let leases: Vec<_> = left.leases().iter().map(LeaseId::expose).collect();
+        assert_eq!(leases, ["a/creds/b/1", "a/creds/b/3"]);
+        assert!(left.accessor().is_some());
+    }
+
+    fn write_beyond_the_limit(state: &Path) {
+        let lease = |id: &str| LeaseId::try_from(format!("a/creds/b/{id}")).expect("fine");
+        let mut entry = Journal::new(state).begin(intent("a")).expect("begun");
+        let accessor = Accessor::try_from("accessor-of-a".to_owned()).expect("fine");
+        entry.made(accessor, Keep::OnDisk).expect("synced");
+        entry.leased(&lease("1")).expect("synced");
+        let length = std::fs::metadata(&entry.path).expect("there").len();
+        let limit = |current| {
+            let limit = Rlimit {
+                current,
+                maximum: None,
+            };
+            setrlimit(Resource::Fsize, limit).expect("limited");
+        };
+        limit(Some(length + 10));
+        // The control: this is what is taken back.
+        let mut other = OpenOptions::new()
+            .append(true)
+            .open(&entry.path)
+            .expect("open");
+        assert_eq!(other.write(&[b' '; 64]).expect("a piece"), 10);
+        entry.file.set_len(length).expect("as before");
+
+        assert!(entry.leased(&lease("2")).is_err());
+        limit(None);
+        entry.leased(&lease("3")).expect("room again");
+    }
+
+    #[test]
+    fn nothing_is_written_behind_a_piece_that_stays() {
+        let state = state();
+        let mut entry = Journal::new(state.path())
+            .begin(intent("a"))
+            .expect("begun");
+        let lease = LeaseId::try_from("a/creds/b/1".to_owned()).expect("fine");
+        // A full disk that cannot be cut back either.
+        let full = OpenOptions::new().write(true).open("/dev/full");
+        let good = std::mem::replace(&mut entry.file, full.expect("on Linux"));
+        assert!(entry.leased(&lease).is_err());
+        entry.file = good;
+        assert!(entry.leased(&lease).is_err());
+        let text = std::fs::read_to_string(&entry.path).expect("there");
+        assert_eq!(text.lines().count(), 1, "{text}");
     }
 
     #[test]

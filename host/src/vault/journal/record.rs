@@ -63,6 +63,8 @@ pub(super) struct Record {
     /// None when the token had not been used.
     pub(super) accessor: Option<Accessor>,
     pub(super) leases: Vec<LeaseId>,
+    /// How many whole lines make no sense.
+    pub(super) unreadable: usize,
 }
 
 impl Intent {
@@ -128,7 +130,9 @@ fn line(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// Reads a file. `None` when it is not of our making. A later line that was
-/// cut off counts as absent: what it names had not been used.
+/// cut off counts as absent: what it names had not been used. One that makes
+/// no sense, such as two that were glued together, takes nothing from the
+/// others: what they name can still be ended.
 pub(super) fn parse(text: &[u8]) -> Option<Record> {
     let mut lines = text.split_inclusive(|&b| b == b'\n');
     let intent: Intent = serde_json::from_slice(lines.next()?).ok()?;
@@ -139,13 +143,17 @@ pub(super) fn parse(text: &[u8]) -> Option<Record> {
         intent,
         accessor: None,
         leases: Vec::new(),
+        unreadable: 0,
     };
     for line in lines.filter(|line| line.ends_with(b"\n")) {
-        if record.accessor.is_none() {
-            record.accessor = Some(serde_json::from_slice::<Made>(line).ok()?.accessor);
-        } else {
-            let Leased { lease } = serde_json::from_slice(line).ok()?;
+        if let Ok(Leased { lease }) = serde_json::from_slice(line) {
             record.leases.push(lease);
+        } else if record.accessor.is_none()
+            && let Ok(Made { accessor }) = serde_json::from_slice(line)
+        {
+            record.accessor = Some(accessor);
+        } else {
+            record.unreadable += 1;
         }
     }
     Some(record)
@@ -194,6 +202,56 @@ mod tests {
         let leases = parse(&text).expect("leased").leases;
         let leases: Vec<_> = leases.iter().map(LeaseId::expose).collect();
         assert_eq!(leases, ["database/creds/a/1", "database/creds/a/2"]);
+    }
+
+    /// A line that a full disk cut in the middle, and the next one after it.
+    #[test]
+    fn a_torn_line_in_the_middle_costs_nothing_else() {
+        let accessor = made_line(&Accessor::try_from("abcdefgh".to_owned()).expect("fine"));
+        let lease = |name: &str| {
+            lease_line(&LeaseId::try_from(format!("database/creds/a/{name}")).expect("fine"))
+        };
+        let (one, two, three) = (lease("1"), lease("2"), lease("3"));
+        let half = |line: &[u8]| line.get(..line.len() / 2).expect("half").to_vec();
+        let read = |lines: &[&[u8]]| {
+            let text = [&intent().line()[..], &lines.concat()[..]].concat();
+            let record = parse(&text).expect("usable");
+            let leases: Vec<_> = (record.leases.iter())
+                .map(|lease| lease.expose().to_owned())
+                .collect();
+            (
+                record.accessor.is_some(),
+                leases.join(" "),
+                record.unreadable,
+            )
+        };
+        let names = |names: &[&str]| {
+            let names: Vec<_> = (names.iter())
+                .map(|name| format!("database/creds/a/{name}"))
+                .collect();
+            names.join(" ")
+        };
+        // The control.
+        assert_eq!(
+            read(&[&accessor, &one, &two, &three]),
+            (true, names(&["1", "2", "3"]), 0)
+        );
+        // Glued to the next one: both are lost, and no other.
+        assert_eq!(
+            read(&[&accessor, &one, &half(&two), &three, &one]),
+            (true, names(&["1", "1"]), 1)
+        );
+        assert_eq!(
+            read(&[&accessor, &one, &half(&two), b"\n", &three]),
+            (true, names(&["1", "3"]), 1)
+        );
+        assert_eq!(
+            read(&[&half(&accessor), b"\n", &one, b"\0\0\n", &two]),
+            (false, names(&["1", "2"]), 2)
+        );
+        // A second accessor names another token: it is not taken for this one.
+        let other = made_line(&Accessor::try_from("ijklmnop".to_owned()).expect("fine"));
+        assert_eq!(read(&[&accessor, &other, &one]), (true, names(&["1"]), 1));
     }
 
     #[test]

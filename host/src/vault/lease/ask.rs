@@ -15,7 +15,7 @@ use crate::vault::handle::Authority;
 use crate::vault::path::{LeasedPath, StaticRole};
 use crate::vault::revoke::Target;
 use crate::vault::schedule::Schedule;
-use crate::vault::{Answer, SessionHandle, VaultError};
+use crate::vault::{Answer, SessionHandle, VaultError, seconds};
 
 /// A credential with a lease.
 pub struct Leased {
@@ -51,6 +51,7 @@ const STATIC_METADATA: [&str; 5] = [
 /// The `data` of a static role: the number stands among texts.
 #[derive(Deserialize)]
 struct Ttl {
+    #[serde(deserialize_with = "seconds::life")]
     ttl: u64,
 }
 
@@ -120,6 +121,7 @@ impl SessionHandle {
         let renewal = Renewal {
             shared: Arc::downgrade(self.shared()),
             login: Arc::downgrade(&authority.login),
+            tie: authority.tie,
             id: id.clone(),
             lease,
             state: state.clone(),

@@ -120,11 +120,18 @@ impl LeaseBook {
         }
     }
 
-    /// What is to be revoked, once the last question has its answer.
-    pub(in crate::vault) async fn all(&self) -> Vec<(u32, LeaseId)> {
-        if tokio::time::timeout(ASKS, self.asks.wait()).await.is_err() {
+    /// Waits until the last question has its answer, for a moment; false when
+    /// one has none.
+    pub(in crate::vault) async fn is_answered(&self) -> bool {
+        let answered = tokio::time::timeout(ASKS, self.asks.wait()).await.is_ok();
+        if !answered {
             tracing::warn!("a credential was asked for and has not come; it ends with the token");
         }
+        answered
+    }
+
+    /// What is to be revoked.
+    pub(in crate::vault) fn all(&self) -> Vec<(u32, LeaseId)> {
         self.leases
             .lock()
             .iter()

@@ -12,6 +12,7 @@ use crate::vault::VaultError;
 use crate::vault::client::Call;
 use crate::vault::error::Operation;
 use crate::vault::logins::HostLogin;
+use crate::vault::revoke::Tie;
 use crate::vault::schedule::Schedule;
 use crate::vault::shared::Shared;
 
@@ -46,6 +47,8 @@ enum Renewed {
 pub(super) struct Renewal {
     pub(super) shared: Weak<Shared>,
     pub(super) login: Weak<HostLogin>,
+    /// What becomes of the lease when that log-in ends.
+    pub(super) tie: Tie,
     pub(super) id: LeaseId,
     pub(super) lease: u32,
     pub(super) state: LeaseState,
@@ -71,11 +74,20 @@ impl Renewal {
                 () = tokio::time::sleep(pause) => {}
                 () = self.state.doubted() => {}
             }
-            let (Some(shared), Some(login)) = (self.shared.upgrade(), self.login.upgrade()) else {
+            let Some(shared) = self.shared.upgrade() else {
                 return;
             };
             let asked = Instant::now();
-            match shared.renew_lease(&login, &self.id, self.life).await {
+            let renewed = match (self.login.upgrade(), self.tie) {
+                (Some(login), _) => self.renew(&shared, login).await,
+                // Replaced and ended meanwhile, and the lease is none of its own.
+                (None, Tie::Outlives) => match shared.login(Duration::ZERO).await {
+                    Ok(login) => self.renew(&shared, login).await,
+                    Err(error) => Err(error),
+                },
+                (None, Tie::DiesWithLogin) => return,
+            };
+            match renewed {
                 Ok(Renewed::For(ttl, request_id)) => {
                     self.schedule.granted(ttl);
                     self.state.set_renewed(asked + ttl, self.schedule.grace());
@@ -99,13 +111,27 @@ impl Renewal {
         self.state.set_unrenewed();
         self.watcher.given_up(self.lease, reason);
     }
+
+    /// Asks once, with this log-in or the one that took its place.
+    async fn renew(
+        &mut self,
+        shared: &Arc<Shared>,
+        mut login: Arc<HostLogin>,
+    ) -> Result<Renewed, VaultError> {
+        let (id, life, tie) = (&self.id, self.life, self.tie);
+        let renewed = shared.renew_lease(&mut login, tie, id, life).await;
+        self.login = Arc::downgrade(&login);
+        renewed
+    }
 }
 
 impl Shared {
-    /// Asks Vault once for a later end of a lease.
+    /// Asks Vault once for a later end of a lease; when the log-in is found
+    /// dead and the lease outlives it, once more with a fresh one.
     async fn renew_lease(
-        &self,
-        login: &HostLogin,
+        self: &Arc<Self>,
+        login: &mut Arc<HostLogin>,
+        tie: Tie,
         id: &LeaseId,
         life: Duration,
     ) -> Result<Renewed, VaultError> {
@@ -120,12 +146,26 @@ impl Shared {
             &body,
         )?;
         let limit = self.config.timeout;
-        let reply = self.client.send_within(&call, login.token(), limit).await?;
-        if reply.status() == 403 && !self.lives(login, limit).await? {
-            // Its children died with it, and their leases with them.
+        let mut logged_in_again = false;
+        let reply = loop {
+            if login.has_ended() && tie == Tie::Outlives {
+                if logged_in_again {
+                    return Err(VaultError::tokens_die_at_once());
+                }
+                logged_in_again = true;
+                *login = self.login_after(login, Duration::ZERO).await?;
+            }
+            let reply = self.client.send_within(&call, login.token(), limit).await?;
+            if reply.status() != 403 || self.lives(login, limit).await? {
+                break reply;
+            }
             login.set_ended();
-            return Ok(Renewed::Gone);
-        }
+            if tie == Tie::DiesWithLogin {
+                // Its children died with it, and their leases with them.
+                return Ok(Renewed::Gone);
+            }
+            // The lease hangs on the attempt's own token, which may well live.
+        };
         if reply.status() == 400 {
             // Fixed texts of both servers. An engine that failed is a 400 too.
             if ["lease not found", "lease expired", "invalid lease"]

@@ -1,21 +1,27 @@
 //! The rights of a reviewer's token, for `cofferdam doctor`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::vault::config::VaultConfig;
 use crate::vault::inspect::login_role_pattern;
-use crate::vault::path::VaultName;
+use crate::vault::path::{VaultName, VaultPath};
 
 /// The name of the policy of a reviewer's token.
 pub const REVIEWER_POLICY: &str = "cofferdam-reviewer";
 
 /// Everything that `cofferdam doctor` reads to prove how wide the rights are,
 /// as HCL. All of it is reading: such a token sees policies, roles and
-/// identities, and no secret.
+/// identities, and no secret. `identity` are the mounts that attempts log in to
+/// as themselves.
 ///
 /// It has patterns, which the policies of tasks and hosts never have: which
 /// policies and groups there are is what is to be found out.
-pub fn reviewer_policy(token_role: &VaultName, vault: Option<&VaultConfig>) -> String {
+pub fn reviewer_policy(
+    token_role: &VaultName,
+    vault: Option<&VaultConfig>,
+    identity: &BTreeSet<VaultPath>,
+) -> String {
     let mut rules = vec![
         ("sys/policies/acl".to_owned(), "list"),
         ("sys/policies/acl/*".to_owned(), "read"),
@@ -25,6 +31,13 @@ pub fn reviewer_policy(token_role: &VaultName, vault: Option<&VaultConfig>) -> S
     ];
     if let Some(role) = vault.and_then(|vault| login_role_pattern(&vault.auth)) {
         rules.push((role, "read"));
+    }
+    for mount in identity {
+        let roles = format!("auth/{mount}/role/+");
+        // The host's own log-in may be made there too.
+        if rules.iter().all(|(path, _)| *path != roles) {
+            rules.push((roles, "read"));
+        }
     }
     let mut text = String::new();
     for (path, capability) in rules {
@@ -48,7 +61,9 @@ mod tests {
             "address = \"https://v\"\n[auth.approle]\nrole_id = \"r\"\nsecret_id_file = \"s\"\n",
         )
         .expect("fine");
-        let text = reviewer_policy(&"cofferdam".parse().expect("name"), Some(&vault));
+        let mount = |text: &str| text.parse::<VaultPath>().expect("mount");
+        let mounts = [mount("dags"), mount("approle")].into();
+        let text = reviewer_policy(&"cofferdam".parse().expect("name"), Some(&vault), &mounts);
         insta::assert_snapshot!(text, @r#"
         path "sys/policies/acl" {
           capabilities = ["list"]
@@ -71,6 +86,10 @@ mod tests {
         }
 
         path "auth/approle/role/+" {
+          capabilities = ["read"]
+        }
+
+        path "auth/dags/role/+" {
           capabilities = ["read"]
         }
         "#);
