@@ -5,10 +5,13 @@
 //! During the log-in only SCRAM passes, and only to its end, in which the server
 //! proves that it knows the user: a server that lets everybody in is refused as
 //! well. Afterwards no message may be larger than the grant allows, since the
-//! driver takes each one whole into memory.
+//! driver takes each one whole into memory, and what the server says about the
+//! types of a statement has an end, since the driver asks on and on.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -25,6 +28,17 @@ const MAX_ITERATIONS: u32 = 200_000;
 
 /// Most changed settings that the server may tell of: the driver keeps them.
 const MAX_SETTINGS: u32 = 1_000;
+
+/// Most answers of the server while one statement is prepared. Of a type that
+/// the driver does not know it asks the catalogue, and of the type that this one
+/// is made from again, each time one level deeper on its stack: a server that
+/// always names another ends the process. An ordinary type takes one answer, an
+/// enum two. So many levels are less than 1 MiB of stack, in a debug build.
+const MAX_ANSWERS: u32 = 200;
+
+/// Most bytes of these answers: the driver collects the labels of an enum and
+/// the fields of a row type.
+const MAX_PREPARED: usize = 1 << 20;
 
 /// Length of a message's head: its kind and its length.
 const HEAD: usize = 5;
@@ -50,6 +64,55 @@ pub(crate) enum Violation {
     /// A message larger than the limit.
     #[error("a message of the server is larger than is allowed")]
     TooLarge,
+    /// More about a statement's types than there is to know.
+    #[error("the server says too much about the types of a statement")]
+    Types,
+}
+
+/// What the server has answered while statements are prepared; shared by the
+/// session and its guard.
+#[derive(Debug, Default)]
+pub(super) struct Preparing {
+    statements: AtomicU32,
+    answers: AtomicU32,
+    bytes: AtomicUsize,
+}
+
+/// A statement is being prepared, until this is dropped.
+pub(super) struct Prepares<'p>(&'p Preparing);
+
+impl Preparing {
+    /// From here on answers count.
+    pub(super) fn begin(&self) -> Prepares<'_> {
+        if self.statements.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.answers.store(0, Ordering::Release);
+            self.bytes.store(0, Ordering::Release);
+        }
+        Prepares(self)
+    }
+
+    /// A message begins.
+    fn see(&self, kind: u8, length: usize) -> Result<(), Violation> {
+        if self.statements.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
+        let bytes = self.bytes.fetch_add(length, Ordering::AcqRel);
+        // An answer ends with the server's word that it is ready.
+        let answers = match kind {
+            b'Z' => self.answers.fetch_add(1, Ordering::AcqRel),
+            _ => 0,
+        };
+        if bytes.saturating_add(length) > MAX_PREPARED || answers >= MAX_ANSWERS {
+            return Err(Violation::Types);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Prepares<'_> {
+    fn drop(&mut self) {
+        self.0.statements.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// The server's stream, watched.
@@ -62,10 +125,15 @@ pub(super) struct Guard {
 impl Guard {
     /// Watches a stream from its first byte; `binding` is what ties the log-in
     /// to the TLS session below it.
-    pub(super) fn new(socket: Socket, binding: Option<Vec<u8>>, max_message: usize) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        binding: Option<Vec<u8>>,
+        max_message: usize,
+        preparing: Arc<Preparing>,
+    ) -> Self {
         Self {
             socket,
-            watch: Watch::new(max_message),
+            watch: Watch::new(max_message, preparing),
             binding,
         }
     }
@@ -142,11 +210,12 @@ struct Watch {
     login: usize,
     settings: u32,
     max_message: usize,
+    preparing: Arc<Preparing>,
     broken: Option<Violation>,
 }
 
 impl Watch {
-    fn new(max_message: usize) -> Self {
+    fn new(max_message: usize, preparing: Arc<Preparing>) -> Self {
         Self {
             stage: Stage::Fresh,
             head: [0; HEAD],
@@ -156,6 +225,7 @@ impl Watch {
             login: 0,
             settings: 0,
             max_message,
+            preparing,
             broken: None,
         }
     }
@@ -229,6 +299,7 @@ impl Watch {
                 return Err(Violation::Flood);
             }
         }
+        self.preparing.see(kind, HEAD + body)?;
         self.left = body;
         self.body.clear();
         Ok(())
@@ -304,9 +375,9 @@ mod tests {
     /// What the messages come to, however they are cut.
     fn seen(messages: &[Vec<u8>]) -> Result<Stage, Violation> {
         let bytes = messages.concat();
-        let mut whole = Watch::new(1_000);
+        let mut whole = Watch::new(1_000, Arc::default());
         let at_once = whole.see(&bytes).map(|()| whole.stage);
-        let mut watch = Watch::new(1_000);
+        let mut watch = Watch::new(1_000, Arc::default());
         let in_bytes = bytes
             .iter()
             .try_for_each(|byte| watch.see(&[*byte]))
@@ -392,7 +463,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic_nor_get_in(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
-            let mut watch = Watch::new(1_000);
+            let mut watch = Watch::new(1_000, Arc::default());
             let _ = watch.see(&bytes);
             prop_assert!(watch.stage != Stage::Open);
         }
