@@ -26,8 +26,12 @@ const MAX_LOGIN: usize = 64 << 10;
 /// are some 50 ms of this process's time, which the server chooses.
 const MAX_ITERATIONS: u32 = 200_000;
 
-/// Most changed settings that the server may tell of: the driver keeps them.
-const MAX_SETTINGS: u32 = 1_000;
+/// Most bytes of one setting that the server tells of.
+const MAX_SETTING: usize = 8 << 10;
+
+/// Most bytes of all of them, over the life of a session: the driver keeps
+/// them. A server tells of some fifteen at the log-in, and of changes.
+const MAX_SETTINGS: usize = 64 << 10;
 
 /// Most answers of the server while one statement is prepared. Of a type that
 /// the driver does not know it asks the catalogue, and of the type that this one
@@ -55,8 +59,8 @@ pub(crate) enum Violation {
     /// It asks for more work than a server needs.
     #[error("the server asks for too many SCRAM iterations")]
     Iterations,
-    /// A log-in of more than [`MAX_LOGIN`] bytes.
-    #[error("the server's part of the log-in is too large")]
+    /// A log-in of more than [`MAX_LOGIN`] bytes, or settings of too many.
+    #[error("the server's log-in or its settings are too large")]
     Flood,
     /// A length or a message that the protocol does not have.
     #[error("the server does not speak its protocol")]
@@ -208,7 +212,7 @@ struct Watch {
     /// The body of a message of the log-in.
     body: Vec<u8>,
     login: usize,
-    settings: u32,
+    settings: usize,
     max_message: usize,
     preparing: Arc<Preparing>,
     broken: Option<Violation>,
@@ -294,8 +298,8 @@ impl Watch {
             });
         }
         if kind == b'S' {
-            self.settings += 1;
-            if self.settings > MAX_SETTINGS {
+            self.settings = self.settings.saturating_add(HEAD + body);
+            if body > MAX_SETTING || self.settings > MAX_SETTINGS {
                 return Err(Violation::Flood);
             }
         }
@@ -437,11 +441,39 @@ mod tests {
             flood.push(message(b'N', &[b'x'; 1_000]));
         }
         assert_eq!(seen(&flood), Err(Violation::Flood));
-        let settings = vec![message(b'S', b"a\0b\0"); 1_001];
-        assert_eq!(
-            seen(&[scram("4096"), settings].concat()),
-            Err(Violation::Flood)
-        );
+    }
+
+    #[test]
+    fn settings_are_bounded_before_and_after_the_log_in() {
+        let setting = |length: usize| {
+            let value = "x".repeat(length - 3);
+            message(b'S', format!("a\0{value}\0").as_bytes())
+        };
+        let told = scram("4096")
+            .iter()
+            .filter(|it| it[0] == b'S')
+            .map(Vec::len)
+            .sum::<usize>();
+        let whole = HEAD + MAX_SETTING;
+        let fits = vec![setting(MAX_SETTING); (MAX_SETTINGS - told) / whole];
+        let rest = (MAX_SETTINGS - told) % whole;
+        let all = [fits.clone(), vec![setting(rest - HEAD)]].concat();
+        let after = |settings: Vec<Vec<u8>>| {
+            let mut watch = Watch::new(1 << 20, Arc::default());
+            watch.see(&[scram("4096"), settings].concat().concat())
+        };
+        let flood = Err(Violation::Flood);
+        assert_eq!(after(all.clone()), Ok(()));
+        assert_eq!(after([all, vec![setting(3)]].concat()), flood);
+        assert_eq!(after(vec![setting(MAX_SETTING + 1)]), flood);
+        // In small pieces as well.
+        assert_eq!(after(vec![setting(4); 8_000]), flood);
+        // And in the log-in, at any place in it.
+        for place in 0..scram("4096").len() {
+            let mut large = scram("4096");
+            large.insert(place, setting(MAX_SETTING + 1));
+            assert_eq!(seen(&large), Err(Violation::Flood), "{place}");
+        }
     }
 
     #[test]

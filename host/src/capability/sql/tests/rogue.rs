@@ -284,7 +284,18 @@ async fn a_server_that_lies_after_the_log_in_ends_the_session() {
     let postgres = Postgres::start(Options::default()).unwrap();
     let protocol = Fault::Lost(ConnectionError::Protocol);
     let rows = |rows: &[Vec<u8>]| [message(b'2', b""), rows.concat()].concat();
-    let lies: [(&str, Vec<Vec<u8>>, Fault); 8] = [
+    let setting = |length: usize| message(b'S', format!("a\0{}\0", "x".repeat(length)).as_bytes());
+    let lies: [(&str, Vec<Vec<u8>>, Fault); 10] = [
+        (
+            "a setting of 60 KiB",
+            vec![[setting(60 << 10), parsed(25)].concat()],
+            protocol.clone(),
+        ),
+        (
+            "a hundred settings of 4 KiB",
+            vec![[setting(4 << 10).repeat(100), parsed(25)].concat()],
+            protocol.clone(),
+        ),
         ("noise", vec![vec![0xff; 100]], Fault::TooLarge),
         ("rows out of turn", vec![row_of(b"x")], protocol.clone()),
         (
