@@ -155,7 +155,7 @@ fn refused(error: &Error) -> Unconnected {
                 match violation {
                     Violation::Method => "server_asks_for_password",
                     Violation::Unproven => "server_unproven",
-                    _ => "server_asks_for_work",
+                    _ => "server_scram_iterations",
                 },
             ),
             Violation::Flood | Violation::Malformed | Violation::TooLarge | Violation::Types => {

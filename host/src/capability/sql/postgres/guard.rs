@@ -9,6 +9,7 @@
 //! types of a statement has an end, since the driver asks on and on.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -22,9 +23,11 @@ use super::socket::Socket;
 /// Most bytes of a log-in; an ordinary server sends under 1 KiB.
 const MAX_LOGIN: usize = 64 << 10;
 
-/// Most rounds of SCRAM's key derivation. Servers ask for 4,096; each 100,000
-/// are some 50 ms of this process's time, which the server chooses.
-const MAX_ITERATIONS: u32 = 200_000;
+/// Rounds of SCRAM's key derivation. Servers ask for 4,096, the least that
+/// RFC 7677 allows: with fewer, a server that was not the right one could try
+/// out passwords faster on what it was sent. Each 100,000 are some 50 ms of this
+/// process's time, which the server chooses.
+const ITERATIONS: RangeInclusive<u32> = 4_096..=200_000;
 
 /// Most bytes of one setting that the server tells of.
 const MAX_SETTING: usize = 8 << 10;
@@ -56,8 +59,8 @@ pub(crate) enum Violation {
     /// It lets the user in without having shown that it knows it.
     #[error("the server did not complete SCRAM-SHA-256")]
     Unproven,
-    /// It asks for more work than a server needs.
-    #[error("the server asks for too many SCRAM iterations")]
+    /// It asks for more work than a server needs, or for less than protects.
+    #[error("the server asks for too many or too few SCRAM iterations")]
     Iterations,
     /// A log-in of more than [`MAX_LOGIN`] bytes, or settings of too many.
     #[error("the server's log-in or its settings are too large")]
@@ -329,7 +332,7 @@ impl Watch {
         match (stage, u32::from_be_bytes(*method)) {
             (Stage::Fresh, 10) => Ok(Stage::Asked),
             (Stage::Asked, 11) => match iterations(data) {
-                Some(1..=MAX_ITERATIONS) => Ok(Stage::Continued),
+                Some(rounds) if ITERATIONS.contains(&rounds) => Ok(Stage::Continued),
                 Some(_) => Err(Violation::Iterations),
                 None => Err(Violation::Malformed),
             },
@@ -427,6 +430,10 @@ mod tests {
 
     #[test]
     fn the_work_that_a_server_can_ask_for_is_bounded() {
+        assert_eq!(seen(&scram("4096")), Ok(Stage::Open));
+        for few in ["1", "2", "1000", "4095"] {
+            assert_eq!(seen(&scram(few)), Err(Violation::Iterations), "{few}");
+        }
         assert_eq!(seen(&scram("200000")), Ok(Stage::Open));
         assert_eq!(seen(&scram("200001")), Err(Violation::Iterations));
         assert_eq!(seen(&scram("0")), Err(Violation::Iterations));
@@ -480,9 +487,9 @@ mod tests {
     fn a_message_is_bounded() {
         let fits = message(b'D', &[0; 1_000]);
         let large = message(b'D', &[0; 1_001]);
-        assert_eq!(seen(&[scram("1"), vec![fits]].concat()), Ok(Stage::Open));
+        assert_eq!(seen(&[scram("4096"), vec![fits]].concat()), Ok(Stage::Open));
         assert_eq!(
-            seen(&[scram("1"), vec![large]].concat()),
+            seen(&[scram("4096"), vec![large]].concat()),
             Err(Violation::TooLarge)
         );
         assert_eq!(

@@ -121,7 +121,17 @@ async fn no_password_goes_to_a_server_that_asks_for_it() {
                 asks(11, b"r=x,s=c2FsdA==,i=2000000000"),
             ]
             .concat(),
-            "server_asks_for_work",
+            "server_scram_iterations",
+            true,
+        ),
+        (
+            "hardly any work",
+            [
+                asks(10, b"SCRAM-SHA-256\0\0"),
+                asks(11, b"r=x,s=c2FsdA==,i=1"),
+            ]
+            .concat(),
+            "server_scram_iterations",
             true,
         ),
         (
