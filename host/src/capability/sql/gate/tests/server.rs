@@ -168,6 +168,10 @@ async fn what_the_gate_refuses_would_have_told() {
             "e was told",
         ),
         ("SELECT o.pg_typeof FROM orders o", "orders"),
+        (
+            "SELECT * FROM json_populate_record(NULL::secrets, '{}')",
+            "password",
+        ),
     ] {
         assert!(server.answer(text).await.unwrap().contains(told), "{text}");
         assert!(gate.check(text).is_err(), "{text}");
