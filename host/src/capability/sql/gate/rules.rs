@@ -45,10 +45,10 @@ impl Rules {
         self.functions.contains(&name)
     }
 
-    /// Whether types of a schema may be named: enums, domains and row types
-    /// stand beside the tables that use them.
-    pub(super) fn types_of(&self, schema: &str) -> bool {
-        schema != CATALOG
-            && (schema == self.schema.as_str() || self.tables.iter().any(|t| t.schema() == schema))
+    /// Whether a type may be named that is none of PostgreSQL's own: the row type
+    /// of a granted table. One of another table tells of its columns, and from
+    /// its name nobody knows a row type from an enum.
+    pub(super) fn names_type(&self, schema: &str, name: &str) -> bool {
+        schema != CATALOG && self.tables.contains(&TableName::resolved(schema, name))
     }
 }

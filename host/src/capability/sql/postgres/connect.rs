@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Ready;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -11,7 +12,7 @@ use tokio_postgres::tls::{TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config, Connection, Error};
 
 use super::cancel::Canceller;
-use super::guard::{Guard, Violation};
+use super::guard::{Guard, Preparing, Violation};
 use super::session::Session;
 use super::socket::{Place, Socket};
 use super::tls::Tls;
@@ -63,19 +64,23 @@ pub(in crate::capability::sql) async fn connect(
     target: &Target,
     login: Login<'_>,
 ) -> Result<Session, Unconnected> {
-    let made = timeout(CONNECT, log_in(target, &login)).await;
+    let preparing = Arc::new(Preparing::default());
+    let made = timeout(CONNECT, log_in(target, &login, &preparing)).await;
     let (client, connection, place) =
         made.map_err(|_| Unconnected::new(ConnectionError::Connect, "connect_timeout"))??;
     let canceller = Canceller::new(client.cancel_token(), place, target.tls.clone());
-    Ok(Session::start(client, connection, canceller, login.user))
+    Ok(Session::start(
+        client, connection, canceller, preparing, login.user,
+    ))
 }
 
 async fn log_in(
     target: &Target,
     login: &Login<'_>,
+    preparing: &Arc<Preparing>,
 ) -> Result<(Client, Connection<Guard, Guard>, Place), Unconnected> {
     let (socket, binding, place) = reach(&target.place, target.tls.as_ref()).await?;
-    let guard = Guard::new(socket, binding, target.max_message);
+    let guard = Guard::new(socket, binding, target.max_message, Arc::clone(preparing));
     let mut config = Config::new();
     config
         .user(login.user)
@@ -150,10 +155,10 @@ fn refused(error: &Error) -> Unconnected {
                 match violation {
                     Violation::Method => "server_asks_for_password",
                     Violation::Unproven => "server_unproven",
-                    _ => "server_asks_for_work",
+                    _ => "server_scram_iterations",
                 },
             ),
-            Violation::Flood | Violation::Malformed | Violation::TooLarge => {
+            Violation::Flood | Violation::Malformed | Violation::TooLarge | Violation::Types => {
                 (ConnectionError::Protocol, "server_protocol")
             }
         }

@@ -5,10 +5,14 @@
 //! During the log-in only SCRAM passes, and only to its end, in which the server
 //! proves that it knows the user: a server that lets everybody in is refused as
 //! well. Afterwards no message may be larger than the grant allows, since the
-//! driver takes each one whole into memory.
+//! driver takes each one whole into memory, and what the server says about the
+//! types of a statement has an end, since the driver asks on and on.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,12 +23,29 @@ use super::socket::Socket;
 /// Most bytes of a log-in; an ordinary server sends under 1 KiB.
 const MAX_LOGIN: usize = 64 << 10;
 
-/// Most rounds of SCRAM's key derivation. Servers ask for 4,096; each 100,000
-/// are some 50 ms of this process's time, which the server chooses.
-const MAX_ITERATIONS: u32 = 200_000;
+/// Rounds of SCRAM's key derivation. Servers ask for 4,096, the least that
+/// RFC 7677 allows: with fewer, a server that was not the right one could try
+/// out passwords faster on what it was sent. Each 100,000 are some 50 ms of this
+/// process's time, which the server chooses.
+const ITERATIONS: RangeInclusive<u32> = 4_096..=200_000;
 
-/// Most changed settings that the server may tell of: the driver keeps them.
-const MAX_SETTINGS: u32 = 1_000;
+/// Most bytes of one setting that the server tells of.
+const MAX_SETTING: usize = 8 << 10;
+
+/// Most bytes of all of them, over the life of a session: the driver keeps
+/// them. A server tells of some fifteen at the log-in, and of changes.
+const MAX_SETTINGS: usize = 64 << 10;
+
+/// Most answers of the server while one statement is prepared. Of a type that
+/// the driver does not know it asks the catalogue, and of the type that this one
+/// is made from again, each time one level deeper on its stack: a server that
+/// always names another ends the process. An ordinary type takes one answer, an
+/// enum two. So many levels are less than 1 MiB of stack, in a debug build.
+const MAX_ANSWERS: u32 = 200;
+
+/// Most bytes of these answers: the driver collects the labels of an enum and
+/// the fields of a row type.
+const MAX_PREPARED: usize = 1 << 20;
 
 /// Length of a message's head: its kind and its length.
 const HEAD: usize = 5;
@@ -38,11 +59,11 @@ pub(crate) enum Violation {
     /// It lets the user in without having shown that it knows it.
     #[error("the server did not complete SCRAM-SHA-256")]
     Unproven,
-    /// It asks for more work than a server needs.
-    #[error("the server asks for too many SCRAM iterations")]
+    /// It asks for more work than a server needs, or for less than protects.
+    #[error("the server asks for too many or too few SCRAM iterations")]
     Iterations,
-    /// A log-in of more than [`MAX_LOGIN`] bytes.
-    #[error("the server's part of the log-in is too large")]
+    /// A log-in of more than [`MAX_LOGIN`] bytes, or settings of too many.
+    #[error("the server's log-in or its settings are too large")]
     Flood,
     /// A length or a message that the protocol does not have.
     #[error("the server does not speak its protocol")]
@@ -50,6 +71,55 @@ pub(crate) enum Violation {
     /// A message larger than the limit.
     #[error("a message of the server is larger than is allowed")]
     TooLarge,
+    /// More about a statement's types than there is to know.
+    #[error("the server says too much about the types of a statement")]
+    Types,
+}
+
+/// What the server has answered while statements are prepared; shared by the
+/// session and its guard.
+#[derive(Debug, Default)]
+pub(super) struct Preparing {
+    statements: AtomicU32,
+    answers: AtomicU32,
+    bytes: AtomicUsize,
+}
+
+/// A statement is being prepared, until this is dropped.
+pub(super) struct Prepares<'p>(&'p Preparing);
+
+impl Preparing {
+    /// From here on answers count.
+    pub(super) fn begin(&self) -> Prepares<'_> {
+        if self.statements.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.answers.store(0, Ordering::Release);
+            self.bytes.store(0, Ordering::Release);
+        }
+        Prepares(self)
+    }
+
+    /// A message begins.
+    fn see(&self, kind: u8, length: usize) -> Result<(), Violation> {
+        if self.statements.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
+        let bytes = self.bytes.fetch_add(length, Ordering::AcqRel);
+        // An answer ends with the server's word that it is ready.
+        let answers = match kind {
+            b'Z' => self.answers.fetch_add(1, Ordering::AcqRel),
+            _ => 0,
+        };
+        if bytes.saturating_add(length) > MAX_PREPARED || answers >= MAX_ANSWERS {
+            return Err(Violation::Types);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Prepares<'_> {
+    fn drop(&mut self) {
+        self.0.statements.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// The server's stream, watched.
@@ -62,10 +132,15 @@ pub(super) struct Guard {
 impl Guard {
     /// Watches a stream from its first byte; `binding` is what ties the log-in
     /// to the TLS session below it.
-    pub(super) fn new(socket: Socket, binding: Option<Vec<u8>>, max_message: usize) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        binding: Option<Vec<u8>>,
+        max_message: usize,
+        preparing: Arc<Preparing>,
+    ) -> Self {
         Self {
             socket,
-            watch: Watch::new(max_message),
+            watch: Watch::new(max_message, preparing),
             binding,
         }
     }
@@ -140,13 +215,14 @@ struct Watch {
     /// The body of a message of the log-in.
     body: Vec<u8>,
     login: usize,
-    settings: u32,
+    settings: usize,
     max_message: usize,
+    preparing: Arc<Preparing>,
     broken: Option<Violation>,
 }
 
 impl Watch {
-    fn new(max_message: usize) -> Self {
+    fn new(max_message: usize, preparing: Arc<Preparing>) -> Self {
         Self {
             stage: Stage::Fresh,
             head: [0; HEAD],
@@ -156,6 +232,7 @@ impl Watch {
             login: 0,
             settings: 0,
             max_message,
+            preparing,
             broken: None,
         }
     }
@@ -224,11 +301,12 @@ impl Watch {
             });
         }
         if kind == b'S' {
-            self.settings += 1;
-            if self.settings > MAX_SETTINGS {
+            self.settings = self.settings.saturating_add(HEAD + body);
+            if body > MAX_SETTING || self.settings > MAX_SETTINGS {
                 return Err(Violation::Flood);
             }
         }
+        self.preparing.see(kind, HEAD + body)?;
         self.left = body;
         self.body.clear();
         Ok(())
@@ -254,7 +332,7 @@ impl Watch {
         match (stage, u32::from_be_bytes(*method)) {
             (Stage::Fresh, 10) => Ok(Stage::Asked),
             (Stage::Asked, 11) => match iterations(data) {
-                Some(1..=MAX_ITERATIONS) => Ok(Stage::Continued),
+                Some(rounds) if ITERATIONS.contains(&rounds) => Ok(Stage::Continued),
                 Some(_) => Err(Violation::Iterations),
                 None => Err(Violation::Malformed),
             },
@@ -304,9 +382,9 @@ mod tests {
     /// What the messages come to, however they are cut.
     fn seen(messages: &[Vec<u8>]) -> Result<Stage, Violation> {
         let bytes = messages.concat();
-        let mut whole = Watch::new(1_000);
+        let mut whole = Watch::new(1_000, Arc::default());
         let at_once = whole.see(&bytes).map(|()| whole.stage);
-        let mut watch = Watch::new(1_000);
+        let mut watch = Watch::new(1_000, Arc::default());
         let in_bytes = bytes
             .iter()
             .try_for_each(|byte| watch.see(&[*byte]))
@@ -352,6 +430,10 @@ mod tests {
 
     #[test]
     fn the_work_that_a_server_can_ask_for_is_bounded() {
+        assert_eq!(seen(&scram("4096")), Ok(Stage::Open));
+        for few in ["1", "2", "1000", "4095"] {
+            assert_eq!(seen(&scram(few)), Err(Violation::Iterations), "{few}");
+        }
         assert_eq!(seen(&scram("200000")), Ok(Stage::Open));
         assert_eq!(seen(&scram("200001")), Err(Violation::Iterations));
         assert_eq!(seen(&scram("0")), Err(Violation::Iterations));
@@ -366,20 +448,48 @@ mod tests {
             flood.push(message(b'N', &[b'x'; 1_000]));
         }
         assert_eq!(seen(&flood), Err(Violation::Flood));
-        let settings = vec![message(b'S', b"a\0b\0"); 1_001];
-        assert_eq!(
-            seen(&[scram("4096"), settings].concat()),
-            Err(Violation::Flood)
-        );
+    }
+
+    #[test]
+    fn settings_are_bounded_before_and_after_the_log_in() {
+        let setting = |length: usize| {
+            let value = "x".repeat(length - 3);
+            message(b'S', format!("a\0{value}\0").as_bytes())
+        };
+        let told = scram("4096")
+            .iter()
+            .filter(|it| it[0] == b'S')
+            .map(Vec::len)
+            .sum::<usize>();
+        let whole = HEAD + MAX_SETTING;
+        let fits = vec![setting(MAX_SETTING); (MAX_SETTINGS - told) / whole];
+        let rest = (MAX_SETTINGS - told) % whole;
+        let all = [fits.clone(), vec![setting(rest - HEAD)]].concat();
+        let after = |settings: Vec<Vec<u8>>| {
+            let mut watch = Watch::new(1 << 20, Arc::default());
+            watch.see(&[scram("4096"), settings].concat().concat())
+        };
+        let flood = Err(Violation::Flood);
+        assert_eq!(after(all.clone()), Ok(()));
+        assert_eq!(after([all, vec![setting(3)]].concat()), flood);
+        assert_eq!(after(vec![setting(MAX_SETTING + 1)]), flood);
+        // In small pieces as well.
+        assert_eq!(after(vec![setting(4); 8_000]), flood);
+        // And in the log-in, at any place in it.
+        for place in 0..scram("4096").len() {
+            let mut large = scram("4096");
+            large.insert(place, setting(MAX_SETTING + 1));
+            assert_eq!(seen(&large), Err(Violation::Flood), "{place}");
+        }
     }
 
     #[test]
     fn a_message_is_bounded() {
         let fits = message(b'D', &[0; 1_000]);
         let large = message(b'D', &[0; 1_001]);
-        assert_eq!(seen(&[scram("1"), vec![fits]].concat()), Ok(Stage::Open));
+        assert_eq!(seen(&[scram("4096"), vec![fits]].concat()), Ok(Stage::Open));
         assert_eq!(
-            seen(&[scram("1"), vec![large]].concat()),
+            seen(&[scram("4096"), vec![large]].concat()),
             Err(Violation::TooLarge)
         );
         assert_eq!(
@@ -392,7 +502,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic_nor_get_in(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
-            let mut watch = Watch::new(1_000);
+            let mut watch = Watch::new(1_000, Arc::default());
             let _ = watch.see(&bytes);
             prop_assert!(watch.stage != Stage::Open);
         }

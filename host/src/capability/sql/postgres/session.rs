@@ -15,7 +15,7 @@ use super::cancel::Canceller;
 use super::copy::{CopyIn, CopyOut};
 use super::encode::{Encoded, encode};
 use super::error::Fault;
-use super::guard::Guard;
+use super::guard::{Guard, Preparing};
 use super::rows::Rows;
 use super::types::{ColumnKind, kind_of};
 use crate::capability::bindings::cofferdam::capabilities::sql::{ConnectionError, Value};
@@ -35,6 +35,7 @@ pub(in crate::capability::sql) struct Session {
     end: Arc<Mutex<Option<Fault>>>,
     prepared: Mutex<HashMap<String, Arc<Prepared>>>,
     canceller: Canceller,
+    preparing: Arc<Preparing>,
     /// Whether a statement runs, or may run.
     running: AtomicBool,
 }
@@ -52,6 +53,7 @@ impl Session {
         client: Client,
         connection: Connection<Guard, Guard>,
         canceller: Canceller,
+        preparing: Arc<Preparing>,
         user: &str,
     ) -> Self {
         let end = Arc::new(Mutex::new(None));
@@ -63,6 +65,7 @@ impl Session {
             end,
             prepared: Mutex::default(),
             canceller,
+            preparing,
             running: AtomicBool::new(false),
         }
     }
@@ -87,7 +90,10 @@ impl Session {
             return Ok(Arc::clone(known));
         }
         let client = self.client()?;
-        let statement = self.tracked(client.prepare(text)).await?;
+        let statement = {
+            let _answers = self.preparing.begin();
+            self.tracked(client.prepare(text)).await?
+        };
         let columns = statement.columns().iter().zip(1..);
         let columns = columns
             .map(|(column, number)| kind_of(column.type_()).ok_or(number))

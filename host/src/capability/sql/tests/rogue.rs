@@ -121,7 +121,17 @@ async fn no_password_goes_to_a_server_that_asks_for_it() {
                 asks(11, b"r=x,s=c2FsdA==,i=2000000000"),
             ]
             .concat(),
-            "server_asks_for_work",
+            "server_scram_iterations",
+            true,
+        ),
+        (
+            "hardly any work",
+            [
+                asks(10, b"SCRAM-SHA-256\0\0"),
+                asks(11, b"r=x,s=c2FsdA==,i=1"),
+            ]
+            .concat(),
+            "server_scram_iterations",
             true,
         ),
         (
@@ -284,7 +294,18 @@ async fn a_server_that_lies_after_the_log_in_ends_the_session() {
     let postgres = Postgres::start(Options::default()).unwrap();
     let protocol = Fault::Lost(ConnectionError::Protocol);
     let rows = |rows: &[Vec<u8>]| [message(b'2', b""), rows.concat()].concat();
-    let lies: [(&str, Vec<Vec<u8>>, Fault); 8] = [
+    let setting = |length: usize| message(b'S', format!("a\0{}\0", "x".repeat(length)).as_bytes());
+    let lies: [(&str, Vec<Vec<u8>>, Fault); 10] = [
+        (
+            "a setting of 60 KiB",
+            vec![[setting(60 << 10), parsed(25)].concat()],
+            protocol.clone(),
+        ),
+        (
+            "a hundred settings of 4 KiB",
+            vec![[setting(4 << 10).repeat(100), parsed(25)].concat()],
+            protocol.clone(),
+        ),
         ("noise", vec![vec![0xff; 100]], Fault::TooLarge),
         ("rows out of turn", vec![row_of(b"x")], protocol.clone()),
         (
@@ -354,4 +375,141 @@ async fn endless_rows_end_with_the_task_that_reads_them() {
     let start = Instant::now();
     session.close().await;
     assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+/// The answer to a `Parse`: parameters and columns of these types.
+fn described(parameters: &[u32], columns: &[u32]) -> Vec<u8> {
+    let count = |types: &[u32]| u16::try_from(types.len()).unwrap().to_be_bytes();
+    let mut asked = count(parameters).to_vec();
+    for type_ in parameters {
+        asked.extend(type_.to_be_bytes());
+    }
+    let mut told = count(columns).to_vec();
+    for type_ in columns {
+        told.extend(b"x\0\0\0\0\0\0\0");
+        told.extend(type_.to_be_bytes());
+        told.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 1]);
+    }
+    [
+        message(b'1', b""),
+        message(b't', &asked),
+        message(b'T', &told),
+        message(b'Z', b"I"),
+    ]
+    .concat()
+}
+
+/// One row of these values, and the end.
+fn answered(values: &[Option<&[u8]>]) -> Vec<u8> {
+    let mut row = u16::try_from(values.len()).unwrap().to_be_bytes().to_vec();
+    for value in values {
+        match value {
+            None => row.extend([0xff; 4]),
+            Some(value) => {
+                row.extend(u32::try_from(value.len()).unwrap().to_be_bytes());
+                row.extend(*value);
+            }
+        }
+    }
+    [
+        message(b'2', b""),
+        message(b'D', &row),
+        message(b'C', b"SELECT 1\0"),
+        message(b'Z', b"I"),
+    ]
+    .concat()
+}
+
+/// What the driver asks of a type: name, kind, element, subtype of a range,
+/// base, schema and relation.
+const OF_TYPE: [u32; 7] = [19, 18, 26, 26, 26, 19, 26];
+
+/// A type that is made from the type in one of these places.
+fn made_from(place: usize, other: u32) -> Vec<u8> {
+    let (other, none) = (other.to_be_bytes(), [0; 4]);
+    let mut values: [Option<&[u8]>; 7] = [
+        Some(b"t"),
+        Some(b"b"),
+        Some(&none),
+        None,
+        Some(&none),
+        Some(b"s"),
+        Some(&none),
+    ];
+    values[place] = Some(&other);
+    answered(&values)
+}
+
+#[tokio::test]
+async fn types_without_end_end_the_session_and_not_the_process() {
+    const TYPE: u32 = 100_000;
+    let postgres = Postgres::start(Options::default()).unwrap();
+    let ever_more = |place| {
+        let types = (TYPE + 1..TYPE + 20_000).map(move |other| made_from(place, other));
+        let first = [parsed(TYPE), described(&[26], &OF_TYPE)];
+        first.into_iter().chain(types).collect::<Vec<_>>()
+    };
+    // Even the question about types has a parameter of an unknown type.
+    let questions = (TYPE..TYPE + 20_000).map(|type_| described(&[type_], &OF_TYPE));
+    let labels = [
+        answered(&[
+            Some(b"t"),
+            Some(b"e"),
+            Some(&[0; 4]),
+            None,
+            Some(&[0; 4]),
+            Some(b"s"),
+            Some(&[0; 4]),
+        ]),
+        described(&[26], &[19]),
+        [
+            message(b'2', b""),
+            std::iter::repeat_n(row_of(&[b'x'; 60]), 40_000)
+                .flatten()
+                .collect(),
+        ]
+        .concat(),
+    ];
+    let first = vec![parsed(TYPE), described(&[26], &OF_TYPE)];
+    for (what, lies) in [
+        ("arrays of arrays", ever_more(2)),
+        ("ranges of ranges", ever_more(3)),
+        ("domains of domains", ever_more(4)),
+        ("questions about questions", questions.collect()),
+        ("an enum without end", [first, labels.to_vec()].concat()),
+    ] {
+        let session = behind_a_log_in(&postgres, lies).await;
+        let found = timeout(Duration::from_secs(20), asked(&session)).await;
+        let protocol = Fault::Lost(ConnectionError::Protocol);
+        assert_eq!(found.unwrap(), Err(protocol), "{what}");
+        session.close().await;
+    }
+}
+
+#[tokio::test]
+async fn types_made_from_types_are_read() {
+    let postgres = Postgres::start(Options::default()).unwrap();
+    let mut made = "CREATE DOMAIN d0 AS int; CREATE TYPE e0 AS ENUM ('a', 'b');".to_owned();
+    for n in 1..=20 {
+        made += &format!("CREATE DOMAIN d{n} AS d{}; ", n - 1);
+        made += &format!("CREATE TYPE e{n} AS ENUM ('a', 'b'); ");
+    }
+    let password = Secret::new(postgres.password());
+    let login = Login {
+        user: Postgres::SUPERUSER,
+        password: &password,
+    };
+    let target = target(postgres.socket(), None);
+    let session = connect(&target, login).await.unwrap();
+    session.command(&made).await.unwrap();
+    let enums: String = (0..=20).map(|n| format!(", 'a'::e{n}")).collect();
+    let text = format!("SELECT 1::d20, '{{1}}'::d5[]{enums}");
+    let prepared = session.prepare(&text).await.unwrap();
+    let mut rows = session.query(&prepared, &[]).await.unwrap();
+    assert_eq!(rows.fetch(&session, 10, 1 << 20).await.unwrap().rows, 1);
+    // What is no prepare is not counted.
+    for _ in 0..300 {
+        session.command("SELECT 1").await.unwrap();
+    }
+    session.close().await;
 }

@@ -19,6 +19,7 @@ const SCHEMA: &str = "
     CREATE TYPE stage.pair AS (a int, b text);
     CREATE TABLE stage.orders (id int, customer text);
     CREATE TABLE secrets (password text);
+    CREATE FUNCTION e(n text) RETURNS text LANGUAGE sql AS $$SELECT 'e was ' || n$$;
     CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT n * 2';
     INSERT INTO orders VALUES
         (1, 'Ann', 30, true, '2026-10-01Z', '{a,b}', '{\"a\": [1, 2], \"b\": \"x\"}', 'paid'),
@@ -156,6 +157,21 @@ async fn what_the_gate_refuses_would_have_told() {
             "SELECT set_config('role', 'pg_monitor', true)",
             "pg_monitor",
         ),
+        ("SELECT ('is_superuser').current_setting", "on"),
+        ("SELECT ('secrets').regclass", "secrets"),
+        (
+            "SELECT g.current_setting FROM unnest(ARRAY['is_superuser']) AS g",
+            "on",
+        ),
+        (
+            "SELECT e.e FROM jsonb_array_elements_text('[\"told\"]') AS e",
+            "e was told",
+        ),
+        ("SELECT o.pg_typeof FROM orders o", "orders"),
+        (
+            "SELECT * FROM json_populate_record(NULL::secrets, '{}')",
+            "password",
+        ),
     ] {
         assert!(server.answer(text).await.unwrap().contains(told), "{text}");
         assert!(gate.check(text).is_err(), "{text}");
@@ -165,6 +181,10 @@ async fn what_the_gate_refuses_would_have_told() {
         "SELECT current_role",
         "SELECT s.password FROM orders s",
         "SELECT o.pg_sleep FROM orders o",
+        "SELECT g.current_setting FROM (SELECT 'is_superuser'::text) AS g",
+        "SELECT g.current_setting FROM unnest(ARRAY['is_superuser']) WITH ORDINALITY AS g",
+        "SELECT g.current_setting FROM unnest(ARRAY['is_superuser'], ARRAY[1]) AS g",
+        "SELECT o.secrets FROM orders o",
         "SELECT * FROM orders AS secrets",
         "WITH secrets AS (SELECT 1) SELECT * FROM secrets",
         "WITH pg_authid AS (SELECT 1) SELECT * FROM pg_authid",
@@ -200,6 +220,71 @@ async fn the_harmless_functions_are_harmless() {
                 (row.get(0), row.get(1), row.get(2));
             if volatile == "v" && !VOLATILE.contains(&name) || definer || !public {
                 wrong.push(format!("{name} {volatile} {definer} {public}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A table's `x.f` is a call of `f` on a row when the table has no such column.
+#[tokio::test]
+async fn no_function_of_rows_is_overlooked() {
+    let server = Server::start().await;
+    let rows = server
+        .client
+        .query(
+            "SELECT DISTINCT proname::text FROM pg_proc p
+             WHERE pronamespace = 'pg_catalog'::regnamespace
+               AND proargtypes[0] = ANY ($1::text[]::regtype[]::oid[])
+               AND pronargs - pronargdefaults <= 1",
+            &[&[
+                "record",
+                "\"any\"",
+                "anyelement",
+                "anynonarray",
+                "anycompatible",
+                "anycompatiblenonarray",
+            ]
+            .as_slice()],
+        )
+        .await
+        .unwrap();
+    let found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(found.len() > 20, "{found:?}");
+    let overlooked: Vec<_> = found
+        .iter()
+        .filter(|name| !functions::is_harmless(name) && !functions::is_of_rows(name))
+        .collect();
+    assert!(overlooked.is_empty(), "{overlooked:?}");
+}
+
+/// What the gate believes of the columns of a function in `FROM`.
+#[tokio::test]
+async fn the_columns_of_functions_are_those_of_the_server() {
+    let server = Server::start().await;
+    let mut wrong = Vec::new();
+    for name in functions::names() {
+        let rows = server
+            .client
+            .query(
+                "SELECT prorettype = 'record'::regtype,
+                        ARRAY(SELECT n FROM unnest(proargnames, proargmodes) AS a (n, m)
+                              WHERE m IN ('o', 'b', 't'))
+                 FROM pg_proc
+                 WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = $1",
+                &[&name],
+            )
+            .await
+            .unwrap();
+        for row in rows {
+            let (returns_rows, columns): (bool, Vec<String>) = (row.get(0), row.get(1));
+            let right = match functions::Shape::of(name).unwrap() {
+                functions::Shape::Rows => returns_rows,
+                functions::Shape::Column(column) => !returns_rows && columns == [column],
+                functions::Shape::Plain => returns_rows || columns.is_empty(),
+            };
+            if !right {
+                wrong.push(format!("{name} {returns_rows} {columns:?}"));
             }
         }
     }

@@ -140,11 +140,11 @@ fn the_schema_of_the_grant_is_where_bare_names_are() {
     rules.functions.insert("nextval".parse().unwrap());
     let gate = Gate::new(rules);
     let checked = gate
-        .check("SELECT nextval('s'), NULL::state FROM orders")
+        .check("SELECT nextval('s'), NULL::orders FROM orders")
         .unwrap();
     assert_eq!(
         checked.text(),
-        "SELECT \"pg_catalog\".\"nextval\" ( 's' ) , NULL :: \"stage\".\"state\" FROM \"stage\".\"orders\""
+        "SELECT \"pg_catalog\".\"nextval\" ( 's' ) , NULL :: \"stage\".\"orders\" FROM \"stage\".\"orders\""
     );
     assert_eq!(
         gate.check("SELECT * FROM lines").unwrap_err().reason,

@@ -321,14 +321,17 @@ impl Walk<'_> {
             }
             self.ident(ident)?;
         }
-        Ok(())
+        match idents.split_last() {
+            Some((last, before)) => self.attribute(before, last),
+            None => Ok(()),
+        }
     }
 
     fn access(&mut self, access: &AccessExpr, expr: &Expr) -> Written {
         match access {
+            // A call as much as a field: see `attribute.rs`.
             AccessExpr::Dot(Expr::Identifier(field)) => {
-                self.pen.word(".");
-                self.ident(field)
+                Err(refused(Reason::FunctionNotGranted, field.span))
             }
             AccessExpr::Dot(_) => Err(unknown(expr)),
             AccessExpr::Subscript(Subscript::Index { index }) => {

@@ -4,6 +4,7 @@
 //! not compile here until somebody has decided on it. Of enums only the listed
 //! variants pass.
 
+mod attribute;
 mod clause;
 mod copy;
 mod expr;
@@ -27,11 +28,12 @@ use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned, Statement};
 use sqlparser::tokenizer::Span;
 
 use super::checked::Checked;
-use super::name::TableName;
+use super::name::{CATALOG, TableName};
 use super::pen::{Pen, folded, refused};
 use super::rejected::{Reason, Rejected};
 use super::rules::Rules;
 use super::verb::Verb;
+use attribute::Attributes;
 use scope::Scopes;
 
 /// Written, or refused.
@@ -42,6 +44,7 @@ pub(super) struct Walk<'r> {
     rules: &'r Rules,
     pen: Pen,
     scopes: Scopes,
+    attributes: Attributes,
     verbs: BTreeSet<Verb>,
     tables: BTreeSet<TableName>,
     parameters: u16,
@@ -56,6 +59,18 @@ struct Name {
     span: Span,
 }
 
+impl Name {
+    /// Of a function of PostgreSQL's own that the parser knows.
+    fn own(last: &str) -> Self {
+        Self {
+            schema: Some(CATALOG.to_owned()),
+            last: last.to_owned(),
+            bare: false,
+            span: Span::empty(),
+        }
+    }
+}
+
 impl<'r> Walk<'r> {
     /// Checks and writes a statement.
     pub(super) fn over(rules: &'r Rules, statement: &Statement) -> Result<Checked, Rejected> {
@@ -63,11 +78,13 @@ impl<'r> Walk<'r> {
             rules,
             pen: Pen::default(),
             scopes: Scopes::default(),
+            attributes: Attributes::default(),
             verbs: BTreeSet::new(),
             tables: BTreeSet::new(),
             parameters: 0,
         };
         let (kind, rows) = walk.statement(statement)?;
+        walk.attributes.check()?;
         let (text, marks) = walk.pen.done();
         Ok(Checked {
             kind,

@@ -191,6 +191,9 @@ impl Walk<'_> {
                     _ => "unnest",
                 });
                 self.tuple(array_exprs, Self::expr)?;
+                if array_exprs.len() == 1 && !with_ordinality {
+                    self.in_from(&Name::own("unnest"), alias.as_ref())?;
+                }
                 self.table_function_end(*with_ordinality, alias.as_ref())
             }
             TableFactor::Derived {
@@ -224,8 +227,13 @@ impl Walk<'_> {
         with_ordinality: bool,
         alias: Option<&TableAlias>,
     ) -> Written {
-        self.function_name(&name(function)?)?;
+        let name = name(function)?;
+        self.function_name(&name)?;
         self.tuple(args, Self::argument)?;
+        if !with_ordinality {
+            // With the number of each row, it is a row.
+            self.in_from(&name, alias)?;
+        }
         self.table_function_end(with_ordinality, alias)
     }
 

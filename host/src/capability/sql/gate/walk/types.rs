@@ -86,7 +86,7 @@ impl Walk<'_> {
             None => self.rules.schema.as_str(),
             Some(schema) => schema,
         };
-        if !own && !self.rules.types_of(schema) {
+        if !own && !self.rules.names_type(schema, &name.last) {
             return Err(refused(Reason::TypeNotAllowed, name.span));
         }
         self.pen.qualified(schema, &name.last, name.span);
