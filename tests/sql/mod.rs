@@ -2,6 +2,7 @@
 //! a real OpenBao makes.
 
 mod exits;
+mod expiry;
 mod fences;
 mod guide;
 mod large;

@@ -9,6 +9,7 @@ use tokio::time::timeout_at;
 
 use super::SqlGrant;
 use super::login::{Live, log_in};
+use super::postgres::Fault;
 use super::sessions::{Permit, SqlSessions};
 use crate::capability::Attempt;
 use crate::capability::bindings::cofferdam::capabilities::sql::{ConnectionError, Error};
@@ -102,10 +103,14 @@ impl Connection {
             if live.serves() {
                 return Ok(live);
             }
-            self.lose(&live).await;
-            if failed.is_some() && live.lease_ended() {
-                return Err(self.expired(operation));
+            let lost = Fault::Lost(ConnectionError::Reset);
+            if failed.is_some() && live.went_with_lease(self, &lost).await {
+                let expired = self.expired(operation);
+                self.spoil(&expired);
+                self.lose(&live).await;
+                return Err(expired);
             }
+            self.lose(&live).await;
         }
         if let Some(failed) = failed {
             return Err(failed.unwrap_or(Error::Connection(ConnectionError::Reset)));

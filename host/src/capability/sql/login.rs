@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
 use super::fault::connection_word;
-use super::postgres::{self, Login, Session, Target};
+use super::postgres::{self, Fault, Login, Session, Target};
 use super::servers::Unreachable;
 use super::settings::WATCH_THE_CLIENT;
 use crate::capability::bindings::cofferdam::capabilities::sql::{ConnectionError, Error};
@@ -23,6 +23,12 @@ const CONNECT: &str = "connect";
 /// Time to resolve a name.
 const RESOLVE: Duration = Duration::from_secs(10);
 
+/// Time for Vault to say whether a lease lives.
+const ASK: Duration = Duration::from_secs(1);
+
+/// How often its word is looked for.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// PostgreSQL cuts longer names, silently.
 const MAX_USER: usize = 63;
 
@@ -31,12 +37,26 @@ const MAX_USER: usize = 63;
 pub(super) struct Live {
     pub(super) session: Arc<Session>,
     lease: Option<LeaseState>,
+    /// Which of the grant's credentials the user is.
+    generation: u64,
 }
 
 impl Live {
     /// Whether the database user is gone.
-    pub(super) fn lease_ended(&self) -> bool {
+    fn lease_ended(&self) -> bool {
         self.lease.as_ref().is_some_and(LeaseState::has_ended)
+    }
+
+    /// Whether the database user is gone, now that the session ended. Somebody
+    /// may have revoked its lease, which Vault is asked about if need be.
+    pub(super) async fn went_with_lease(&self, connection: &Connection, fault: &Fault) -> bool {
+        if let Some(lease) = &self.lease
+            && !lease.has_ended()
+            && fault.is_end_by_server()
+        {
+            ask(connection, lease, self.generation).await;
+        }
+        self.lease_ended()
     }
 
     /// Whether it can take a statement.
@@ -112,13 +132,17 @@ async fn with(connection: &Connection, target: &Target, mut call: Call) -> Resul
                 return Ok(Live {
                     session,
                     lease: current.lease,
+                    generation: current.generation,
                 });
             }
             Err(unconnected)
                 if unconnected.reason == "server_refused_user" && refused.is_none() =>
             {
-                // Vault may have rotated the password meanwhile.
-                attempt.credentials().doubt(source, current.generation);
+                // Vault may have rotated the password meanwhile, or ended the user.
+                match &current.lease {
+                    Some(lease) => ask(connection, lease, current.generation).await,
+                    None => attempt.credentials().doubt(source, current.generation),
+                }
                 refused = Some(current.generation);
             }
             Err(unconnected) => {
@@ -127,6 +151,21 @@ async fn with(connection: &Connection, target: &Target, mut call: Call) -> Resul
             }
         }
     }
+}
+
+/// Has Vault asked whether a lease lives, and waits for its word, but not for
+/// long: a lease that lives is renewed, which moves its end. Vault is not asked
+/// again and again.
+async fn ask(connection: &Connection, lease: &LeaseState, generation: u64) {
+    let ends = lease.ends();
+    let source = &connection.grant().credential;
+    connection.attempt().credentials().doubt(source, generation);
+    let answered = async {
+        while !lease.has_ended() && lease.ends() == ends {
+            sleep(LOOK).await;
+        }
+    };
+    let _ = timeout(ASK, answered).await;
 }
 
 /// The database user's name and password.

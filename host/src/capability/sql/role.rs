@@ -106,6 +106,12 @@ impl SqlGrant {
 /// sessions and drop what it owns: so Vault's own user becomes one, and need not
 /// be a superuser. A user that is gone already is no error, so that a
 /// revocation which was cut short can be repeated.
+///
+/// Vault and OpenBao run all statements of a revocation in one transaction, so
+/// `NOLOGIN` is seen by others only when the user goes as well, also if it were
+/// a statement of its own. Who logs in between `pg_terminate_backend` and the
+/// end of the transaction keeps a session with the rights of `PUBLIC`; of those
+/// who could, only the host knows the password.
 const REVOCATION: &str = "DO $$ BEGIN \
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{{name}}') THEN \
     ALTER ROLE \"{{name}}\" NOLOGIN; GRANT \"{{name}}\" TO CURRENT_USER; \

@@ -151,7 +151,7 @@ impl Running {
         // What the host gave up on still runs; what the server ended does not.
         let lost = fault.is_final() || live.session.is_running();
         let spoils = !matches!(fault, Fault::Parameter(_) | Fault::Column(_));
-        if lost && live.lease_ended() {
+        if lost && live.went_with_lease(&connection, &fault).await {
             let error = Error::Denied(call.deny(DenialKind::Expired, "lease_ended"));
             connection.spoil(&error);
             connection.lose(&live).await;

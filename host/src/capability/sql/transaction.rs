@@ -130,7 +130,7 @@ async fn run(
         return Ok(());
     };
     let lost = fault.is_final() || live.session.is_running();
-    let error = if lost && live.lease_ended() {
+    let error = if lost && live.went_with_lease(connection, &fault).await {
         Error::Denied(call.deny(DenialKind::Expired, "lease_ended"))
     } else {
         call.failed(&fault.reason());

@@ -82,6 +82,15 @@ impl Fault {
         })
     }
 
+    /// Whether the server ended the session, or somebody had it do so.
+    pub(in crate::capability::sql) fn is_end_by_server(&self) -> bool {
+        match self {
+            Self::Lost(error) => *error == ConnectionError::Reset,
+            Self::Server(fault) => fault.sqlstate == "57P01",
+            Self::Timeout | Self::Parameter(_) | Self::Column(_) | Self::TooLarge => false,
+        }
+    }
+
     /// Whether the session cannot be used any more.
     pub(in crate::capability::sql) fn is_final(&self) -> bool {
         match self {
