@@ -297,5 +297,15 @@ async fn a_log_in_role_that_gives_more() {
     assert!(found.ids("warning").contains(&"login.life"), "{found:#?}");
     change(bao, "POST", role, json!({ "token_ttl": "1h" })).await;
     assert!(!reviewed(&world).ids("warning").contains(&"login.life"));
+    for long in ["48h", "0"] {
+        change(bao, "POST", role, json!({ "token_max_ttl": long })).await;
+        let found = reviewed(&world);
+        found.is_clean();
+        assert!(found.ids("warning").contains(&"login.role"), "{found:#?}");
+        let told = found.what("login.role");
+        assert!(told.contains("token_max_ttl"), "{told}");
+    }
+    change(bao, "POST", role, json!({ "token_max_ttl": "4h" })).await;
+    assert!(!reviewed(&world).ids("warning").contains(&"login.role"));
     nothing_is_left(&world, bao).await;
 }

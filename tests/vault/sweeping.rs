@@ -6,7 +6,7 @@ use std::time::Duration;
 use cofferdam::vault::{AuthorityKind, SweepOutcome, Vault};
 use serde_json::json;
 
-use super::world::{World, open};
+use super::world::{World, config, open};
 
 #[tokio::test]
 async fn a_sweep_revokes_what_was_left_and_touches_nobody_who_lives() {
@@ -145,6 +145,80 @@ async fn a_mint_in_flight_stays_until_it_is_dead() {
     assert!(!report.is_clean());
     assert_eq!(world.journal().len(), 3);
     assert!(world.living().await.is_empty(), "nothing needed a log-in");
+}
+
+/// Two servers of which each is a cluster, and one journal. To the second one
+/// every accessor of the first is unknown.
+#[tokio::test]
+async fn a_token_of_another_cluster_is_not_taken_for_dead() {
+    for told in [true, false] {
+        let (first, second) = (World::start().await, World::start().await);
+        let dead = first.vault();
+        drop(open(&dead, "dead").await);
+        drop(dead);
+        let left = first.living().await;
+        let files = first.journal();
+        assert_eq!((left.len(), files.len()), (2, 2));
+        for file in files.iter().filter(|_| !told) {
+            // As an older version wrote it.
+            let text = std::fs::read_to_string(file).unwrap();
+            let (intent, rest) = text.split_once('\n').unwrap();
+            let mut intent: serde_json::Value = serde_json::from_str(intent).unwrap();
+            assert!(intent.as_object_mut().unwrap().remove("cluster").is_some());
+            std::fs::write(file, format!("{intent}\n{rest}")).unwrap();
+        }
+
+        // The second one took the first's place, and its address is still known.
+        let both = config(&format!(
+            "addresses = [{:?}, {:?}]\n[auth.approle]\nrole_id_file = {:?}\nsecret_id_file = {:?}\n",
+            second.bao.address(),
+            first.bao.address(),
+            second.files.role_id_file,
+            second.files.secret_id_file,
+        ));
+        let next = Vault::new(both, &first.state()).unwrap();
+        let report = next.sweep().await.unwrap();
+        next.close().await;
+        assert!(report.failure.is_none());
+        assert_eq!(report.found.len(), 2);
+        assert_eq!(first.living().await, left);
+        let outcomes: Vec<_> = report.found.iter().map(|swept| swept.outcome).collect();
+        if !told {
+            // The control: by the address alone they are taken for dead.
+            assert_eq!(outcomes, [SweepOutcome::Revoked; 2]);
+            continue;
+        }
+        assert_eq!(outcomes, [SweepOutcome::OtherServer; 2]);
+        assert_eq!(first.journalled(), left);
+
+        let vault = first.vault();
+        assert!(vault.sweep().await.unwrap().is_clean());
+        vault.close().await;
+        assert!(first.living().await.is_empty());
+        assert!(first.journal().is_empty());
+        assert!(second.living().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_names_no_cluster_is_swept_by_its_address() {
+    let world = World::start().await;
+    let dead = world.vault();
+    drop(open(&dead, "dead").await);
+    drop(dead);
+    for file in world.journal() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (intent, rest) = text.split_once('\n').unwrap();
+        let mut intent: serde_json::Value = serde_json::from_str(intent).unwrap();
+        assert!(intent.as_object_mut().unwrap().remove("cluster").is_some());
+        std::fs::write(file, format!("{intent}\n{rest}")).unwrap();
+    }
+    let vault = world.vault();
+    let report = vault.sweep().await.unwrap();
+    assert!(report.is_clean() && report.found.len() == 2, "{report:?}");
+    vault.close().await;
+    assert!(world.living().await.is_empty());
+    assert!(world.journal().is_empty());
 }
 
 /// Lines that a full disk tore, by hand: what stands beside them is revoked.

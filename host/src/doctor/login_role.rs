@@ -1,14 +1,19 @@
 //! The settings of the host's log-in in Vault.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use super::policies::failed;
 use super::{Check, CheckId, Report};
+use crate::config::value::show_duration;
 use crate::vault::config::AuthConfig;
 use crate::vault::inspect::{LoginFacts, LoginRole, LoginRoleFacts, Reviewer};
 use crate::vault::policy::HOST_POLICY;
 
 const ID: CheckId = CheckId::LoginRole;
+
+/// A day, in seconds: what docs/VAULT.md asks for.
+const MAX_TTL: u64 = 24 * 60 * 60;
 
 /// Reads the settings and judges them.
 pub(super) async fn check(
@@ -75,14 +80,34 @@ fn judge(role: &LoginRoleFacts, place: &str) -> Vec<Check> {
         let cure = "set `bind_secret_id=true`: without it the role-id alone logs in";
         wrong.push((setting("bind_secret_id", &false), cure));
     }
-    if wrong.is_empty() {
-        let what = "the log-in gives the host's policy and nothing else";
-        return vec![Check::ok(ID, place, what)];
-    }
-    wrong
+    let mut checks: Vec<_> = wrong
         .into_iter()
         .map(|(what, cure)| Check::fault(ID, place, what, cure))
-        .collect()
+        .collect();
+    checks.extend(max_ttl(role, place));
+    if checks.is_empty() {
+        let what = "the log-in gives the host's policy and nothing else";
+        checks.push(Check::ok(ID, place, what));
+    }
+    checks
+}
+
+/// A stolen log-in is renewed by the thief up to here. Nothing is wrong with
+/// the host when it is long, so it is a warning.
+fn max_ttl(role: &LoginRoleFacts, place: &str) -> Option<Check> {
+    let seconds = role.token_max_ttl.unwrap_or_default();
+    let value = match seconds {
+        0 => "not set: the mount's own counts, and Vault's is 32 days".to_owned(),
+        seconds if seconds > MAX_TTL => show_duration(Duration::from_secs(seconds)),
+        _ => return None,
+    };
+    let cure = "set `token_max_ttl=24h`: the host makes a new log-in then";
+    Some(Check::warning(
+        ID,
+        place,
+        setting("token_max_ttl", &value),
+        cure,
+    ))
 }
 
 fn setting(name: &str, value: &dyn Display) -> String {
@@ -100,8 +125,35 @@ mod tests {
             token_no_default_policy: Some(true),
             token_type: Some("service".to_owned()),
             token_num_uses: Some(0),
+            token_max_ttl: Some(MAX_TTL),
             bind_secret_id: Some(true),
             ..LoginRoleFacts::default()
+        }
+    }
+
+    #[test]
+    fn a_log_in_that_can_be_renewed_for_days_is_a_warning() {
+        for (seconds, words) in [
+            (None, "not set"),
+            (Some(0), "not set"),
+            (Some(MAX_TTL + 1), "`token_max_ttl` is 1day 1s"),
+            (Some(u64::MAX), "`token_max_ttl` is"),
+        ] {
+            let mut role = good();
+            role.token_max_ttl = seconds;
+            let found = judge(&role, "p");
+            assert!(
+                matches!(found.as_slice(), [one] if one.state == State::Warning && one.what.contains(words)),
+                "{seconds:?}: {found:?}"
+            );
+            // Beside a fault, not instead of it.
+            role.token_type = None;
+            assert_eq!(judge(&role, "p").len(), 2);
+        }
+        for good_seconds in [1, 3600, MAX_TTL] {
+            let mut role = good();
+            role.token_max_ttl = Some(good_seconds);
+            assert_eq!(judge(&role, "p")[0].state, State::Ok);
         }
     }
 

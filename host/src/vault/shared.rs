@@ -79,9 +79,10 @@ impl Shared {
             // The request may be as long on its way.
             lives_at_most + self.config.timeout + SECONDS,
         )
+        .in_cluster(self.client.cluster_if_known())
     }
 
-    /// Whether an entry of the journal is about this server.
+    /// Whether an entry of the journal is about this server, by its address.
     pub(super) fn is_ours(&self, intent: &Intent) -> bool {
         // The order of the nodes may have changed since.
         self.config
@@ -89,5 +90,16 @@ impl Shared {
             .iter()
             .any(|address| intent.server == address.to_string())
             && intent.namespace.as_deref() == self.config.namespace.as_ref().map(|n| n.as_str())
+    }
+
+    /// Whether an entry is certainly about another cluster than the one that
+    /// answers now: there every accessor of it would be unknown, and so taken
+    /// for dead.
+    pub(super) async fn is_of_another_cluster(&self, intent: &Intent) -> bool {
+        let Some(theirs) = intent.cluster.as_deref() else {
+            return false;
+        };
+        // Who keeps `sys/health` to himself is taken by the address alone.
+        (self.client.cluster().await).is_some_and(|ours| ours != theirs)
     }
 }

@@ -61,7 +61,7 @@ pub enum SweepOutcome {
     InFlight,
     /// The same, and that time has passed by Vault's clock; the file is gone.
     Expired,
-    /// It belongs to another server or namespace than the configured one.
+    /// It belongs to another server, cluster or namespace than the configured one.
     OtherServer,
     /// The file is damaged or not ours.
     Unreadable,
@@ -135,7 +135,10 @@ impl Shared {
             reason: None,
             leases: None,
         };
-        swept.outcome = if !self.is_ours(intent) {
+        swept.outcome = if !self.is_ours(intent)
+            // Once Vault is away nothing is ended, and nobody has to be asked.
+            || failure.is_none() && self.is_of_another_cluster(intent).await
+        {
             SweepOutcome::OtherServer
         } else if entry.accessor().is_some() || !entry.leases().is_empty() {
             // Once Vault is away, asking again for each file would only take time.

@@ -75,6 +75,20 @@ impl Client {
         self.clock.now()
     }
 
+    /// The id of the cluster, when a node has told it.
+    pub(in crate::vault) fn cluster_if_known(&self) -> Option<&str> {
+        self.nodes.cluster()
+    }
+
+    /// The id of the cluster; asks the nodes when none has told it yet. None
+    /// when nobody tells it.
+    pub(in crate::vault) async fn cluster(&self) -> Option<&str> {
+        if self.nodes.cluster().is_none() {
+            self.health_of_all(self.timeout).await;
+        }
+        self.nodes.cluster()
+    }
+
     /// Asks one node, and whether it belongs to the cluster.
     pub(super) async fn health_of(&self, node: &Node, limit: Duration) -> NodeHealth {
         let (mut found, cluster) = self.ask_health(node, limit).await;

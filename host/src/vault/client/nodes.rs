@@ -152,6 +152,11 @@ impl Nodes {
         *self.healthy.lock() = None;
     }
 
+    /// The id of that cluster, once it is known.
+    pub(super) fn cluster(&self) -> Option<&str> {
+        self.cluster.get().map(String::as_str)
+    }
+
     /// Whether a node belongs to the cluster that was met first. Tokens of
     /// another one would be unknown there, and so taken for revoked.
     pub(super) fn same_cluster(&self, id: Option<&str>) -> bool {

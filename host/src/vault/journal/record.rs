@@ -34,6 +34,10 @@ pub(in crate::vault) struct Intent {
     pub(in crate::vault) task: Option<String>,
     /// Which server; an accessor means nothing to another one.
     pub(in crate::vault) server: String,
+    /// Which cluster answered there, when it told: an address may come to stand
+    /// for another one. Files of older versions do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::vault) cluster: Option<String>,
     /// Which namespace of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::vault) namespace: Option<String>,
@@ -84,6 +88,7 @@ impl Intent {
             id,
             task,
             server,
+            cluster: None,
             namespace,
             created,
             // Beyond the calendar's end means for ever.
@@ -91,20 +96,27 @@ impl Intent {
         }
     }
 
+    /// The same at the cluster of this id; none for one that is no plain id.
+    pub(in crate::vault) fn in_cluster(mut self, id: Option<&str>) -> Self {
+        let id = id.filter(|id| is_plain(id));
+        self.cluster = id.map(str::to_owned);
+        self
+    }
+
     /// The name of the file.
     pub(super) fn file_name(&self) -> Option<String> {
-        let fits = (1..=64).contains(&self.id.len())
-            && self
-                .id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        fits.then(|| format!("{}-{}.json", self.kind, self.id))
+        is_plain(&self.id).then(|| format!("{}-{}.json", self.kind, self.id))
     }
 
     /// The first line.
     pub(super) fn line(&self) -> Vec<u8> {
         line(self)
     }
+}
+
+/// Letters, digits and hyphens, and not many.
+fn is_plain(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// The second line.
@@ -252,6 +264,18 @@ mod tests {
         // A second accessor names another token: it is not taken for this one.
         let other = made_line(&Accessor::try_from("ijklmnop".to_owned()).expect("fine"));
         assert_eq!(read(&[&accessor, &other, &one]), (true, names(&["1"]), 1));
+    }
+
+    #[test]
+    fn a_file_names_its_cluster_or_is_older_than_that() {
+        let of = |id| parse(&intent().in_cluster(id).line()).expect("read").intent;
+        assert_eq!(of(Some("c0-ffee")).cluster.as_deref(), Some("c0-ffee"));
+        let long = "x".repeat(65);
+        for none in [None, Some(""), Some("a/b"), Some(long.as_str())] {
+            assert_eq!(of(none).cluster, None);
+            let line = intent().in_cluster(none).line();
+            assert!(!String::from_utf8_lossy(&line).contains("cluster"));
+        }
     }
 
     #[test]
