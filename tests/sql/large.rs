@@ -78,6 +78,7 @@ async fn a_million_rows_pass_through_in_bounded_memory() {
             json!([answer]),
             "{what}: {finished:?}"
         );
+        assert!(idle > 0 && most > 0, "{what}: the peak was not read");
         let over = most.saturating_sub(idle) / 1_024;
         assert!(
             over < 64,

@@ -70,6 +70,12 @@ async fn main() -> Result<ExitCode> {
     if wanted("line") {
         report.add(figures::line::measure(effort).await?)?;
     }
+    // Before what needs much memory: some of it stays with the process.
+    if wanted("sql") {
+        for figure in figures::sql::measure(effort).await? {
+            report.add(figure)?;
+        }
+    }
     if wanted("trips") {
         for figure in figures::trips::measure().await? {
             report.add(figure)?;
@@ -86,11 +92,6 @@ async fn main() -> Result<ExitCode> {
     }
     if wanted("upstream") {
         report.add(figures::upstream::measure(effort).await?)?;
-    }
-    if wanted("sql") {
-        for figure in figures::sql::measure(effort).await? {
-            report.add(figure)?;
-        }
     }
     if wanted("cold") {
         report.add(figures::cold::measure(effort).await?)?;
