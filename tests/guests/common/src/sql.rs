@@ -159,8 +159,8 @@ impl Sql {
     /// open until then.
     pub fn run(
         self,
-        next: impl FnOnce(Base) -> Result<Value, cofferdam_guest::TaskError>,
-    ) -> Result<Value, cofferdam_guest::TaskError> {
+        next: impl FnOnce(Base) -> Result<Value, TaskError>,
+    ) -> Result<Value, TaskError> {
         let Self::Sql { grant, steps, then } = self;
         let mut open = Open::default();
         match sql::open(&grant) {
