@@ -29,4 +29,3 @@ mod width;
 pub use check::{Check, CheckId, State};
 pub use examine::{Clock, Doctor};
 pub use report::{Counts, Report};
-pub(crate) use task_role::wanted as wanted_task_role;

@@ -1,7 +1,7 @@
 //! The role that a task's attempts log in to as themselves: whom Vault admits
 //! in their place, and with what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
@@ -10,11 +10,8 @@ use super::texts::write_task;
 use super::{Check, CheckId, Report};
 use crate::config::value::bounded;
 use crate::grants::{Grants, JwtAuthority};
-use crate::identity::Assurance;
-use crate::vault::attempt_life;
 use crate::vault::config::IdentityConfig;
 use crate::vault::inspect::Reviewer;
-use crate::vault::policy::JwtRole;
 
 const ID: CheckId = CheckId::TaskRole;
 
@@ -40,37 +37,6 @@ fn untouched() -> [(&'static str, Value); 7] {
         ("expiration_leeway", json!(0)),
         ("not_before_leeway", json!(0)),
     ]
-}
-
-/// The role as `cofferdam policy` writes it.
-pub(crate) fn wanted(grants: &Grants, jwt: &JwtAuthority, identity: &IdentityConfig) -> JwtRole {
-    // Of a role that serves others too, nobody here knows whom.
-    let bound = if jwt.owns_role(&grants.task) {
-        bound(grants)
-    } else {
-        BTreeMap::new()
-    };
-    let life = attempt_life(grants.limits.timeout + grants.limits.grace);
-    JwtRole::new(
-        identity.audience.as_str(),
-        bound,
-        &jwt.policies,
-        life.as_secs(),
-    )
-}
-
-/// Vault admits whom the grants admit.
-fn bound(grants: &Grants) -> BTreeMap<String, Vec<String>> {
-    let assured = match grants.caller.identity {
-        Assurance::Attested => vec![Assurance::Attested],
-        Assurance::Claimed => vec![Assurance::Attested, Assurance::Claimed],
-    };
-    let assured = assured.iter().map(ToString::to_string).collect();
-    BTreeMap::from([
-        ("task".to_owned(), vec![grants.task.to_string()]),
-        ("dag_id".to_owned(), grants.caller.dags.clone()),
-        ("assurance".to_owned(), assured),
-    ])
 }
 
 /// The role's path.
@@ -133,7 +99,7 @@ fn judge(
     let (place, own) = (place(jwt), jwt.owns_role(&grants.task));
     let mut checks = Vec::new();
     // A role is a plain structure: it cannot fail to be JSON.
-    let want = serde_json::to_value(wanted(grants, jwt, identity)).unwrap_or_default();
+    let want = serde_json::to_value(jwt.vault_role(grants, identity)).unwrap_or_default();
     for (name, want) in want.as_object().into_iter().flatten() {
         if !own && OF_SEVERAL.contains(&name.as_str()) {
             continue;
@@ -263,8 +229,8 @@ mod tests {
 
     /// The role as Vault shows what we write.
     fn written(grants: &Grants) -> Map<String, Value> {
-        let role = wanted(grants, grants.authority.as_ref().unwrap(), &identity());
-        let mut role = serde_json::to_value(role).unwrap();
+        let jwt = grants.authority.as_ref().unwrap();
+        let mut role = serde_json::to_value(jwt.vault_role(grants, &identity())).unwrap();
         let role = role.as_object_mut().unwrap();
         role.extend(untouched().map(|(name, value)| (name.to_owned(), value)));
         role.insert("oidc_scopes".to_owned(), Value::Null);

@@ -1,12 +1,16 @@
 //! How a task's attempts get their authority in Vault.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::Grants;
+use crate::identity::Assurance;
 use crate::name::TaskName;
+use crate::vault::attempt_life;
+use crate::vault::config::IdentityConfig;
 use crate::vault::path::{VaultName, VaultPath};
-use crate::vault::policy::{PolicyName, task_policy_name};
+use crate::vault::policy::{JwtRole, PolicyName, task_policy_name};
 
 /// The mount of attempts' own log-ins, unless the file names another.
 const DEFAULT_MOUNT: &str = "cofferdam-jwt";
@@ -61,6 +65,38 @@ impl JwtAuthority {
         let own = task_policy_name(task);
         self.policies.iter().any(|policy| policy.as_str() == own)
     }
+
+    /// The role that the task's grants ask for, as `cofferdam policy` writes it
+    /// and the doctor wants it. `grants` are those that this table stands in.
+    pub fn vault_role(&self, grants: &Grants, identity: &IdentityConfig) -> JwtRole {
+        // Of a role that serves others too, nobody here knows whom.
+        let bound = if self.owns_role(&grants.task) {
+            bound(grants)
+        } else {
+            BTreeMap::new()
+        };
+        let life = attempt_life(grants.limits.timeout + grants.limits.grace);
+        JwtRole::new(
+            identity.audience.as_str(),
+            bound,
+            &self.policies,
+            life.as_secs(),
+        )
+    }
+}
+
+/// Vault admits whom the grants admit.
+fn bound(grants: &Grants) -> BTreeMap<String, Vec<String>> {
+    let assured = match grants.caller.identity {
+        Assurance::Attested => vec![Assurance::Attested],
+        Assurance::Claimed => vec![Assurance::Attested, Assurance::Claimed],
+    };
+    let assured = assured.iter().map(ToString::to_string).collect();
+    BTreeMap::from([
+        ("task".to_owned(), vec![grants.task.to_string()]),
+        ("dag_id".to_owned(), grants.caller.dags.clone()),
+        ("assurance".to_owned(), assured),
+    ])
 }
 
 impl RawAuthority {

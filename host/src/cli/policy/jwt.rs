@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::error::PolicyCommandError;
-use crate::doctor::wanted_task_role;
 use crate::grants::Grants;
 use crate::vault::config::IdentityConfig;
 use crate::vault::path::{VaultName, VaultPath};
@@ -39,7 +38,7 @@ impl RoleDocument {
             mount: jwt.mount.clone(),
             name: jwt.role.clone(),
             own,
-            role: wanted_task_role(grants, jwt, identity),
+            role: jwt.vault_role(grants, identity),
         }))
     }
 }
