@@ -12,7 +12,8 @@ use tokio_postgres::tls::{TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config, Connection, Error};
 
 use super::cancel::Canceller;
-use super::guard::{Guard, Preparing, Violation};
+use super::guard::{Guard, Violation};
+use super::preparing::Preparing;
 use super::session::Session;
 use super::socket::{Place, Socket};
 use super::tls::Tls;

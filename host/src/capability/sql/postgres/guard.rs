@@ -12,12 +12,12 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
+use super::preparing::Preparing;
 use super::socket::Socket;
 
 /// Most bytes of a log-in; an ordinary server sends under 1 KiB.
@@ -35,17 +35,6 @@ const MAX_SETTING: usize = 8 << 10;
 /// Most bytes of all of them, over the life of a session: the driver keeps
 /// them. A server tells of some fifteen at the log-in, and of changes.
 const MAX_SETTINGS: usize = 64 << 10;
-
-/// Most answers of the server while one statement is prepared. Of a type that
-/// the driver does not know it asks the catalogue, and of the type that this one
-/// is made from again, each time one level deeper on its stack: a server that
-/// always names another ends the process. An ordinary type takes one answer, an
-/// enum two. So many levels are less than 1 MiB of stack, in a debug build.
-const MAX_ANSWERS: u32 = 200;
-
-/// Most bytes of these answers: the driver collects the labels of an enum and
-/// the fields of a row type.
-const MAX_PREPARED: usize = 1 << 20;
 
 /// Length of a message's head: its kind and its length.
 const HEAD: usize = 5;
@@ -74,52 +63,6 @@ pub(crate) enum Violation {
     /// More about a statement's types than there is to know.
     #[error("the server says too much about the types of a statement")]
     Types,
-}
-
-/// What the server has answered while statements are prepared; shared by the
-/// session and its guard.
-#[derive(Debug, Default)]
-pub(super) struct Preparing {
-    statements: AtomicU32,
-    answers: AtomicU32,
-    bytes: AtomicUsize,
-}
-
-/// A statement is being prepared, until this is dropped.
-pub(super) struct Prepares<'p>(&'p Preparing);
-
-impl Preparing {
-    /// From here on answers count.
-    pub(super) fn begin(&self) -> Prepares<'_> {
-        if self.statements.fetch_add(1, Ordering::AcqRel) == 0 {
-            self.answers.store(0, Ordering::Release);
-            self.bytes.store(0, Ordering::Release);
-        }
-        Prepares(self)
-    }
-
-    /// A message begins.
-    fn see(&self, kind: u8, length: usize) -> Result<(), Violation> {
-        if self.statements.load(Ordering::Acquire) == 0 {
-            return Ok(());
-        }
-        let bytes = self.bytes.fetch_add(length, Ordering::AcqRel);
-        // An answer ends with the server's word that it is ready.
-        let answers = match kind {
-            b'Z' => self.answers.fetch_add(1, Ordering::AcqRel),
-            _ => 0,
-        };
-        if bytes.saturating_add(length) > MAX_PREPARED || answers >= MAX_ANSWERS {
-            return Err(Violation::Types);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Prepares<'_> {
-    fn drop(&mut self) {
-        self.0.statements.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// The server's stream, watched.

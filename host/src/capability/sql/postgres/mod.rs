@@ -15,6 +15,7 @@ mod decode;
 mod encode;
 mod error;
 mod guard;
+mod preparing;
 mod rows;
 mod session;
 mod socket;
