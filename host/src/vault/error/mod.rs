@@ -1,5 +1,8 @@
 //! Why Vault could not be used.
 
+mod connection;
+mod operation;
+
 use std::path::PathBuf;
 
 use super::browser::TokenSlotError;
@@ -7,6 +10,9 @@ use super::identity::IdentityKeyError;
 use super::journal::JournalError;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::secret::{CredentialFileError, CredentialVariableError};
+
+pub use connection::ConnectionFault;
+pub use operation::Operation;
 
 /// What a capability needs to know of a [`VaultError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,83 +37,6 @@ pub enum VaultErrorKind {
     Limit,
     /// Vault answers, but the engine behind it failed.
     Engine,
-}
-
-/// What was asked of Vault, in words for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
-pub enum Operation {
-    /// A log-in.
-    #[strum(serialize = "log-in")]
-    LogIn,
-    /// Asking which request made a wrapped answer.
-    #[strum(serialize = "check of the wrapped secret-id")]
-    WrapLookup,
-    /// Taking the secret-id out of its wrapping.
-    #[strum(serialize = "unwrapping of the secret-id")]
-    Unwrap,
-    /// Making an attempt's token.
-    #[strum(serialize = "mint")]
-    Mint,
-    /// Ending a token.
-    #[strum(serialize = "revocation")]
-    Revoke,
-    /// Asking whether a token lives.
-    #[strum(serialize = "token lookup")]
-    Lookup,
-    /// Putting a token's end off.
-    #[strum(serialize = "renewal")]
-    Renew,
-    /// Asking for a credential with a lease.
-    #[strum(serialize = "request for a credential")]
-    Lease,
-    /// Putting a lease's end off.
-    #[strum(serialize = "renewal of a lease")]
-    RenewLease,
-    /// Ending a lease.
-    #[strum(serialize = "revocation of a lease")]
-    RevokeLease,
-    /// Asking how a node does.
-    #[strum(serialize = "health check")]
-    Health,
-    /// Reading a KV secret.
-    #[strum(serialize = "read")]
-    Read,
-    /// Using a transit key.
-    #[strum(serialize = "key operation")]
-    Key,
-    /// Writing a policy or a role.
-    #[strum(serialize = "write")]
-    Write,
-    /// Reading a policy, a role or an identity with a reviewer's token.
-    #[strum(serialize = "review")]
-    Review,
-}
-
-/// How a connection failed. A closed set: the text of an HTTP client's error
-/// holds the URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
-pub enum ConnectionFault {
-    /// Nothing listens there.
-    #[strum(serialize = "connection refused")]
-    Refused,
-    /// The name has no address.
-    #[strum(serialize = "the name cannot be resolved")]
-    Name,
-    /// Certificate or handshake.
-    #[strum(serialize = "the TLS handshake failed or the certificate is not trusted")]
-    Tls,
-    /// The certificate is another server's.
-    #[strum(serialize = "the server's certificate does not name it")]
-    WrongName,
-    /// The certificate is expired or not valid yet, by this host's clock.
-    #[strum(serialize = "the server's certificate is not valid at this host's time")]
-    WrongTime,
-    /// No connection, or no complete answer, in time.
-    #[strum(serialize = "no answer in time")]
-    TimedOut,
-    /// Ended in the middle.
-    #[strum(serialize = "the connection broke")]
-    Broken,
 }
 
 /// Why Vault could not be used. No variant carries a secret or a server's text
