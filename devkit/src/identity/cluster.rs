@@ -91,9 +91,12 @@ impl Cluster {
         name: &str,
         audience: &str,
     ) -> Result<String> {
-        let token = Self::token(issuer, namespace, name, audience)?;
-        self.know(&token, namespace, name, audience);
-        Ok(token)
+        self.know(
+            Self::token(issuer, namespace, name, audience)?,
+            namespace,
+            name,
+            audience,
+        )
     }
 
     /// The same with a token that ended an hour ago.
@@ -106,18 +109,18 @@ impl Cluster {
     ) -> Result<String> {
         let then = now()? - 2 * 3600;
         let token = Self::token_of(issuer, namespace, name, audience, then)?;
-        self.know(&token, namespace, name, audience);
-        Ok(token)
+        self.know(token, namespace, name, audience)
     }
 
-    fn know(&self, token: &str, namespace: &str, name: &str, audience: &str) {
+    fn know(&self, token: String, namespace: &str, name: &str, audience: &str) -> Result<String> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.push(Account {
-            token: token.to_owned(),
+            token: token.clone(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             audience: audience.to_owned(),
         });
+        Ok(token)
     }
 }
 

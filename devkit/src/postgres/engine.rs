@@ -93,6 +93,19 @@ impl OpenBao {
         Ok(())
     }
 
+    /// Takes the roles that `cofferdam policy TASK --database --format json`
+    /// writes, as an administrator would.
+    pub async fn take_database_roles(&self, written: &Value) -> Result<()> {
+        let grants = written.get("grants").and_then(Value::as_array);
+        for grant in grants.context("no grant has a database")? {
+            let path = grant.get("path").and_then(Value::as_str);
+            let role = grant.get("role").context("there is no role")?;
+            self.change(path.context("the role has no path")?, role.clone())
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Makes a static role, and its user when there is none.
     pub async fn static_role(&self, postgres: &Postgres, role: &StaticRole<'_>) -> Result<()> {
         let user = role.user;

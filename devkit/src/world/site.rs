@@ -143,16 +143,7 @@ impl World {
         command.args(["--connection", connection]);
         let finished = super::Finished::of(command.output()?)?;
         ensure!(finished.code == 0, "no roles: {}", finished.stderr);
-        let written = finished.report()?;
-        let grants = written.get("grants").and_then(Value::as_array);
-        for grant in grants.context("no grant has a database")? {
-            let path = grant.get("path").and_then(Value::as_str);
-            let path = path.context("the role has no path")?;
-            let role = grant.get("role").cloned();
-            let (status, answer) = self.bao()?.root("POST", path, role).await?;
-            ensure!(status == 204, "Vault takes no role at {path}: {answer}");
-        }
-        Ok(())
+        self.bao()?.take_database_roles(&finished.report()?).await
     }
 
     /// The audit's lines of all runs, the oldest run first: a file's name begins

@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use cofferdam_devkit::canary::Canary;
 use cofferdam_devkit::openbao::{DevOptions, OpenBao, Provision};
 use cofferdam_devkit::postgres::{self, Postgres};
@@ -153,14 +153,7 @@ impl Stage {
             .success()?;
         let written: serde_json::Value =
             serde_json::from_str(&machine.stdout).context("the roles are not JSON")?;
-        let role = written.pointer("/grants/0").context("there is no role")?;
-        let path = role.get("path").and_then(serde_json::Value::as_str);
-        let path = path.context("the role has no path")?;
-        let (status, _) = self
-            .bao
-            .root("POST", path, role.get("role").cloned())
-            .await?;
-        ensure!(status == 204, "Vault takes no role: status {status}");
+        self.bao.take_database_roles(&written).await?;
         self.cofferdam(&arguments)?.success()
     }
 
