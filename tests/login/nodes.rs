@@ -117,7 +117,7 @@ async fn a_mint_or_log_in_that_a_node_did_nothing_with_goes_to_the_next() {
 
 /// A gateway's word says nothing of what the node did.
 #[tokio::test]
-async fn a_mint_that_a_gateway_answers_is_not_repeated_and_the_next_one_is_served() {
+async fn a_mint_that_a_gateway_answers_is_not_repeated() {
     let (_host, one, two, vault) = two_nodes().await;
     open(&vault, "a").await.close().await;
     let injected = one.inject(Rule::on(
