@@ -33,7 +33,7 @@ pub struct Vault(pub(super) Arc<Shared>);
 /// What an attempt's authority is minted for.
 #[derive(Debug, Clone)]
 pub struct AttemptAuthority {
-    /// Our id of the run (UUID), in the journal file's name.
+    /// Our id of the run (UUID).
     pub run: String,
     /// The task; the policy is `cofferdam-task-<task>`.
     pub task: TaskName,
@@ -277,10 +277,9 @@ impl Vault {
             task.abort();
         }
         self.0.reads.clear();
-        self.0.cleaning.close();
-        self.0.cleaning.wait().await;
         let logins = self.0.logins.lock().await.close();
         let ended = self.0.end_logins(logins).await;
+        self.0.journal.tidy();
         ended
             .into_iter()
             .map(Revocation::from)
@@ -343,9 +342,8 @@ impl Session {
         } else if let Some(entry) = book.take_entry()
             && revocation.complete
         {
-            // Dropped, it would stay for the sweep. An unlink may wait for the
-            // disk; nobody has to wait for it.
-            self.shared.cleaning.spawn_blocking(|| entry.done());
+            // Dropped, it would stay for the sweep.
+            entry.done();
         }
         drop(open.login);
         self.shared.end_retired().await;

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use parking_lot::Mutex as BlockingMutex;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
-use tokio_util::task::TaskTracker;
 
 use super::auth::Method;
 use super::client::Client;
@@ -36,8 +35,6 @@ pub(super) struct Shared {
     pub(super) swept: AtomicBool,
     /// The sweep that the first attempt started.
     pub(super) sweeping: BlockingMutex<Option<JoinHandle<()>>>,
-    /// Journal files of dead tokens that are being removed.
-    pub(super) cleaning: TaskTracker,
     /// Attempts that end at the same time.
     pub(super) turns: Turns,
 }
@@ -53,7 +50,6 @@ impl Shared {
             reads: Reads::default(),
             swept: AtomicBool::new(false),
             sweeping: BlockingMutex::new(None),
-            cleaning: TaskTracker::new(),
             turns: Turns::new(),
             config,
         })

@@ -1,23 +1,20 @@
-//! One locked file of the journal.
+//! One token in the journal: its locked file, and what that says.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::JournalError;
 use super::record::{self, Intent};
+use super::slot::{Slot, Spares};
 use crate::disk;
 use crate::vault::accessor::Accessor;
 use crate::vault::lease::LeaseId;
 
-/// One file, locked for as long as this value lives. Dropping it leaves the
-/// file for the sweep.
+/// One token. Its file is locked for as long as this value lives; dropping it
+/// leaves the file for the sweep.
 pub(in crate::vault) struct Entry {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
-    /// How long the file is in whole lines; `None` when it ends in a piece of
-    /// one that could not be taken back.
-    pub(super) length: Option<u64>,
+    pub(super) slot: Slot,
+    /// Where the file goes when the token is dead; else it is removed.
+    pub(super) spares: Option<Arc<Spares>>,
     pub(super) intent: Intent,
     pub(super) accessor: Option<Accessor>,
     pub(super) leases: Vec<LeaseId>,
@@ -60,31 +57,12 @@ impl Entry {
     /// another thread does what else this one had to do.
     fn append(&mut self, line: &[u8]) -> Result<(), JournalError> {
         disk::wait(|| {
-            self.write(line)?;
-            self.file
+            self.slot.write(line)?;
+            self.slot
+                .file
                 .sync_data()
-                .map_err(JournalError::io(&self.path, "synced"))
+                .map_err(JournalError::io(&self.slot.path, "synced"))
         })
-    }
-
-    /// A line that did not fit is taken back, so that the next one is not glued
-    /// to a piece of it: neither could be read then.
-    fn write(&mut self, line: &[u8]) -> Result<(), JournalError> {
-        let Some(length) = self.length else {
-            return Err(JournalError::io(&self.path, "written")(
-                ErrorKind::InvalidData.into(),
-            ));
-        };
-        match self.file.write_all(line) {
-            Ok(()) => {
-                self.length = Some(length + line.len() as u64);
-                Ok(())
-            }
-            Err(error) => {
-                self.length = self.file.set_len(length).is_ok().then_some(length);
-                Err(JournalError::io(&self.path, "written")(error))
-            }
-        }
     }
 
     /// Adds the accessor; for [`Keep::OnDisk`] waits until the disk has it.
@@ -98,17 +76,16 @@ impl Entry {
         match keep {
             Keep::OnDisk => self.append(&line),
             // A write into the page cache: it outlives a killed process.
-            Keep::WithLogin => self.write(&line),
+            Keep::WithLogin => self.slot.write(&line),
         }
     }
 
-    /// Removes the file: the token is dead, or was never made. Inline: an
-    /// unlink takes microseconds.
+    /// Forgets the token: it is dead, or was never made. Inline: it takes
+    /// microseconds.
     pub(in crate::vault) fn done(self) {
-        // A file that stays is found by the next sweep, which asks Vault and
-        // removes it; nothing is lost but a line in its report.
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::warn!(%error, "a journal file of a dead token could not be removed");
+        match self.spares {
+            Some(spares) => spares.put(self.slot),
+            None => self.slot.remove(),
         }
     }
 }

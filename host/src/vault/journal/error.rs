@@ -24,9 +24,6 @@ pub enum JournalError {
         /// Why.
         source: io::Error,
     },
-    /// The run's id cannot be a file name.
-    #[error("the run's id cannot name a journal file")]
-    BadName,
 }
 
 impl JournalError {
@@ -46,7 +43,6 @@ impl JournalError {
                 "give the state folder to the user that runs cofferdam, mode 0700, and run every command as that user"
             }
             Self::Io { .. } => "the state folder needs a local, writable file system with room",
-            Self::BadName => "this is a fault of cofferdam: please report it",
         }
     }
 }

@@ -1,35 +1,33 @@
 //! The journal's folder.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::OFlags;
 
 use super::record::{self, Intent};
-use super::{Entry, JournalError};
+use super::slot::{Slot, Spares, is_unlinked};
+use super::{AuthorityKind, Entry, JournalError};
 
-/// A file of ours has under a kilobyte without leases; a thousand of them, as
-/// long as they may be, have two thirds of this.
+/// What is said of one token is under a kilobyte without leases; a thousand of
+/// them, as long as they may be, have two thirds of this.
 const MAX_FILE: u64 = 1 << 20;
-
-/// How often a new file is made again because a sweep caught it empty. Each
-/// round needs a sweep at the very moment; more than a few mean something else.
-const MAX_ROUNDS: u32 = 16;
 
 /// The folder `journal` below the state folder.
 pub(in crate::vault) struct Journal {
     folder: PathBuf,
     checked: OnceLock<()>,
+    spares: Arc<Spares>,
 }
 
 /// What a sweep finds behind a name.
 pub(in crate::vault) enum Found {
     /// Its process lives, or another sweep has it.
     Live,
-    /// Gone meanwhile, or empty: nothing was minted for it.
+    /// Gone meanwhile, or blank: nothing is alive that it would tell of.
     Nothing,
     /// Left behind; locked by us now.
     Left(Box<Entry>),
@@ -43,51 +41,38 @@ impl Journal {
         Self {
             folder: state.join("journal"),
             checked: OnceLock::new(),
+            spares: Arc::default(),
         }
     }
 
-    /// Makes the file of a token that is about to be asked for.
+    /// Notes a token that is about to be asked for.
     ///
     /// Inline, not on a thread for blocking work: creating, locking and
     /// writing a small file takes tens of microseconds, about what the switch
     /// to another thread takes.
     pub(in crate::vault) fn begin(&self, intent: Intent) -> Result<Entry, JournalError> {
         self.check()?;
-        let path = self
-            .folder
-            .join(intent.file_name().ok_or(JournalError::BadName)?);
-        for _ in 0..MAX_ROUNDS {
-            let mut file = OpenOptions::new()
-                .append(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(JournalError::io(&path, "created"))?;
-            // A sweep may lock the file first, find it empty and remove it:
-            // then our lock is on a file without a name, and we start anew.
-            file.lock().map_err(JournalError::io(&path, "locked"))?;
-            if unlinked(&file, &path)? {
-                continue;
-            }
-            let line = intent.line();
-            if let Err(error) = file.write_all(&line) {
-                // Nothing was asked for yet, and half an intent would be
-                // reported as unreadable for ever.
-                let _ = std::fs::remove_file(&path);
-                return Err(JournalError::io(&path, "written")(error));
-            }
-            return Ok(Entry {
-                file,
-                path,
-                length: Some(line.len() as u64),
-                intent,
-                accessor: None,
-                leases: Vec::new(),
-            });
-        }
-        Err(JournalError::io(&path, "locked")(
-            ErrorKind::WouldBlock.into(),
-        ))
+        let line = intent.line();
+        // There is one log-in at a time, and it lives long.
+        let spares = (intent.kind == AuthorityKind::Attempt).then(|| Arc::clone(&self.spares));
+        let spare = spares.as_ref().and_then(|spares| spares.take(&line));
+        let slot = match spare {
+            Some(slot) => slot,
+            None => Slot::create(&self.folder, || intent.file_name(), &line)?,
+        };
+        Ok(Entry {
+            slot,
+            spares,
+            intent,
+            accessor: None,
+            leases: Vec::new(),
+        })
+    }
+
+    /// Removes the files that wait for an attempt. At the end of a process; one
+    /// that is killed leaves them, and the next sweep removes them.
+    pub(in crate::vault) fn tidy(&self) {
+        self.spares.remove();
     }
 
     /// The names of all files. Empty when there is no folder yet.
@@ -114,7 +99,7 @@ impl Journal {
     pub(in crate::vault) fn take(&self, path: &Path) -> Result<Found, JournalError> {
         let opened = OpenOptions::new()
             .read(true)
-            .append(true)
+            .write(true)
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(path);
         let mut file = match opened {
@@ -124,13 +109,17 @@ impl Journal {
         };
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Found::Live),
+            // A process keeps some that say nothing, for attempts to come.
+            Err(TryLockError::WouldBlock) => {
+                let blank = is_blank(&file).map_err(JournalError::io(path, "read"))?;
+                return Ok(if blank { Found::Nothing } else { Found::Live });
+            }
             Err(TryLockError::Error(error)) => {
                 return Err(JournalError::io(path, "locked")(error));
             }
         }
         // Its owner closed it properly between our opening and our lock.
-        if unlinked(&file, path)? {
+        if is_unlinked(&file, path)? {
             return Ok(Found::Nothing);
         }
         let mut text = Vec::new();
@@ -138,12 +127,18 @@ impl Journal {
             .take(MAX_FILE)
             .read_to_end(&mut text)
             .map_err(JournalError::io(path, "read"))?;
-        if text.is_empty() {
-            // Killed between creating and writing, or about to write: then the
-            // owner waits for our lock and sees that the name is gone.
+        if text.first().is_none_or(|&byte| byte == 0) {
+            // Killed between creating and writing or after clearing, or about to
+            // write: then the owner waits for our lock and sees that the name is
+            // gone.
             std::fs::remove_file(path).map_err(JournalError::io(path, "removed"))?;
             return Ok(Found::Nothing);
         }
+        let written = text
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |at| at + 1);
+        text.truncate(written);
         Ok(match record::parse(&text) {
             Some(record) => {
                 if record.unreadable > 0 {
@@ -153,9 +148,12 @@ impl Journal {
                     );
                 }
                 Found::Left(Box::new(Entry {
-                    file,
-                    path: path.to_owned(),
-                    length: Some(text.len() as u64),
+                    slot: Slot {
+                        file,
+                        path: path.to_owned(),
+                        length: Some(written as u64),
+                    },
+                    spares: None,
                     intent: record.intent,
                     accessor: record.accessor,
                     leases: record.leases,
@@ -212,12 +210,10 @@ impl Journal {
     }
 }
 
-/// Whether the open file has lost its name.
-fn unlinked(file: &File, path: &Path) -> Result<bool, JournalError> {
-    let metadata = file
-        .metadata()
-        .map_err(JournalError::io(path, "inspected"))?;
-    Ok(metadata.nlink() == 0)
+/// Whether a file that another process holds says nothing at this moment.
+fn is_blank(file: &File) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(file.read_at(&mut first, 0)? == 0 || first == [0])
 }
 
 #[cfg(test)]
@@ -238,8 +234,12 @@ mod tests {
     }
 
     fn intent(id: &str) -> Intent {
+        of(AuthorityKind::Attempt, id)
+    }
+
+    fn of(kind: AuthorityKind, id: &str) -> Intent {
         Intent::new(
-            AuthorityKind::Attempt,
+            kind,
             id.to_owned(),
             None,
             "http://127.0.0.1:1".to_owned(),
@@ -249,12 +249,20 @@ mod tests {
         )
     }
 
+    /// The only file there is.
+    fn file(journal: &Journal) -> PathBuf {
+        let mut names = journal.names().expect("listed");
+        let only = names.pop().expect("a file");
+        assert!(names.is_empty(), "{names:?}");
+        only
+    }
+
     #[test]
     fn a_held_file_is_live_a_dropped_one_is_left_and_a_done_one_is_gone() {
         let state = state();
         let journal = Journal::new(state.path());
         let mut entry = journal.begin(intent("a")).expect("begun");
-        let path = entry.path.clone();
+        let path = entry.slot.path.clone();
         assert_eq!(
             std::fs::metadata(&path)
                 .expect("there")
@@ -278,6 +286,97 @@ mod tests {
         assert!(journal.names().expect("listed").is_empty());
     }
 
+    #[test]
+    fn attempts_that_follow_each_other_share_a_file_that_says_nothing_between_them() {
+        let state = state();
+        let journal = Journal::new(state.path());
+        let accessor = |name: &str| Accessor::try_from(name.to_owned()).expect("fine");
+        let lease = LeaseId::try_from("a/creds/b/1".to_owned()).expect("fine");
+        let mut first = journal.begin(intent("a")).expect("begun");
+        let path = file(&journal);
+        first
+            .made(accessor("accessor-of-a"), Keep::OnDisk)
+            .expect("synced");
+        first.leased(&lease).expect("synced");
+        let text = std::fs::read_to_string(&path).expect("there");
+        // The control.
+        assert!(text.contains("accessor-of-a") && text.contains("creds/b/1"));
+        first.done();
+
+        let left = std::fs::read(&path).expect("waiting");
+        assert!(left.iter().all(|&byte| byte == 0), "{left:?}");
+        assert!(matches!(journal.take(&path), Ok(Found::Nothing)));
+        assert!(path.exists(), "its owner lives");
+
+        let mut second = journal.begin(intent("b")).expect("begun");
+        assert_eq!(file(&journal), path);
+        assert!(matches!(journal.take(&path), Ok(Found::Live)));
+        // Two at once have two.
+        let third = journal.begin(intent("c")).expect("begun");
+        assert_eq!(journal.names().expect("listed").len(), 2);
+        third.done();
+        second
+            .made(accessor("accessor-of-b"), Keep::WithLogin)
+            .expect("written");
+        drop(second);
+        let Ok(Found::Left(left)) = journal.take(&path) else {
+            panic!("it is unlocked")
+        };
+        assert_eq!(left.intent().id, "b");
+        assert_eq!(left.accessor().expect("made").expose(), "accessor-of-b");
+        assert!(left.leases().is_empty());
+        left.done();
+
+        journal.tidy();
+        assert!(journal.names().expect("listed").is_empty());
+    }
+
+    #[test]
+    fn what_waits_goes_with_its_process_and_after_a_kill_with_the_sweep() {
+        let state = state();
+        let journal = Journal::new(state.path());
+        let begun = ["a", "b"].map(|id| journal.begin(intent(id)).expect("begun"));
+        let [one, other] = begun;
+        one.done();
+        other.done();
+        // As a kill does: nobody removes them, and nobody holds them.
+        journal.spares.let_go();
+        assert_eq!(journal.names().expect("listed").len(), 2);
+        for name in journal.names().expect("listed") {
+            assert!(matches!(journal.take(&name), Ok(Found::Nothing)));
+        }
+        assert!(journal.names().expect("listed").is_empty());
+
+        journal.begin(intent("c")).expect("begun").done();
+        assert_eq!(journal.names().expect("listed").len(), 1);
+        let folder = journal.folder.clone();
+        drop(journal);
+        assert_eq!(std::fs::read_dir(folder).expect("there").count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_was_tidied_by_hand_costs_nothing() {
+        let state = state();
+        let journal = Journal::new(state.path());
+        journal.begin(intent("a")).expect("begun").done();
+        std::fs::remove_file(file(&journal)).expect("removed");
+        let entry = journal.begin(intent("b")).expect("begun");
+        assert!(matches!(journal.take(&file(&journal)), Ok(Found::Live)));
+        entry.done();
+    }
+
+    /// A block of which the disk has only the first half yet.
+    #[test]
+    fn a_blank_beginning_counts_and_not_what_stands_behind_it() {
+        let state = state();
+        let journal = Journal::new(state.path());
+        journal.begin(intent("a")).expect("begun").done();
+        let path = journal.folder.join("attempt-x.json");
+        std::fs::write(&path, [&[0; 512][..], b"rd/1\"}\n", &[0; 64]].concat()).expect("written");
+        assert!(matches!(journal.take(&path), Ok(Found::Nothing)));
+        assert!(!path.exists());
+    }
+
     /// A file that this process cannot make longer takes a piece of a line: the
     /// process is another one, as a limit is the whole process's.
     #[test]
@@ -297,10 +396,11 @@ mod tests {
             .output()
             .expect("started");
         assert!(done.status.success(), "{done:?}");
-        let path = state.path().join("journal/attempt-a.json");
+        let journal = Journal::new(state.path());
+        let path = file(&journal);
         let text = std::fs::read_to_string(&path).expect("written");
         assert_eq!(text.lines().count(), 4, "{text}");
-        let Ok(Found::Left(left)) = Journal::new(state.path()).take(&path) else {
+        let Ok(Found::Left(left)) = journal.take(&path) else {
             panic!("it is readable")
         };
         let leases: Vec<_> = left.leases().iter().map(LeaseId::expose).collect();
@@ -314,7 +414,7 @@ mod tests {
         let accessor = Accessor::try_from("accessor-of-a".to_owned()).expect("fine");
         entry.made(accessor, Keep::OnDisk).expect("synced");
         entry.leased(&lease("1")).expect("synced");
-        let length = std::fs::metadata(&entry.path).expect("there").len();
+        let length = entry.slot.length.expect("whole");
         let limit = |current| {
             let limit = Rlimit {
                 current,
@@ -324,12 +424,9 @@ mod tests {
         };
         limit(Some(length + 10));
         // The control: this is what is taken back.
-        let mut other = OpenOptions::new()
-            .append(true)
-            .open(&entry.path)
-            .expect("open");
-        assert_eq!(other.write(&[b' '; 64]).expect("a piece"), 10);
-        entry.file.set_len(length).expect("as before");
+        let piece = entry.slot.file.write_at(&[b' '; 64], length);
+        assert_eq!(piece.expect("a piece"), 10);
+        entry.slot.file.set_len(length).expect("as before");
 
         assert!(entry.leased(&lease("2")).is_err());
         limit(None);
@@ -345,12 +442,17 @@ mod tests {
         let lease = LeaseId::try_from("a/creds/b/1".to_owned()).expect("fine");
         // A full disk that cannot be cut back either.
         let full = OpenOptions::new().write(true).open("/dev/full");
-        let good = std::mem::replace(&mut entry.file, full.expect("on Linux"));
+        let good = std::mem::replace(&mut entry.slot.file, full.expect("on Linux"));
         assert!(entry.leased(&lease).is_err());
-        entry.file = good;
+        entry.slot.file = good;
         assert!(entry.leased(&lease).is_err());
-        let text = std::fs::read_to_string(&entry.path).expect("there");
+        let text = std::fs::read_to_string(&entry.slot.path).expect("there");
+        let text = text.trim_end_matches('\0');
         assert_eq!(text.lines().count(), 1, "{text}");
+        // Nor is it kept for another attempt.
+        let path = entry.slot.path.clone();
+        entry.done();
+        assert!(!path.exists());
     }
 
     #[test]
@@ -407,10 +509,14 @@ mod tests {
                     }
                 }
             });
-            for round in 0..2000 {
-                let entry = journal.begin(intent(&format!("r{round}"))).expect("begun");
-                assert!(entry.path.exists(), "the owner's file lost its name");
-                entry.done();
+            // Log-ins get a new file each time.
+            for kind in [AuthorityKind::Login, AuthorityKind::Attempt] {
+                for round in 0..2000 {
+                    let id = format!("r{round}");
+                    let entry = journal.begin(of(kind, &id)).expect("begun");
+                    assert!(entry.slot.path.exists(), "the owner's file lost its name");
+                    entry.done();
+                }
             }
             stop.store(true, Ordering::Relaxed);
         });

@@ -2,8 +2,9 @@
 //!
 //! A file is created and locked, and the intent written, before the token is
 //! asked for; its accessor is added before the token is first used, and the id
-//! of each lease before its credential is; the file goes when Vault confirmed
-//! that all of them are dead. The lock lives as long as the process, so an
+//! of each lease before its credential is; the file is cleared when Vault
+//! confirmed that all of them are dead, and then waits, blank and locked, for
+//! the next attempt, or goes. The lock lives as long as the process, so an
 //! unlocked file belongs to nobody who lives, and only such files are swept.
 //!
 //! A kill needs no sync at all: what was written is in the kernel. Syncs are for
@@ -19,6 +20,7 @@ mod entry;
 mod error;
 mod folder;
 mod record;
+mod slot;
 
 pub(super) use entry::{Entry, Keep};
 pub use error::JournalError;
