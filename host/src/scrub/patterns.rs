@@ -4,7 +4,17 @@ use super::forms::{self, Spelling};
 use super::lane::{Cursor, Lane, Read, Span, Token, TooMuch};
 use crate::secret::Secret;
 
-const LANES: usize = 3;
+/// How a secret is spelled for a lane, and how the lane reads.
+type Kind = (fn(&Secret) -> Vec<Spelling>, fn(u8) -> Read);
+
+/// The kinds of lanes.
+pub(super) const KINDS: [Kind; 3] = [
+    (forms::plain, Read::As),
+    (forms::base64, read_base64),
+    (forms::digits, read_digits),
+];
+
+const LANES: usize = KINDS.len();
 
 /// What is looked for in every view. Built once per set of secrets.
 pub(super) struct Patterns([Lane; LANES]);
@@ -12,14 +22,11 @@ pub(super) struct Patterns([Lane; LANES]);
 impl Patterns {
     /// Builds the automata of these secrets.
     pub(super) fn new(secrets: &[Secret]) -> Result<Self, TooMuch> {
-        let all = |forms: fn(&Secret) -> Vec<Spelling>| -> Vec<Spelling> {
-            secrets.iter().flat_map(forms).collect()
-        };
-        Ok(Self([
-            Lane::new(&all(forms::plain), Read::As)?,
-            Lane::new(&all(forms::base64), read_base64)?,
-            Lane::new(&all(forms::digits), read_digits)?,
-        ]))
+        let [plain, base64, digits] = KINDS.map(|(spell, read)| {
+            let spellings: Vec<_> = secrets.iter().flat_map(spell).collect();
+            Lane::new(&spellings, read)
+        });
+        Ok(Self([plain?, base64?, digits?]))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use super::Scrubber;
+use super::glance::Glance;
 use super::patterns::Patterns;
 use crate::secret::{MIN_SECRET_LEN, Secret};
 
@@ -20,6 +21,8 @@ struct Secrets {
     /// Some came near the guest, which may have learnt them.
     shared: bool,
     compiled: Compiled,
+    /// Made when first needed, as the automata.
+    glance: Option<Arc<Glance>>,
 }
 
 /// The automata of the secrets, made when first needed: a response has a
@@ -67,6 +70,7 @@ impl SecretSet {
         if !set.secrets.iter().any(|s| s.expose() == secret.expose()) {
             set.secrets.push(secret.clone());
             set.compiled = Compiled::Outdated;
+            set.glance = None;
         }
         Ok(())
     }
@@ -105,6 +109,9 @@ impl SecretSet {
 
     /// Scrubs one whole text.
     pub fn scrub_text(&self, text: &str) -> String {
+        if !self.may_find(text.as_bytes()) {
+            return text.to_owned();
+        }
         let scrubbed = self.scrub_bytes(text.as_bytes());
         String::from_utf8(scrubbed)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
@@ -117,15 +124,35 @@ impl SecretSet {
 
     /// Whether a secret stands in these bytes, in any spelling.
     pub fn contains_secret(&self, bytes: &[u8]) -> bool {
-        self.scrub(bytes).1 > 0
+        self.may_find(bytes) && self.scrub(bytes).1 > 0
     }
 
     fn scrub(&self, bytes: &[u8]) -> (Vec<u8>, u64) {
+        if !self.may_find(bytes) {
+            return (bytes.to_vec(), 0);
+        }
         let mut out = Vec::with_capacity(bytes.len());
         let mut scrubber = self.scrubber();
         scrubber.push(bytes, &mut out);
         let redactions = scrubber.finish(&mut out);
         (out, redactions)
+    }
+
+    /// False only when nothing in these bytes, which are whole, is a secret.
+    fn may_find(&self, bytes: &[u8]) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let known = self.0.read().glance.clone();
+        known
+            .unwrap_or_else(|| {
+                let mut set = self.0.write();
+                let Secrets {
+                    secrets, glance, ..
+                } = &mut *set;
+                Arc::clone(glance.get_or_insert_with(|| Arc::new(Glance::new(secrets))))
+            })
+            .may_find(bytes)
     }
 
     fn compiled(&self) -> Compiled {
@@ -139,6 +166,14 @@ impl SecretSet {
                 .map_or(Compiled::Impossible, |p| Compiled::Ready(Arc::new(p)));
         }
         set.compiled.clone()
+    }
+}
+
+#[cfg(test)]
+impl SecretSet {
+    /// Whether something needed the automata.
+    pub(super) fn is_compiled(&self) -> bool {
+        !matches!(self.0.read().compiled, Compiled::Outdated)
     }
 }
 

@@ -74,6 +74,22 @@ fn wrap(text: &str, width: usize, line_break: &str) -> String {
     lines.join(line_break)
 }
 
+#[test]
+fn a_harmless_text_needs_no_automata() {
+    let secrets = set(&[b"s3cr3t-t0ken", b"4815162342"]);
+    let text = format!(r#"{{"rows": {}, "sum": "48151 62.5"}}"#, 1_u64 << 40);
+    assert_eq!(secrets.scrub_text(&text), text);
+    assert!(!secrets.contains_secret(b"s3cr3t token"));
+    assert!(!secrets.is_compiled());
+    // The controls: what looks like one, what may hide one, and what is long.
+    for text in [b"s3cr3t-t0k".to_vec(), b"100 %".to_vec(), vec![b' '; 5000]] {
+        let secrets = set(&[b"s3cr3t-t0ken"]);
+        assert_eq!(secrets.scrub_bytes(&text), text);
+        assert!(secrets.is_compiled(), "{}", lossy(&text));
+    }
+    assert_eq!(secrets.scrub_text("a s3cr3t-t0ken"), "a [redacted]");
+}
+
 // The encoders. `pick` says which characters a selective encoder escapes.
 
 fn percent(bytes: &[u8], pick: &[bool], upper: bool) -> Vec<u8> {
@@ -179,6 +195,26 @@ fn picks() -> impl Strategy<Value = Vec<bool>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Texts of few letters hold much that looks like a secret.
+    #[test]
+    fn a_glance_misses_nothing(
+        secret in "[ab]{8,10}",
+        text in "[ab01 :,%\\\\&YWJiYmE=6x]{0,60}",
+        at in any::<prop::sample::Index>(),
+        whole in any::<bool>(),
+    ) {
+        let set = set(&[secret.as_bytes()]);
+        let mut text = text.into_bytes();
+        if whole {
+            let at = at.index(text.len() + 1);
+            text.splice(at..at, secret.bytes());
+        }
+        let (out, redactions) = scrub(&set, &text, &[7]);
+        prop_assert_eq!(set.contains_secret(&text), redactions > 0);
+        prop_assert_eq!(set.scrub_bytes(&text), out);
+        prop_assert!(!whole || redactions > 0);
+    }
 
     #[test]
     fn raw_hex_and_decimal(secret in any_secret(), (a, b) in surroundings(), chunks in chunk_sizes(), pick in picks()) {
