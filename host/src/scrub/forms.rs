@@ -90,7 +90,6 @@ fn json(secret: &Secret) -> Option<Spelling> {
 /// Hex, hex with `0x` before each byte, and decimal byte values; all in lower
 /// case and without separators, as the lane presents them.
 pub(super) fn digits(secret: &Secret) -> Vec<Spelling> {
-    use std::io::Write as _;
     let bytes = secret.expose();
     let hex = Zeroizing::new(hex::encode(bytes));
     let mut prefixed = Zeroizing::new(Vec::with_capacity(bytes.len() * 4));
@@ -98,8 +97,7 @@ pub(super) fn digits(secret: &Secret) -> Vec<Spelling> {
     for (byte, pair) in bytes.iter().zip(hex.as_bytes().chunks(2)) {
         prefixed.extend_from_slice(b"0x");
         prefixed.extend_from_slice(pair);
-        // Writing into a Vec cannot fail.
-        let _ = write!(decimal, "{byte}");
+        decimal.extend_from_slice(itoa::Buffer::new().format(*byte).as_bytes());
     }
     let mut forms: Vec<Spelling> = vec![hex.as_bytes().to_vec().into(), prefixed];
     // Values below 10 make a number that ordinary text may hold.
