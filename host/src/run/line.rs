@@ -38,6 +38,27 @@ struct Opened {
     session: Option<Session>,
 }
 
+/// The guest's end in words for the caller.
+struct Ended {
+    outcome: Outcome,
+    result: Option<Box<RawValue>>,
+    /// The limits that it ran into.
+    limits: Vec<String>,
+    exit: Exit,
+}
+
+impl Ended {
+    /// A fault of the host's own.
+    fn panicked() -> Self {
+        Self {
+            outcome: refusal(&RunError::Panic),
+            result: None,
+            limits: Vec::new(),
+            exit: RunError::Panic.exit(),
+        }
+    }
+}
+
 impl Line {
     /// Steps 2 to 10. Always ends in a report.
     pub(super) async fn walk(
@@ -59,12 +80,19 @@ impl Line {
             refused: attempt.refused_by_vault(),
         };
         // From here on every path revokes and seals.
-        let revocation = match session {
-            Some(session) => Some(session.close().await),
-            None => None,
+        let close = async {
+            match session {
+                Some(session) => Some(session.close().await),
+                None => None,
+            }
         };
+        // Vault is asked first; while it works, the guest's words are scrubbed.
+        // Nothing that goes wrong there may stop the end of the authority.
+        let words = AssertUnwindSafe(async { guest.map(|guest| self.ended(guest)) });
+        let (revocation, ended) = tokio::join!(biased; close, words.catch_unwind());
+        let ended = ended.ok().flatten().unwrap_or_else(Ended::panicked);
         let report = self
-            .report(guest, &attempt, revocation.as_ref(), &recorder)
+            .report(ended, &attempt, revocation.as_ref(), &recorder)
             .await;
         RunReport {
             missing_rights,
@@ -225,20 +253,17 @@ impl Line {
     /// Steps 9 and 10.
     async fn report(
         &self,
-        guest: Option<GuestRun>,
+        ended: Ended,
         attempt: &Attempt,
         revocation: Option<&Revocation>,
         recorder: &Recorder,
     ) -> RunReport {
-        let (outcome, result, mut limits, exit) = match guest {
-            Some(guest) => self.outcome(guest),
-            None => (
-                refusal(&RunError::Panic),
-                None,
-                Vec::new(),
-                RunError::Panic.exit(),
-            ),
-        };
+        let Ended {
+            outcome,
+            result,
+            mut limits,
+            exit,
+        } = ended;
         limits.extend(attempt.limits());
         limits.sort_unstable();
         limits.dedup();
@@ -279,24 +304,24 @@ impl Line {
     }
 
     /// What the guest's end means to the caller; its words are scrubbed.
-    fn outcome(&self, guest: GuestRun) -> (Outcome, Option<Box<RawValue>>, Vec<String>, Exit) {
-        let limits = guest.limits.iter().map(ToString::to_string).collect();
-        let exit = guest_exit(&guest.outcome);
+    fn ended(&self, guest: GuestRun) -> Ended {
+        let (mut exit, mut result) = (guest_exit(&guest.outcome), None);
         let words = |text: &str| escape_control(&self.secrets.scrub_text(text));
         let outcome = match guest.outcome {
-            GuestOutcome::Done(result) => {
-                return match RawValue::from_string(self.secrets.scrub_text(&result)) {
-                    Ok(result) => (Outcome::Done, Some(result), limits, exit),
-                    Err(_) => {
-                        let message = "the task's result is not JSON".to_owned();
-                        let outcome = Outcome::Failed {
-                            disposition: Disposition::Fail,
-                            message,
-                        };
-                        (outcome, None, limits, Exit::Failed)
+            GuestOutcome::Done(text) => match RawValue::from_string(self.secrets.scrub_text(&text))
+            {
+                Ok(json) => {
+                    result = Some(json);
+                    Outcome::Done
+                }
+                Err(_) => {
+                    exit = Exit::Failed;
+                    Outcome::Failed {
+                        disposition: Disposition::Fail,
+                        message: "the task's result is not JSON".to_owned(),
                     }
-                };
-            }
+                }
+            },
             GuestOutcome::Failed {
                 disposition,
                 message,
@@ -312,7 +337,12 @@ impl Line {
             },
             GuestOutcome::Cancelled => Outcome::Cancelled,
         };
-        (outcome, None, limits, exit)
+        Ended {
+            outcome,
+            result,
+            limits: guest.limits.iter().map(ToString::to_string).collect(),
+            exit,
+        }
     }
 
     async fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
