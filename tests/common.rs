@@ -112,7 +112,6 @@ pub(crate) fn sweep(world: &World) -> (i32, Value) {
 
 /// The files of the journal.
 pub(crate) fn journal(world: &World) -> Vec<PathBuf> {
-    std::fs::read_dir(world.path("state/journal"))
-        .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
-        .unwrap_or_default()
+    let written = cofferdam_devkit::journal::written(&world.path("state")).unwrap();
+    written.into_iter().map(|(path, _)| path).collect()
 }

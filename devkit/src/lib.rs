@@ -9,6 +9,7 @@
 //! - [`postgres`] starts a real PostgreSQL and sets Vault's engine up on it.
 //! - [`guests`] builds the guest components and tells whether they are current.
 //! - [`identity`] vouches for a host: JWTs, certificates, a TokenReview.
+//! - [`journal`] reads what the host keeps for the sweep.
 //! - [`process`] guards children, ports, private folders and threads.
 //! - [`proxy`] stands between host and server and breaks things on purpose.
 //! - [`upstream`] is a hostile HTTP API that reflects what it got.
@@ -25,6 +26,7 @@ pub mod canary;
 pub mod clock;
 pub mod guests;
 pub mod identity;
+pub mod journal;
 pub mod openbao;
 pub mod postgres;
 pub mod process;

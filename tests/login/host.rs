@@ -2,7 +2,7 @@
 //! the host's folder beside it.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cofferdam::secret::Secret;
 use cofferdam::vault::policy::{HOST_POLICY, TokenRole, host_policy};
@@ -129,12 +129,7 @@ impl Host {
     }
 
     pub(super) fn journal_is_empty(&self) {
-        assert!(files(&self.state().join("journal")).is_empty());
+        let written = cofferdam_devkit::journal::written(&self.state()).unwrap();
+        assert!(written.is_empty(), "{written:?}");
     }
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(folder)
-        .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
-        .unwrap_or_default()
 }

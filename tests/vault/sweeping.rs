@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cofferdam::vault::{AuthorityKind, SweepOutcome, Vault};
+use cofferdam_devkit::journal;
 use serde_json::json;
 
 use super::world::{World, config, open};
@@ -206,8 +207,7 @@ async fn a_file_that_names_no_cluster_is_swept_by_its_address() {
     let dead = world.vault();
     drop(open(&dead, "dead").await);
     drop(dead);
-    for file in world.journal() {
-        let text = std::fs::read_to_string(&file).unwrap();
+    for (file, text) in journal::written(&world.state()).unwrap() {
         let (intent, rest) = text.split_once('\n').unwrap();
         let mut intent: serde_json::Value = serde_json::from_str(intent).unwrap();
         assert!(intent.as_object_mut().unwrap().remove("cluster").is_some());
@@ -229,12 +229,9 @@ async fn a_torn_line_keeps_nothing_else_from_the_sweep() {
         let dead = world.vault();
         drop(open(&dead, "dead").await);
         drop(dead);
-        let files = world.journal();
-        let attempt = files
-            .iter()
-            .find(|file| file.to_string_lossy().contains("attempt-"))
-            .unwrap();
-        let text = std::fs::read_to_string(attempt).unwrap();
+        let mut files = journal::written(&world.state()).unwrap().into_iter();
+        let is_attempt = |file: &std::path::Path| file.to_string_lossy().contains("attempt-");
+        let (attempt, text) = files.find(|(file, _)| is_attempt(file)).unwrap();
         let (intent, accessor) = text.split_once('\n').unwrap();
         let (piece, _) = accessor.split_at(accessor.len() / 2);
         let lease = "{\"lease\":\"database/creds/a/1\"}\n";
@@ -242,7 +239,7 @@ async fn a_torn_line_keeps_nothing_else_from_the_sweep() {
             "accessor" => format!("{intent}\n{piece}\n{lease}"),
             _ => format!("{intent}\n{accessor}{{\"lease\":\"data{lease}{lease}"),
         };
-        std::fs::write(attempt, text).unwrap();
+        std::fs::write(&attempt, text).unwrap();
 
         let next = world.vault();
         let report = next.sweep().await.unwrap();
@@ -319,10 +316,7 @@ async fn a_sweep_without_vault_keeps_everything() {
             .iter()
             .all(|swept| swept.outcome == SweepOutcome::Left)
     );
-    assert_eq!(
-        std::fs::read_dir(state.join("journal")).unwrap().count(),
-        files
-    );
+    assert_eq!(journal::written(&state).unwrap().len(), files);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,6 +13,7 @@ use cofferdam::vault::policy::{
     HOST_POLICY, PolicyCapability, PolicyRules, TokenRole, host_policy, task_policy_name,
 };
 use cofferdam::vault::{Admin, AttemptAuthority, Circle, Session, Vault, VaultConfig, VaultError};
+use cofferdam_devkit::journal;
 use cofferdam_devkit::openbao::{DevOptions, OpenBao, Provision, Provisioned};
 use cofferdam_devkit::process::private_folder;
 use serde_json::{Value, json};
@@ -84,10 +85,10 @@ impl World {
         self.folder.path().join("state")
     }
 
+    /// The files of the journal that say something.
     pub(crate) fn journal(&self) -> Vec<PathBuf> {
-        std::fs::read_dir(self.state().join("journal"))
-            .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
-            .unwrap_or_default()
+        let written = journal::written(&self.state()).unwrap();
+        written.into_iter().map(|(path, _)| path).collect()
     }
 
     /// A private file beside the others.
@@ -146,8 +147,7 @@ impl World {
     /// The accessors that the journal names.
     pub(crate) fn journalled(&self) -> BTreeSet<String> {
         let mut accessors = BTreeSet::new();
-        for file in self.journal() {
-            let text = std::fs::read_to_string(file).unwrap();
+        for (_, text) in journal::written(&self.state()).unwrap() {
             for line in text.lines() {
                 let line: Value = serde_json::from_str(line).unwrap();
                 accessors.extend(line["accessor"].as_str().map(str::to_owned));
