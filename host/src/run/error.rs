@@ -1,5 +1,7 @@
 //! Why a run did not reach its guest.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::audit::AuditError;
@@ -68,6 +70,15 @@ pub enum RunError {
         /// The task.
         task: String,
     },
+    /// Vault took longer than the whole task may.
+    #[error("vault gave no authority within the task's time limit of {limit:?}")]
+    Slow {
+        /// `limits.timeout` of the grants.
+        limit: Duration,
+    },
+    /// The attempt was cancelled before its guest started.
+    #[error("the attempt was cancelled before the task started")]
+    Cancelled,
     /// A panic of the host.
     #[error("the host failed while the task ran; this is a bug in cofferdam")]
     Panic,
@@ -80,7 +91,9 @@ impl RunError {
             Self::Audit(_) => Phase::Audit,
             Self::Grants(_) | Self::Caller { .. } | Self::InputTooLarge { .. } => Phase::Grants,
             Self::Load(_) => Phase::Component,
-            Self::Vault(_) | Self::NoVault { .. } => Phase::Authority,
+            Self::Vault(_) | Self::NoVault { .. } | Self::Slow { .. } | Self::Cancelled => {
+                Phase::Authority
+            }
             Self::Panic => Phase::Guest,
         }
     }
@@ -95,6 +108,8 @@ impl Diagnostic for RunError {
             Self::InputTooLarge { .. } | Self::NoVault { .. } => Exit::Usage,
             Self::Load(error) => error.exit(),
             Self::Vault(error) => error.exit(),
+            Self::Slow { .. } => Exit::Unavailable,
+            Self::Cancelled => Exit::Cancelled,
             Self::Panic => Exit::Trapped,
         }
     }
@@ -103,8 +118,8 @@ impl Diagnostic for RunError {
         match self {
             Self::Audit(error) => error.blame(),
             Self::Grants(error) => error.blame(),
-            Self::Caller { .. } | Self::InputTooLarge { .. } => Blame::Task,
-            Self::NoVault { .. } => Blame::Operator,
+            Self::Caller { .. } | Self::InputTooLarge { .. } | Self::Cancelled => Blame::Task,
+            Self::NoVault { .. } | Self::Slow { .. } => Blame::Operator,
             Self::Load(error) => error.blame(),
             Self::Vault(error) => error.blame(),
             Self::Panic => Blame::Host,
@@ -136,6 +151,12 @@ impl Diagnostic for RunError {
             }
             Self::Load(error) => error.hint(),
             Self::Vault(error) => error.hint(),
+            Self::Slow { .. } => Some(
+                "`cofferdam doctor` shows how each node of Vault does; `timeout` of [vault] bounds \
+                 one request"
+                    .to_owned(),
+            ),
+            Self::Cancelled => None,
             Self::Panic => Some("please report it, with the audit of this run".to_owned()),
         }
     }

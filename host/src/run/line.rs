@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
@@ -22,7 +23,11 @@ use crate::engine::{Disposition, GuestOutcome};
 use crate::grants::Grants;
 use crate::scrub::{SecretSet, escape_control};
 use crate::vault::identity::JwtLogin;
-use crate::vault::{AttemptAuthority, Circle, Revocation, Session};
+use crate::vault::{AttemptAuthority, Circle, Revocation, Session, VaultError};
+
+/// How long an authority that is asked for when the attempt is cancelled is
+/// still waited for.
+const CANCELLED_WAIT: Duration = Duration::from_secs(1);
 
 /// One walk down the line.
 pub(super) struct Line {
@@ -68,7 +73,7 @@ impl Line {
         cancel: CancellationToken,
     ) -> RunReport {
         let recorder = Arc::new(self.shared.audit.recorder(&self.run));
-        let opened = match self.open(prepared, &recorder).await {
+        let opened = match self.open(prepared, &recorder, &cancel).await {
             Ok(opened) => opened,
             Err(error) => return self.refuse(&error, &recorder).await,
         };
@@ -105,6 +110,7 @@ impl Line {
         &self,
         prepared: Result<PreparedTask, RunError>,
         recorder: &Recorder,
+        cancel: &CancellationToken,
     ) -> Result<Opened, RunError> {
         let known = prepared.as_ref().ok();
         recorder.record(&Event::RunStarted {
@@ -116,7 +122,7 @@ impl Line {
         })?;
         let prepared = prepared?;
         self.admit(&prepared.grants)?;
-        let session = self.authority(&prepared.grants, recorder).await?;
+        let session = self.authority(&prepared.grants, recorder, cancel).await?;
         Ok(Opened { prepared, session })
     }
 
@@ -142,6 +148,7 @@ impl Line {
         &self,
         grants: &Grants,
         recorder: &Recorder,
+        cancel: &CancellationToken,
     ) -> Result<Option<Session>, RunError> {
         if !grants.needs_vault() {
             return Ok(None);
@@ -167,7 +174,8 @@ impl Line {
                 component: grants.digest,
             }),
         };
-        let session = vault.open(wanted, &self.secrets).await?;
+        let opening = vault.open(wanted, &self.secrets);
+        let session = in_time(opening, grants.limits.timeout, cancel).await?;
         let identity = session.identity();
         let recorded = recorder.record(&Event::AuthorityOpened {
             session: identity.session.into(),
@@ -235,6 +243,13 @@ impl Line {
         attempt: &Arc<Attempt>,
         cancel: CancellationToken,
     ) -> Option<GuestRun> {
+        // Cancelled while its authority was opened: it has nothing to undo.
+        if cancel.is_cancelled() {
+            return Some(GuestRun {
+                outcome: GuestOutcome::Cancelled,
+                limits: Vec::new(),
+            });
+        }
         let guest = instance::run(
             &prepared.component,
             attempt,
@@ -372,6 +387,26 @@ impl Line {
     }
 }
 
+/// An authority, if Vault gives it while the task still wants it. What is given
+/// up here may leave a token that nobody used and nobody can name: the journal
+/// says so, and its `explicit_max_ttl` ends it.
+async fn in_time(
+    opening: impl Future<Output = Result<Session, VaultError>>,
+    limit: Duration,
+    cancel: &CancellationToken,
+) -> Result<Session, RunError> {
+    let mut opening = pin!(opening);
+    tokio::select! {
+        opened = &mut opening => Ok(opened?),
+        () = tokio::time::sleep(limit) => Err(RunError::Slow { limit }),
+        () = cancel.cancelled() => {
+            // Nearly always it is there at once, and can be ended properly.
+            let opened = tokio::time::timeout(CANCELLED_WAIT, opening).await;
+            opened.ok().and_then(Result::ok).ok_or(RunError::Cancelled)
+        }
+    }
+}
+
 fn policies(session: Option<&Session>) -> Vec<String> {
     session.map_or_else(Vec::new, |session| session.identity().policies.clone())
 }
@@ -386,6 +421,9 @@ pub(super) fn exit_with(exit: u8, revocation: &RevocationReport) -> u8 {
 }
 
 fn refusal(error: &RunError) -> Outcome {
+    if matches!(error, RunError::Cancelled) {
+        return Outcome::Cancelled;
+    }
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
