@@ -238,7 +238,7 @@ impl Shared {
         // Whoever waited for one that found no Vault has waited long enough.
         if let Some((since, error)) = &logins.outage
             && *since >= asked
-            && let Some(same) = as_outage(error)
+            && let Some(same) = error.as_outage()
         {
             return Err(same);
         }
@@ -304,7 +304,7 @@ impl Shared {
         if matches!(made, Err(VaultError::LoginRefused { .. })) {
             logins.trouble = Some(Instant::now());
         }
-        let outage = made.as_ref().err().and_then(as_outage);
+        let outage = made.as_ref().err().and_then(VaultError::as_outage);
         logins.outage = outage.map(|error| (Instant::now(), error));
         made
     }
@@ -352,31 +352,6 @@ impl Shared {
             _ => reply.success().map(|_| true),
         }
     }
-}
-
-/// The same error once more, when it says that there is no Vault to log in to.
-fn as_outage(error: &VaultError) -> Option<VaultError> {
-    Some(match error {
-        VaultError::Unreachable { address, fault, .. } => VaultError::Unreachable {
-            address: address.clone(),
-            fault: *fault,
-            // For whoever gets this, nothing was sent.
-            maybe_sent: false,
-        },
-        VaultError::Overloaded {
-            operation,
-            status,
-            retry_after,
-        } => VaultError::Overloaded {
-            operation: *operation,
-            status: *status,
-            retry_after: *retry_after,
-        },
-        VaultError::Sealed { address } => VaultError::Sealed {
-            address: address.clone(),
-        },
-        _ => return None,
-    })
 }
 
 fn too_short(life: Duration, needed: Duration) -> VaultError {

@@ -68,7 +68,7 @@ struct Place {
 
 enum State {
     /// Somebody reads; the channel closes when that has ended.
-    Reading(watch::Receiver<()>),
+    Reading(watch::Receiver<Option<VaultError>>),
     Kept(Kept),
 }
 
@@ -85,12 +85,12 @@ struct Reader<'a> {
     reads: &'a Reads,
     key: Key,
     number: u64,
-    _ended: watch::Sender<()>,
+    ended: watch::Sender<Option<VaultError>>,
 }
 
 enum Found {
     Kept(KvRead),
-    Reading(watch::Receiver<()>),
+    Reading(watch::Receiver<Option<VaultError>>),
 }
 
 impl Circle {
@@ -150,19 +150,30 @@ impl Reads {
             Ok(reader) => reader,
             Err(Found::Kept(kept)) => return Ok(kept),
             Err(Found::Reading(mut ended)) => {
-                // Only ever an error, when the reader is gone.
+                // An error of this means that the reader is gone.
                 let _ = ended.changed().await;
+                // Whoever waited for one that found no Vault has waited long
+                // enough, and Vault is not to be asked by all of them at once.
+                let outage = ended.borrow().as_ref().and_then(VaultError::as_outage);
+                if let Some(outage) = outage {
+                    return Err(outage);
+                }
                 match self.find(&key, age) {
                     Ok(reader) => reader,
                     Err(Found::Kept(kept)) => return Ok(kept),
-                    // The one waited for failed. Not behind the next one too:
-                    // with Vault away, each would wait for all before it.
+                    // The one waited for was refused, or left. That says
+                    // nothing of this one, which waits for nobody any more.
                     Err(Found::Reading(_)) => return Ok(KvRead::own(read.await?)),
                 }
             }
         };
         let asked = Instant::now();
-        let own = KvRead::own(read.await?);
+        let answer = read.await.inspect_err(|error| {
+            if let Some(outage) = error.as_outage() {
+                reader.ended.send_replace(Some(outage));
+            }
+        })?;
+        let own = KvRead::own(answer);
         reader.keep(&own, asked, asked + age);
         Ok(own)
     }
@@ -200,7 +211,7 @@ impl Reads {
             }
             Some(State::Kept(_)) | None => {}
         }
-        let (sender, ended) = watch::channel(());
+        let (sender, ended) = watch::channel(None);
         places.count += 1;
         let number = places.count;
         let place = Place {
@@ -212,7 +223,7 @@ impl Reads {
             reads: self,
             key: key.clone(),
             number,
-            _ended: sender,
+            ended: sender,
         })
     }
 
@@ -402,6 +413,26 @@ mod tests {
         assert!(left.is_err());
         assert!(reads.0.lock().map.is_empty(), "the place is free");
         assert_eq!(get(&reads, &here, AGE, &server).await, (22, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waited_for_one_that_found_no_vault_does_not_ask_too() {
+        let (reads, server, here) = (Reads::default(), Server::default(), circle("a", "x"));
+        let asking = (0..20).map(|_| {
+            let (reads, here, server) = (&reads, &here, &server);
+            let sealed = async move {
+                server.read().await?;
+                let address = "http://127.0.0.1:1".to_owned();
+                Err(VaultError::Sealed { address })
+            };
+            async move { reads.get(here, &path(), AGE, sealed).await }
+        });
+        for answer in futures_util::future::join_all(asking).await {
+            assert!(matches!(answer, Err(VaultError::Sealed { .. })));
+        }
+        assert_eq!(server.count(), 1);
+        // Whoever comes later asks.
+        assert_eq!(get(&reads, &here, AGE, &server).await, (2, false));
     }
 
     #[tokio::test(start_paused = true)]

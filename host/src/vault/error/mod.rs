@@ -250,6 +250,32 @@ pub enum VaultError {
 }
 
 impl VaultError {
+    /// The same error once more, when it says that there is no Vault to ask: for
+    /// those who waited for the one who asked.
+    pub(in crate::vault) fn as_outage(&self) -> Option<Self> {
+        Some(match self {
+            Self::Unreachable { address, fault, .. } => Self::Unreachable {
+                address: address.clone(),
+                fault: *fault,
+                // For whoever gets this, nothing was sent.
+                maybe_sent: false,
+            },
+            Self::Overloaded {
+                operation,
+                status,
+                retry_after,
+            } => Self::Overloaded {
+                operation: *operation,
+                status: *status,
+                retry_after: *retry_after,
+            },
+            Self::Sealed { address } => Self::Sealed {
+                address: address.clone(),
+            },
+            _ => return None,
+        })
+    }
+
     /// The class of the error.
     pub fn kind(&self) -> VaultErrorKind {
         match self {
