@@ -34,12 +34,12 @@ impl Client {
             return Ok(());
         }
         let deadline = Instant::now() + self.timeout;
-        let nodes = self.nodes.all();
+        let nodes = self.nodes.in_order();
         let mut seen = Vec::new();
-        for (place, node) in nodes.iter().enumerate() {
+        for (asked, (place, node)) in nodes.iter().copied().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
-            let asked_later = u32::try_from(nodes.len() - place).unwrap_or(u32::MAX);
-            let found = self.health_of(node, left / asked_later).await;
+            let to_ask = u32::try_from(nodes.len() - asked).unwrap_or(u32::MAX);
+            let found = self.health_of(node, left / to_ask).await;
             if found.health.serves() {
                 self.nodes.prefer(place);
                 self.nodes.found_healthy();

@@ -14,6 +14,10 @@ use crate::vault::error::ConnectionFault;
 /// without another question.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// How long a node comes last whose gateway answered in its place: it says that
+/// it is healthy, but what is asked of it may not arrive.
+const DISTRUSTED: Duration = Duration::from_secs(60);
+
 /// One address.
 pub(super) struct Node {
     /// As it is configured.
@@ -28,6 +32,8 @@ pub(super) struct Nodes {
     current: AtomicUsize,
     /// When a node last said that it is healthy; none after a failure.
     healthy: Mutex<Option<Instant>>,
+    /// The last node that left what it was to make in the dark, and when.
+    distrusted: Mutex<Option<(usize, Instant)>>,
     /// The cluster of the first node that answered.
     cluster: OnceLock<String>,
 }
@@ -114,6 +120,7 @@ impl Nodes {
             all: addresses.iter().map(node).collect(),
             current: AtomicUsize::new(0),
             healthy: Mutex::new(None),
+            distrusted: Mutex::new(None),
             cluster: OnceLock::new(),
         }
     }
@@ -150,6 +157,21 @@ impl Nodes {
     /// The next attempt asks for health again.
     pub(super) fn found_failing(&self) {
         *self.healthy.lock() = None;
+    }
+
+    /// This one left something in the dark, whatever it says of its health.
+    pub(super) fn distrust(&self, place: usize) {
+        *self.distrusted.lock() = Some((place, Instant::now()));
+    }
+
+    /// The nodes with their places in the order in which they are asked how
+    /// they do: the operator's, and who is not trusted last.
+    pub(super) fn in_order(&self) -> Vec<(usize, &Node)> {
+        let distrusted = self.distrusted.lock();
+        let last = distrusted.filter(|(_, since)| since.elapsed() < DISTRUSTED);
+        let mut order: Vec<_> = self.all.iter().enumerate().collect();
+        order.sort_by_key(|(place, _)| last.is_some_and(|(last, _)| last == *place));
+        order
     }
 
     /// The id of that cluster, once it is known.

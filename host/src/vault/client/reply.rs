@@ -105,15 +105,32 @@ impl Reply {
             .is_ok_and(|refusal| refusal.errors.iter().any(|text| text.contains(fixed)))
     }
 
+    /// Whether Vault itself refuses, or says that there is nothing: its answers
+    /// have a list of errors, if an empty one. Somebody before Vault may answer
+    /// with the same status.
+    pub(in crate::vault) fn is_vaults_refusal(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Errors {
+            #[serde(rename = "errors")]
+            _errors: Vec<IgnoredAny>,
+        }
+        serde_json::from_slice::<Errors>(&self.body).is_ok()
+    }
+
+    /// What is told of an answer that is not Vault's.
+    pub(in crate::vault) fn not_vaults(&self) -> VaultError {
+        VaultError::NotVault {
+            operation: self.operation,
+            status: self.status,
+        }
+    }
+
     /// The answer to a revocation when it is Vault's own word that the thing is
     /// dead; gives Vault's request id if there is one. OpenBao and Vault answer
     /// 204, or 200 with an answer of theirs, which has a request id. Anything
     /// else that claims success is something that stands before Vault.
     pub(in crate::vault) fn confirmed(self) -> Result<Option<String>, VaultError> {
-        let not_vault = VaultError::NotVault {
-            operation: self.operation,
-            status: self.status,
-        };
+        let not_vault = self.not_vaults();
         match self.status {
             204 => Ok(None),
             200 => match self.envelope::<IgnoredAny>().map(|all| all.request_id()) {

@@ -233,6 +233,7 @@ impl Client {
             result.get_or_insert(answer);
             if !may_go_on {
                 // Whoever comes next asks another one first.
+                self.nodes.distrust(place);
                 self.nodes.prefer((place + 1) % nodes.len());
                 break;
             }

@@ -160,7 +160,10 @@ impl Reviewer<'_> {
         let limit = shared.config.timeout;
         let reply = shared.client.send_within(call, &self.token, limit).await?;
         if reply.status() == 404 {
-            return Ok(None);
+            return match reply.is_vaults_refusal() {
+                true => Ok(None),
+                false => Err(reply.not_vaults()),
+            };
         }
         let (data, _) = reply.success()?.data::<T>()?;
         Ok(Some(data))

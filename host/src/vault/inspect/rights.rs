@@ -63,7 +63,8 @@ impl Shared {
 fn judge(reply: Reply) -> Result<bool, VaultError> {
     match reply.status() {
         403 => Ok(unknown(&reply)),
-        200..=299 | 400 | 404 => Ok(true),
+        400 | 404 if reply.is_vaults_refusal() => Ok(true),
+        400 | 404 => Err(reply.not_vaults()),
         _ => reply.success().map(|_| true),
     }
 }
