@@ -5,16 +5,18 @@ use serde_json::Value;
 
 use crate::common::{SOON, journal};
 
-use super::day::{Day, Ended, call, sign, works};
+use super::day::{Day, Ended, call, lease, sign, works};
 
 /// Each request of a run: what it is, how to find it, and how the run ends
 /// when its answer never comes whole.
-const REQUESTS: [(&str, &str, &str); 7] = [
+const REQUESTS: [(&str, &str, &str); 9] = [
     ("health check", "GET", "sys/health"),
     ("log-in", "POST", "approle/login"),
     ("mint", "POST", "token/create"),
     ("signature", "POST", "transit/sign"),
     ("read", "GET", "secret/data/api"),
+    ("database user", "GET", "database/creds/reader"),
+    ("revocation of the lease", "POST", "leases/revoke"),
     ("revocation of the child", "POST", "revoke-accessor"),
     ("revocation of the log-in", "POST", "revoke-self"),
 ];
@@ -24,8 +26,8 @@ const HUGE: usize = 100 << 20;
 /// How much more memory a huge answer may cost: four times what is read of it.
 const SPARE: u64 = 16 << 20;
 
-fn steps() -> [Value; 2] {
-    [sign(1), call()]
+fn steps() -> [Value; 3] {
+    [sign(1), call(), lease()]
 }
 
 /// What must hold after a run that met the fault at this request.
@@ -53,6 +55,7 @@ async fn is_told(day: &Day, request: &str, ended: &Ended) {
         _ => panic!("{request}: {ended:?}"),
     }
     crate::common::nobody_lives(day.bao()).await;
+    day.no_user_lives().await;
 }
 
 #[tokio::test]
@@ -78,7 +81,7 @@ async fn half_an_answer_is_asked_for_again_or_told() {
         let ended = day.run(&steps());
         assert!((1..=8).contains(&cut.hits()), "{request}: {}", cut.hits());
         drop(cut);
-        if matches!(request, "signature" | "read") {
+        if matches!(request, "signature" | "read" | "database user") {
             assert_eq!(
                 ended.report["denials"].as_array().unwrap().len(),
                 1,
@@ -112,8 +115,11 @@ async fn an_answer_of_a_hundred_megabytes_is_not_taken_in() {
             "{request}: {} after {usual}",
             ended.peak
         );
-        if matches!(request, "signature" | "read") {
-            let at = usize::from(request == "read");
+        if matches!(request, "signature" | "read" | "database user") {
+            let at = ["signature", "read", "database user"]
+                .iter()
+                .position(|it| *it == request);
+            let at = at.unwrap();
             assert!(!works(&ended.result()[at][0]), "{request}: {ended:?}");
         }
         is_told(&day, request, &ended).await;

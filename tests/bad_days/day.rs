@@ -8,21 +8,27 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cofferdam_devkit::openbao::{DevOptions, OpenBao, Provision};
-use cofferdam_devkit::postgres::{DatabaseRole, Postgres};
+use cofferdam_devkit::postgres::{DatabaseRole, Options, Postgres};
 use cofferdam_devkit::proxy::{Fault, Injected, Proxy, Rule};
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::common::{TOKEN, api, binary, install, journal, nobody_lives, signer};
+use crate::common::{TOKEN, api, binary, install, journal, nobody_lives, signal, signer};
 use crate::leaks::traces::{Traces, minted};
 
-/// The task of every bad day: `probe-all` with an API, a key and a plaintext.
+/// The task of every bad day: `probe-all` with an API, a key, a plaintext and a
+/// database.
 pub(super) const TASK: &str = "caller";
+
+/// Where Vault makes database users.
+const LEASES: &str = "database/creds/reader";
 
 /// A world whose Vault and API are behind proxies, and what its runs printed.
 pub(super) struct Day {
     pub(super) world: World,
+    pub(super) postgres: Postgres,
     /// Between the host and Vault.
     pub(super) vault: Proxy,
     /// Between the host and the API.
@@ -69,45 +75,49 @@ impl Day {
         let upstream = Upstream::start().unwrap();
         let wire = Proxy::start(upstream.socket()).unwrap();
         let vault = Proxy::start(world.bao().unwrap().socket()).unwrap();
+        let postgres = Postgres::start(Options::default()).unwrap();
         let day = Self {
             world,
+            postgres,
             vault,
             wire,
             _upstream: upstream,
             printed: RefCell::default(),
         };
+        let bao = day.bao();
+        bao.connect_database(&day.postgres, day.postgres.socket())
+            .await
+            .unwrap();
+        bao.database_role(&DatabaseRole::new("reader"))
+            .await
+            .unwrap();
         day.vault_at(&[day.vault.address()], lines);
-        day.task(&api(&day.wire.address()));
+        day.limit("30s");
         // The first run compiles; the days are about the others.
         assert_eq!(day.run(&[]).code, 0);
         day
     }
 
-    /// Installs the task with this grant of the API.
-    fn task(&self, api: &str) {
+    /// Installs the task with this time limit.
+    pub(super) fn limit(&self, timeout: &str) {
+        let limits = format!("[limits]\ntimeout = {timeout:?}\n");
         let reveal = "[reveal.legacy]\nreason = \"test\"\n\
             credential = { kv2 = { mount = \"secret\", path = \"api\", field = \"token\" } }\n";
-        let grants = [api, &signer("signer", &["sign"]), reveal];
-        install(&self.world, TASK, "probe-all", &grants.join("\n"));
-    }
-
-    /// From now on the task calls the API as a database user of its own.
-    pub(super) async fn lease_users_of(&self, postgres: &Postgres) {
-        let bao = self.bao();
-        let socket = postgres.socket();
-        bao.connect_database(postgres, socket).await.unwrap();
-        bao.database_role(&DatabaseRole::new("reader"))
-            .await
-            .unwrap();
-        self.task(&format!(
-            "[http.api]\nbase = \"{}/\"\nallow = [\"GET **\"]\nnetwork = \"loopback\"\n\
-             plain = true\n\
+        let database = format!(
+            "[sql.db]\nserver = \"127.0.0.1:{}/{}\"\nnetwork = \"loopback\"\nplain = true\n\
              credential = {{ dynamic = {{ mount = \"database\", path = \"creds/reader\" }} }}\n\
-             inject = {{ basic = {{ username = \"{{username}}\", password = \"{{password}}\" }} }}\n",
-            self.wire.address()
-        ));
-        let ended = self.run(&[call()]);
-        assert_eq!((ended.code, ended.unrevoked()), (0, None), "{ended:?}");
+             allow = [\"select\"]\ntables = [\"public.days\"]\n",
+            self.postgres.port(),
+            self.postgres.database()
+        );
+        let grants = [
+            limits,
+            api(&self.wire.address()),
+            signer("signer", &["sign"]),
+            reveal.to_owned(),
+            database,
+        ];
+        install(&self.world, TASK, "probe-all", &grants.join("\n"));
     }
 
     pub(super) fn bao(&self) -> &OpenBao {
@@ -220,10 +230,30 @@ impl Day {
         log_ins.count()
     }
 
-    /// The end of the day: nobody lives, by the server's own word, and no
-    /// secret stands in anything that was printed or written.
+    /// No database user, session or lease is left. One whose answer never came
+    /// has no name; Vault ends it with the token, in its own time.
+    pub(super) async fn no_user_lives(&self) {
+        let begun = Instant::now();
+        loop {
+            let leases = self.bao().leases(LEASES).await.unwrap();
+            let users = self.postgres.made_users().await.unwrap();
+            let sessions = self.postgres.foreign_sessions().await.unwrap();
+            if leases.is_empty() && users.is_empty() && sessions.is_empty() {
+                return;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "{users:?} and {sessions:?} live"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The end of the day: nobody lives, by the server's own word and by the
+    /// database's, and no secret stands in anything that was printed or written.
     pub(super) async fn over(self) {
         nobody_lives(self.bao()).await;
+        self.no_user_lives().await;
         // One place for all that went to stdout, and one for stderr.
         let mut printed: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for (name, bytes) in self.printed.take() {
@@ -262,6 +292,12 @@ impl Running {
             stdout,
             stderr,
         }
+    }
+
+    /// Sends a signal; when that was.
+    pub(super) fn signal(&self, how: Signal) -> Instant {
+        signal(&self.child, how);
+        Instant::now()
     }
 
     fn end(mut self) -> (Ended, [(String, Vec<u8>); 2]) {
@@ -345,6 +381,11 @@ pub(super) fn call() -> Value {
     json!({"do": "http", "grant": "api", "path": "status/200"})
 }
 
+/// A step: one query, as a database user from Vault.
+pub(super) fn lease() -> Value {
+    json!({"do": "sql", "grant": "db", "steps": [{"query": {"sql": "select 1"}}]})
+}
+
 /// A step: so many signatures, each of which Vault makes.
 pub(super) fn sign(times: u32) -> Value {
     json!({"do": "keys", "grant": "signer", "op": "sign", "times": times})
@@ -352,7 +393,7 @@ pub(super) fn sign(times: u32) -> Value {
 
 /// Whether an answer of a step is a success.
 pub(super) fn works(answer: &Value) -> bool {
-    answer["status"] == 200 || answer["value"].is_string()
+    answer["status"] == 200 || answer["value"].is_string() || answer["rows"].is_array()
 }
 
 /// The kind of a denial, and whether the task may try again.

@@ -3,22 +3,21 @@
 //! `lifecycle::kills` kills at every request, on both of its sides.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cofferdam_devkit::postgres::{Options, Postgres};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use super::day::{Day, call, sign};
+use super::day::{Day, call, lease, sign};
 
 const KILLS: u32 = 50;
 /// A sweep follows after so many.
 const ROUND: u32 = 10;
 
-fn steps() -> [Value; 5] {
+fn steps() -> [Value; 6] {
     let reveal = json!({"do": "reveal", "grant": "legacy"});
-    [sign(2), call(), reveal, sign(2), call()]
+    [sign(2), lease(), call(), reveal, sign(2), call()]
 }
 
 /// How long a run takes: the middle one of five.
@@ -59,26 +58,9 @@ async fn only_unnamed_log_ins_live(day: &Day) {
     );
 }
 
-/// No database user and no lease is left. One whose answer never came has no
-/// name; Vault ends it with the token, in its own time.
-async fn no_user_lives(day: &Day, postgres: &Postgres) {
-    let begun = Instant::now();
-    loop {
-        let leases = day.bao().leases("database/creds/reader").await.unwrap();
-        let users = postgres.made_users().await.unwrap();
-        if leases.is_empty() && users.is_empty() {
-            return;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(5), "{users:?} live");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test]
 async fn fifty_kills_leave_nothing_that_a_sweep_or_the_next_start_does_not_end() {
     let day = Day::dawn("").await;
-    let postgres = Postgres::start(Options::default()).unwrap();
-    day.lease_users_of(&postgres).await;
     let whole = usual(&day);
     let seed: u64 = rand::random();
     println!("seed {seed}, a run takes {whole:?}");
@@ -95,11 +77,11 @@ async fn fifty_kills_leave_nothing_that_a_sweep_or_the_next_start_does_not_end()
         killed += u32::from(day.kill(running).code == -1);
         let alive = day.bao().living().await.unwrap().len();
         *left.entry(alive).or_insert(0) += 1;
-        users = users.max(postgres.made_users().await.unwrap().len());
+        users = users.max(day.postgres.made_users().await.unwrap().len());
         if (number + 1) % ROUND == 0 {
             day.sweep();
             only_unnamed_log_ins_live(&day).await;
-            no_user_lives(&day, &postgres).await;
+            day.no_user_lives().await;
         }
     }
     println!("how many tokens each left: {left:?}");
@@ -120,7 +102,7 @@ async fn fifty_kills_leave_nothing_that_a_sweep_or_the_next_start_does_not_end()
     let ended = day.run(&steps());
     assert_eq!((ended.code, ended.unrevoked()), (0, None), "{ended:?}");
     only_unnamed_log_ins_live(&day).await;
-    no_user_lives(&day, &postgres).await;
+    day.no_user_lives().await;
     day.end_the_unnamed().await;
     day.over().await;
 }

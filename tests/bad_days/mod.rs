@@ -21,6 +21,7 @@
 //! | TLS of the wrong name | `tls` | `login::certificates` |
 //! | the host's clock two hours off | `clock`, `tls` | |
 //! | the database down at revocation | | `leases::trouble` |
+//! | cancelled, or out of time, while Vault is slow to give an authority | `opening` | |
 //! | a thousand attempts end together | `thousand` | |
 //! | SIGKILL at fifty moments | `kills` | at every request: `lifecycle::kills` |
 
@@ -29,6 +30,7 @@ mod clock;
 mod day;
 mod kills;
 mod nodes;
+mod opening;
 mod parent;
 mod refusals;
 mod restart;

@@ -4,7 +4,7 @@ use cofferdam_devkit::proxy::Proxy;
 
 use crate::common::{SOON, journal};
 
-use super::day::{Day, call, denial, sign, works};
+use super::day::{Day, call, denial, lease, sign, works};
 
 #[tokio::test]
 async fn one_node_down_is_not_noticed_and_both_down_is_told() {
@@ -15,7 +15,7 @@ async fn one_node_down_is_not_noticed_and_both_down_is_told() {
     day.vault_at(&[one.address(), two.address()], lines);
 
     let held = day.hold();
-    let running = day.start(&[sign(1), call(), sign(1)]);
+    let running = day.start(&[lease(), call(), sign(1)]);
     held.wait_hit(SOON).unwrap();
     assert!(!one.passed().is_empty() && two.passed().is_empty());
     let first = one.address();
@@ -30,7 +30,7 @@ async fn one_node_down_is_not_noticed_and_both_down_is_told() {
     assert_eq!((ended.code, ended.unrevoked()), (0, None), "{ended:?}");
 
     let held = day.hold();
-    let running = day.start(&[sign(1), call(), sign(1)]);
+    let running = day.start(&[lease(), call(), sign(1)]);
     held.wait_hit(SOON).unwrap();
     drop(two);
     held.release();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::common::{SOON, journal};
 
-use super::day::{Day, call, denial, sign, works};
+use super::day::{Day, call, denial, lease, sign, works};
 
 #[tokio::test]
 async fn a_log_in_that_is_revoked_under_us_takes_the_attempt_along() {
@@ -12,7 +12,7 @@ async fn a_log_in_that_is_revoked_under_us_takes_the_attempt_along() {
     let bao = day.bao();
     let held = day.hold();
     let before = day.log_ins();
-    let running = day.start(&[sign(1), call(), sign(50), call()]);
+    let running = day.start(&[lease(), call(), sign(50), call()]);
     held.wait_hit(SOON).unwrap();
     let living = bao.living().await.unwrap();
     assert_eq!(living.len(), 2);

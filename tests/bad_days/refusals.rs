@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::common::SOON;
 use crate::vault::world::{World, config, open, try_open};
 
-use super::day::{Day, call, denial, sign, works};
+use super::day::{Day, call, denial, lease, sign, works};
 
 /// Attempts of one process that meet the same storm.
 const ATTEMPTS: usize = 40;
@@ -16,7 +16,7 @@ const ATTEMPTS: usize = 40;
 async fn a_storm_of_403_costs_few_calls_and_one_log_in() {
     let day = Day::dawn("timeout = \"2s\"").await;
     let held = day.hold();
-    let running = day.start(&[sign(1), call(), sign(5), call()]);
+    let running = day.start(&[lease(), call(), sign(5), call()]);
     held.wait_hit(SOON).unwrap();
     let before = day.log_ins();
     let storm = day

@@ -5,7 +5,7 @@ use cofferdam_devkit::proxy::{Fault, Rule};
 
 use crate::common::SOON;
 
-use super::day::{Day, call, sign, works};
+use super::day::{Day, call, lease, sign, works};
 
 #[tokio::test]
 async fn a_run_goes_on_after_a_restart() {
@@ -14,7 +14,7 @@ async fn a_run_goes_on_after_a_restart() {
 
     // Gone and back while the task is busy elsewhere.
     let held = day.hold();
-    let running = day.start(&[sign(1), call(), sign(1)]);
+    let running = day.start(&[lease(), call(), sign(1)]);
     held.wait_hit(SOON).unwrap();
     restart(&mut day).await;
     held.release();
@@ -39,7 +39,7 @@ async fn a_run_goes_on_after_a_restart() {
     let revoke = day
         .vault
         .inject(Rule::on("POST", "revoke-accessor", Fault::HoldRequest).times(1));
-    let running = day.start(&[sign(1)]);
+    let running = day.start(&[lease()]);
     revoke.wait_hit(SOON).unwrap();
     day.world.bao_mut().unwrap().kill();
     revoke.release();

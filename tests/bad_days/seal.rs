@@ -2,7 +2,7 @@
 
 use crate::common::{SOON, journal};
 
-use super::day::{Day, call, denial, sign, works};
+use super::day::{Day, call, denial, lease, sign, works};
 
 #[tokio::test]
 async fn a_seal_in_the_middle_of_a_run_is_told_and_survived() {
@@ -11,7 +11,7 @@ async fn a_seal_in_the_middle_of_a_run_is_told_and_survived() {
 
     // For good: what needs Vault is denied, and what lives is told.
     let held = day.hold();
-    let running = day.start(&[sign(1), call(), sign(1)]);
+    let running = day.start(&[lease(), call(), sign(1)]);
     held.wait_hit(SOON).unwrap();
     bao.seal().await.unwrap();
     held.release();

@@ -62,6 +62,15 @@ impl Postgres {
         .await
     }
 
+    /// The users of all sessions but the superuser's.
+    pub async fn foreign_sessions(&self) -> Result<Vec<String>> {
+        self.names(
+            "SELECT coalesce(usename, usesysid::text) FROM pg_stat_activity \
+             WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM current_user",
+        )
+        .await
+    }
+
     async fn names(&self, sql: &str) -> Result<Vec<String>> {
         let rows = self.ask(sql).await?;
         Ok(rows.into_iter().flatten().flatten().collect())

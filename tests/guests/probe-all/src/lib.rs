@@ -1,7 +1,7 @@
 //! A guest that does several things in turn, with several capabilities.
 
 use cofferdam_guest::{Context, TaskError, task};
-use probe_common::{Base, http::Http, keys::Keys, reveal::Reveal};
+use probe_common::{Base, http::Http, keys::Keys, reveal::Reveal, sql::Sql};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,6 +20,7 @@ enum Action {
     Http(Http),
     Keys(Keys),
     Reveal(Reveal),
+    Sql(Sql),
 }
 
 /// Returns what each step returned.
@@ -31,6 +32,7 @@ fn run(ctx: Context, input: Steps) -> Result<Vec<Value>, TaskError> {
             Action::Http(action) => action.run()?,
             Action::Keys(action) => action.run(),
             Action::Reveal(action) => (action.run(), None),
+            Action::Sql(action) => return action.run(|next| next.run(&ctx)),
         };
         then.map_or(Ok(value), |action| action.run(&ctx))
     });
