@@ -147,15 +147,19 @@ fn harmless_group(gid: u32, folder: &Path) -> bool {
 
 /// What SECURITY.md says of the host's user, for this one.
 fn host_user() -> Check {
-    let id = CheckId::HostUser;
     let uid = rustix::process::geteuid().as_raw();
+    judge_user(uid, || users::processes_of(uid))
+}
+
+fn judge_user(uid: u32, others: impl FnOnce() -> usize) -> Check {
+    let id = CheckId::HostUser;
     let place = users::user(uid);
     let cure = "give the host a user of its own, and run nothing else under it: no DAG's other code, no person's shell";
     if uid == 0 {
         let what = "the host runs as root: what is wrong with it is wrong with the machine";
         return Check::warning(id, place, what, cure);
     }
-    match users::processes_of(uid) {
+    match others() {
         0 => Check::ok(id, place, "no other process runs under this user now"),
         others => {
             let what = format!(
@@ -185,6 +189,31 @@ mod tests {
 
     fn mode(path: &Path, mode: u32) {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_user_that_others_share_is_told() {
+        let found = judge_user(0, || panic!("root reads everything in any case"));
+        assert!(found.state == State::Warning && found.what.contains("as root"));
+        let found = judge_user(4_242, || 3);
+        assert_eq!(found.state, State::Warning);
+        assert!(found.what.contains("3 other processes"), "{}", found.what);
+        assert_eq!(judge_user(4_242, || 0).state, State::Ok);
+    }
+
+    /// The count itself, by a process that is certainly there.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "no credential")]
+    fn the_processes_of_a_user_are_counted() {
+        let uid = rustix::process::geteuid().as_raw();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        assert!(users::processes_of(uid) >= 1);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(users::processes_of(u32::MAX - 1), 0);
     }
 
     #[test]

@@ -144,16 +144,33 @@ fn space(folder: &Path) -> Check {
             return Check::warning(id, place, what, "use a local file system");
         }
     };
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    judge_room(
+        place,
+        &Room {
+            free: room.f_bavail.saturating_mul(room.f_frsize),
+            // A file system without a count of files says 0 of 0.
+            files: (room.f_files > 0).then_some(room.f_favail),
+        },
+    )
+}
+
+/// What a file system has left for this user.
+struct Room {
+    /// In bytes.
+    free: u64,
+    /// How many more files, when they are counted.
+    files: Option<u64>,
+}
+
+fn judge_room(place: String, room: &Room) -> Check {
+    let (id, free) = (CheckId::DiskSpace, room.free);
     let whole = usize::try_from(free >> 20).unwrap_or(usize::MAX >> 20) << 20;
     let what = format!("{} are free", show_size(whole));
     let cure = "make room: without audit and journal every call is refused";
-    // A file system without a count of files says 0 of 0.
-    let few = room.f_files > 0 && room.f_favail < FEW_FILES;
     if free < NEXT_TO_NOTHING {
         Check::fault(id, place, what, cure)
-    } else if few {
-        let what = format!("only {} more files fit", room.f_favail);
+    } else if let Some(few) = room.files.filter(|files| *files < FEW_FILES) {
+        let what = format!("only {few} more files fit");
         Check::warning(id, place, what, cure)
     } else if free < LITTLE {
         Check::warning(id, place, what, cure)
@@ -178,6 +195,35 @@ mod tests {
             .into_iter()
             .map(|check| (check.id, check.state))
             .collect()
+    }
+
+    #[test]
+    fn little_room_is_told_before_there_is_none() {
+        for (free, files, state, words) in [
+            (0, None, State::Fault, "0B are free"),
+            ((16 << 20) - 1, Some(9_999), State::Fault, "15MiB are free"),
+            (16 << 20, Some(9_999), State::Warning, "16MiB are free"),
+            ((256 << 20) - 1, None, State::Warning, "255MiB are free"),
+            (256 << 20, None, State::Ok, "256MiB are free"),
+            (1 << 40, Some(1_000), State::Ok, "are free"),
+            (
+                1 << 40,
+                Some(999),
+                State::Warning,
+                "only 999 more files fit",
+            ),
+            (0, Some(0), State::Fault, "are free"),
+        ] {
+            let room = Room { free, files };
+            let found = judge_room("/state".to_owned(), &room);
+            assert_eq!(found.state, state, "{free} {files:?}");
+            assert!(found.what.contains(words), "{}", found.what);
+            assert_eq!(found.cure.is_none(), state == State::Ok);
+        }
+        // The machine's own figures come in.
+        let root = tempfile::tempdir().unwrap();
+        let found = space(root.path());
+        assert!(found.id == CheckId::DiskSpace && found.what.ends_with(" free"));
     }
 
     #[test]
