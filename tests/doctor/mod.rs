@@ -3,6 +3,7 @@
 mod clinic;
 mod endings;
 mod files;
+mod guide;
 mod nodes;
 mod rights;
 mod task_role;

@@ -3,6 +3,7 @@
 
 mod crowd;
 mod exits;
+mod guide;
 mod kills;
 mod renewal;
 mod rotation;
