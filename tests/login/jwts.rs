@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use cofferdam_devkit::identity::{Authority, Cluster, Issuer};
+use cofferdam_devkit::proxy::Proxy;
+use serde_json::json;
 
 use super::host::Host;
 use crate::guide::section;
@@ -46,11 +48,22 @@ async fn a_jwt_as_the_page_says() {
     host.logs_in(&config).await;
 }
 
-/// *jwt* in their place: OpenBao has neither.
+/// *jwt* in their place: OpenBao has neither. It takes no notice of what Azure's
+/// method wants to know of the machine, so the request itself is looked at.
 #[tokio::test]
 async fn gcp_and_azure_against_a_stand_in() {
-    for (place, method) in ["gcp", "azure"].into_iter().enumerate() {
-        let host = Host::start().await;
+    let machine = json!({
+        "subscription_id": "00000000-0000-0000-0000-000000000000",
+        "resource_group_name": "workers",
+        "vm_name": "worker-7",
+    });
+    for (place, (method, machine)) in [("gcp", json!({})), ("azure", machine)]
+        .into_iter()
+        .enumerate()
+    {
+        let mut host = Host::start().await;
+        let proxy = Proxy::start(host.bao.socket()).unwrap();
+        host.common = format!("address = {:?}\n", proxy.address());
         let issuer = Issuer::new(ISSUER).unwrap();
         host.write("issuer.pub.pem", &issuer.public_key_pem());
         host.write(
@@ -65,6 +78,20 @@ async fn gcp_and_azure_against_a_stand_in() {
         );
         let config = host.config(&section("GCP and Azure").settings[place]);
         host.logs_in(&config).await;
+        let asked = proxy.passed().into_iter().zip(proxy.bodies());
+        let path = format!("/v1/auth/{method}/login");
+        let bodies: Vec<_> = asked.filter(|(it, _)| it.target == path).collect();
+        let [(_, body)] = &bodies[..] else {
+            panic!("one log-in")
+        };
+        let body: serde_json::Map<_, _> = serde_json::from_slice(body).unwrap();
+        let jwt = std::fs::read_to_string(host.folder.path().join("machine.jwt")).unwrap();
+        let mut wanted = machine.as_object().unwrap().clone();
+        wanted.extend([
+            ("role".to_owned(), json!("cofferdam-host")),
+            ("jwt".to_owned(), json!(jwt)),
+        ]);
+        assert_eq!(body, wanted, "{method}");
         for (_, jwt) in bad(&issuer) {
             host.write("machine.jwt", &jwt);
             host.is_refused(&config, &[&jwt]).await;
