@@ -169,6 +169,57 @@ async fn the_database_refuses_the_user_whom_our_statements_made() {
     let _ = connection.await;
 }
 
+/// With `dblink` there, everybody may execute its functions, as PostgreSQL
+/// installs it.
+#[tokio::test]
+async fn a_way_out_that_is_installed_stays_shut() {
+    let warehouse = Warehouse::start().await;
+    let postgres = &warehouse.postgres;
+    postgres.ask("CREATE EXTENSION dblink").await.unwrap();
+    let place = format!(
+        "host=127.0.0.1 port={} dbname={}",
+        postgres.port(),
+        postgres.database()
+    );
+    // The control: it is a way out for who has a password.
+    let way = format!(
+        "SELECT * FROM dblink('{place} user={} password={}', 'SELECT name FROM salaries') AS t (name text)",
+        super::world::REPORTER,
+        crate::common::TOKEN
+    );
+    let refused = postgres.ask(&way).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("salaries"), "it came there");
+
+    let there = |sql: &str| format!("SELECT * FROM dblink('{place}', '{sql}') AS t (n text)");
+    let ways = [
+        way,
+        there("SELECT name FROM salaries"),
+        format!("SELECT dblink_connect('{place}')"),
+        format!("SELECT public.dblink_connect('a', '{place}')"),
+        "SELECT dblink_exec('a', 'DROP TABLE orders')".to_owned(),
+        format!("SELECT ('{place}').dblink_connect"),
+        format!("SELECT g.dblink_connect FROM unnest(ARRAY['{place}']) AS g"),
+    ];
+    let steps: Vec<Value> = ways.iter().map(|sql| query(sql)).collect();
+    let finished = warehouse.run("load", json!(steps));
+    let answers = finished.result().unwrap();
+    for (answer, sql) in answers.as_array().unwrap().iter().zip(&ways) {
+        assert_eq!(answer["error"], "denied", "{sql}: {answer}");
+    }
+    // And the database alone: without a password of its own, nobody gets out.
+    let (_, made) = warehouse.bao().root("GET", LEASES, None).await.unwrap();
+    let user = made["data"]["username"].as_str().unwrap();
+    let config = postgres.config(user, made["data"]["password"].as_str().unwrap());
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let connect = format!("SELECT dblink_connect('{place}')");
+    let error = client.batch_execute(&connect).await.unwrap_err();
+    assert_eq!(
+        error.code(),
+        Some(&SqlState::S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED)
+    );
+}
+
 #[tokio::test]
 async fn a_user_who_may_read_may_not_write_whatever_the_gate_thinks() {
     let warehouse = Warehouse::start().await;

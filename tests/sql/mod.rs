@@ -9,4 +9,5 @@ mod large;
 mod neighbours;
 mod secrets;
 mod statements;
+mod trouble;
 pub(crate) mod world;

@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
-use super::gate::{FunctionName, Gate, Rules, SchemaName, TableName, Verb};
+use super::gate::{FunctionName, Gate, Rules, SchemaName, TableName, TypeName, Verb};
 use super::{Server, SqlGrant};
 use crate::capability::credential::{GrantedCredential, RawCredential};
 use crate::capability::field::{FieldError, shown};
@@ -43,6 +43,8 @@ pub(super) struct RawSqlGrant {
     schema: SchemaName,
     #[serde(default)]
     functions: Vec<FunctionName>,
+    #[serde(default)]
+    types: Vec<TypeName>,
     statement_timeout: Option<String>,
     max_rows: Option<u64>,
     max_bytes: Option<String>,
@@ -71,6 +73,7 @@ impl TryFrom<RawSqlGrant> for SqlGrant {
             tables: tables(raw.tables)?,
             schema: raw.schema,
             functions: raw.functions.into_iter().collect(),
+            types: raw.types.into_iter().collect(),
         };
         Ok(Self {
             server,

@@ -52,6 +52,8 @@ impl SqlGrant {
         let functions = functions.filter(|function| function.schema() != "pg_catalog");
         let mut schemas: BTreeSet<&str> = rules.tables.iter().map(|it| it.schema()).collect();
         schemas.extend(functions.clone().map(|function| function.schema()));
+        // Everybody may use a type unless its owner took that away.
+        schemas.extend(rules.types.iter().map(|it| it.schema()));
         for schema in schemas {
             rights.push(format!("GRANT USAGE ON SCHEMA \"{schema}\" TO {user};"));
         }
@@ -160,10 +162,12 @@ mod tests {
         "#);
         let made = statements(
             "allow = [\"select\", \"insert\", \"update\", \"merge\", \"copy_in\"]\n\
-             tables = [\"public.orders\"]\nfunctions = [\"tools.next_number\", \"nextval\"]",
+             tables = [\"public.orders\"]\nfunctions = [\"tools.next_number\", \"nextval\"]\n\
+             types = [\"kinds.state\"]",
         );
         insta::assert_snapshot!(made.creation_statements[1..].join("\n"), @r#"
         GRANT CONNECT ON DATABASE "warehouse" TO "{{name}}";
+        GRANT USAGE ON SCHEMA "kinds" TO "{{name}}";
         GRANT USAGE ON SCHEMA "public" TO "{{name}}";
         GRANT USAGE ON SCHEMA "tools" TO "{{name}}";
         GRANT INSERT, SELECT, UPDATE ON TABLE "public"."orders" TO "{{name}}";

@@ -80,9 +80,20 @@ impl Transaction {
 
     /// The task lets go of it: what was not committed is undone.
     pub(super) async fn abandon(self) {
-        if self.connection.has_transaction(self.number) {
-            self.undo("rollback").await;
+        if !self.connection.has_transaction(self.number) {
+            return;
         }
+        // Behind a cursor or a copy that the task still holds, a ROLLBACK would
+        // wait for rows that nobody reads. The server undoes what was begun on a
+        // connection that goes.
+        if self.connection.check_free().is_err() {
+            if let Ok(live) = self.connection.live("rollback").await {
+                self.connection.lose(&live).await;
+            }
+            self.connection.closed_transaction();
+            return;
+        }
+        self.undo("rollback").await;
     }
 
     /// Refused once it is over, and while a cursor is open.

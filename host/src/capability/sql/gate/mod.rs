@@ -46,7 +46,7 @@ mod walk;
 pub use checked::Checked;
 pub use engine::Gate;
 pub use lexed::MAX_TEXT;
-pub use name::{FunctionName, NameError, SchemaName, TableName};
+pub use name::{FunctionName, NameError, SchemaName, TableName, TypeName};
 pub use rejected::{Position, Reason, Rejected};
 pub use rules::Rules;
 pub use verb::Verb;

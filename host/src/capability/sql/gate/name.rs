@@ -1,4 +1,4 @@
-//! Names as the grant writes them: of a table, of a function.
+//! Names as the grant writes them: of a table, of a function, of a type.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,6 +30,14 @@ pub struct FunctionName {
     function: String,
 }
 
+/// A type of the database's own: `public.order_state`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TypeName {
+    schema: String,
+    name: String,
+}
+
 /// The schema in which a name without one is looked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -44,6 +52,12 @@ pub enum NameError {
     /// A function with too many parts.
     #[error("a function is written as `schema.function`, or bare if it is PostgreSQL's own")]
     Function,
+    /// A type without its schema, or one of PostgreSQL's own.
+    #[error(
+        "a type of the database's own is written with its schema, such as `public.order_state`; \
+         those of PostgreSQL itself cannot be granted"
+    )]
+    Type,
     /// A part with other characters, or too long.
     #[error("a name is 1 to 63 of `A-Z a-z 0-9 _ $`, the first no digit and no `$`")]
     Part,
@@ -86,6 +100,21 @@ impl FunctionName {
     /// The function within it.
     pub fn function(&self) -> &str {
         &self.function
+    }
+}
+
+impl TypeName {
+    /// From what the gate resolved.
+    pub(super) fn resolved(schema: &str, name: &str) -> Self {
+        Self {
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &str {
+        &self.schema
     }
 }
 
@@ -133,6 +162,22 @@ impl FromStr for FunctionName {
     }
 }
 
+impl FromStr for TypeName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (schema, name) = text.split_once('.').ok_or(NameError::Type)?;
+        // Those of PostgreSQL that the gate refuses ask the catalogue.
+        if name.contains('.') || schema == CATALOG {
+            return Err(NameError::Type);
+        }
+        Ok(Self {
+            schema: part(schema)?,
+            name: part(name)?,
+        })
+    }
+}
+
 impl FromStr for SchemaName {
     type Err = NameError;
 
@@ -163,6 +208,12 @@ impl fmt::Display for FunctionName {
     }
 }
 
+impl fmt::Display for TypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
 impl fmt::Display for SchemaName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -187,7 +238,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(TableName, FunctionName, SchemaName);
+as_text!(TableName, FunctionName, TypeName, SchemaName);
 
 #[cfg(test)]
 mod tests {
@@ -210,5 +261,9 @@ mod tests {
         assert_eq!(function("a.b").unwrap(), "a.b");
         assert!(function("a.b.c").is_err());
         assert!("a.b".parse::<SchemaName>().is_err());
+        assert_eq!("a.b".parse::<TypeName>().unwrap().to_string(), "a.b");
+        for bad in ["b", "a.b.c", "pg_catalog.regclass", "a.b[]"] {
+            assert!(bad.parse::<TypeName>().is_err(), "{bad:?}");
+        }
     }
 }

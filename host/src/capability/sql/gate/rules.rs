@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::functions::is_harmless;
-use super::name::{CATALOG, FunctionName, SchemaName, TableName};
+use super::name::{CATALOG, FunctionName, SchemaName, TableName, TypeName};
 use super::verb::Verb;
 
 /// What the statements of one grant may do.
@@ -19,6 +19,8 @@ pub struct Rules {
     pub schema: SchemaName,
     /// Functions beyond the harmless ones of PostgreSQL.
     pub functions: BTreeSet<FunctionName>,
+    /// Types of the database's own, beyond the row types of the tables.
+    pub types: BTreeSet<TypeName>,
 }
 
 impl Rules {
@@ -45,10 +47,13 @@ impl Rules {
         self.functions.contains(&name)
     }
 
-    /// Whether a type may be named that is none of PostgreSQL's own: the row type
-    /// of a granted table. One of another table tells of its columns, and from
-    /// its name nobody knows a row type from an enum.
+    /// Whether a type may be named that is none of PostgreSQL's own: one that the
+    /// grant names, or the row type of a granted table. That of another table
+    /// tells of its columns, and from its name nobody knows a row type from an
+    /// enum.
     pub(super) fn names_type(&self, schema: &str, name: &str) -> bool {
-        schema != CATALOG && self.tables.contains(&TableName::resolved(schema, name))
+        let is_row = || self.tables.contains(&TableName::resolved(schema, name));
+        let is_granted = || self.types.contains(&TypeName::resolved(schema, name));
+        schema != CATALOG && (is_row() || is_granted())
     }
 }

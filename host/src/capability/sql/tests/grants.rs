@@ -91,6 +91,8 @@ fn what_is_missing_or_out_of_range_is_named() {
         ("statement_timeout = \"0s\"\n", "from 1ms to 24h"),
         ("statement_timeout = \"25h\"\n", "from 1ms to 24h"),
         ("ca = \"none\"\n", "`ca` holds no certificate"),
+        ("types = [\"state\"]\n", "written with its schema"),
+        ("types = [\"pg_catalog.regclass\"]\n", "cannot be granted"),
         (
             "options = \"-c role=postgres\"\n",
             "unknown field `options`",

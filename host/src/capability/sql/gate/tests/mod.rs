@@ -6,6 +6,8 @@ mod properties;
 mod server;
 mod written;
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// The grant of the catalogue, with these verbs.
@@ -18,6 +20,7 @@ fn rules(verbs: &[Verb]) -> Rules {
             .into(),
         schema: SchemaName::default(),
         functions: ["public.allowed".parse().unwrap()].into(),
+        types: BTreeSet::new(),
     }
 }
 

@@ -17,6 +17,7 @@ const SCHEMA: &str = "
     CREATE TABLE lines (order_id int, sku text, quantity int);
     CREATE SCHEMA stage;
     CREATE TYPE stage.pair AS (a int, b text);
+    CREATE DOMAIN stage.positive AS int CHECK (VALUE > 0);
     CREATE TABLE stage.orders (id int, customer text);
     CREATE TABLE secrets (password text);
     CREATE FUNCTION e(n text) RETURNS text LANGUAGE sql AS $$SELECT 'e was ' || n$$;
@@ -112,6 +113,46 @@ async fn what_is_written_means_what_was_meant() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(count > 60, "{count}");
+}
+
+#[tokio::test]
+async fn a_type_of_the_databases_own_is_named_when_the_grant_names_it() {
+    let server = Server::start().await;
+    let (without, mut rules) = (gate(), rules(&ALL));
+    rules.types = ["public.order_state", "stage.pair", "stage.positive"]
+        .map(|name| name.parse().unwrap())
+        .into();
+    let with = Gate::new(rules);
+    for text in [
+        "SELECT 'open'::order_state",
+        "SELECT '{open,paid}'::public.order_state[]",
+        "SELECT id FROM orders WHERE state = CAST('paid' AS order_state)",
+        "UPDATE orders SET state = 'paid'::order_state WHERE id = 2 RETURNING state",
+        "SELECT 3::stage.positive",
+        "SELECT ROW (1, 'x')::stage.pair",
+    ] {
+        let refused = without.check(text).unwrap_err();
+        assert_eq!(refused.reason, Reason::TypeNotAllowed, "{text}");
+        let sent = with.check(text).unwrap();
+        let (meant, written) = (server.answer(text).await, server.answer(sent.text()).await);
+        assert!(meant.is_ok(), "{text}: {meant:?}");
+        assert_eq!(meant, written, "{text}");
+    }
+    // The type's own rules hold.
+    let sent = with.check("SELECT 0::stage.positive").unwrap();
+    assert_eq!(server.answer(sent.text()).await, Err("23514".to_owned()));
+    for text in [
+        "SELECT 'open'::stage.order_state",
+        "SELECT 3::positive",
+        "SELECT 'x'::secrets",
+        "SELECT 'x'::public.secrets",
+        "SELECT '{}'::public._order_state",
+        "SELECT 'secrets'::regclass",
+    ] {
+        let refused = with.check(text).unwrap_err();
+        assert_eq!(refused.reason, Reason::TypeNotAllowed, "{text}");
+    }
+    assert!(with.check("SELECT (ROW (1, 'x')::stage.pair).a").is_err());
 }
 
 /// The names that the file's statements use are mostly not there: the server
