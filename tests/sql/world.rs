@@ -59,8 +59,16 @@ impl Warehouse {
             .await
             .unwrap();
         let warehouse = Self { world, postgres };
+        // As docs/SQL.md says: Vault's own user is no superuser.
+        let vaults = "CREATE ROLE vault LOGIN CREATEROLE PASSWORD 'vaults-own'; \
+             GRANT CONNECT ON DATABASE app TO vault WITH GRANT OPTION; \
+             GRANT USAGE ON SCHEMA public TO vault WITH GRANT OPTION; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON orders, notes TO vault WITH GRANT OPTION; \
+             GRANT USAGE ON SEQUENCE orders_id_seq TO vault WITH GRANT OPTION";
+        warehouse.postgres.ask(vaults).await.unwrap();
+        let at = warehouse.postgres.socket();
         let bao = warehouse.bao();
-        bao.connect_database(&warehouse.postgres, warehouse.postgres.socket())
+        bao.connect_database_as(&warehouse.postgres, at, ("vault", "vaults-own"))
             .await
             .unwrap();
         warehouse.grant("load", DYNAMIC, EVERYTHING, "");
@@ -120,12 +128,12 @@ impl Warehouse {
         self.postgres.made_users().await.unwrap()
     }
 
-    /// The statements that run in sessions other than the superuser's.
+    /// The statements that run in sessions other than the superuser's and Vault's.
     pub(crate) async fn running(&self) -> Vec<String> {
         let rows = self
             .postgres
             .ask(
-                "SELECT query FROM pg_stat_activity WHERE usename <> 'postgres' \
+                "SELECT query FROM pg_stat_activity WHERE usename NOT IN ('postgres', 'vault') \
                  AND backend_type = 'client backend' AND state <> 'idle'",
             )
             .await
@@ -133,10 +141,11 @@ impl Warehouse {
         rows.into_iter().flatten().flatten().collect()
     }
 
-    /// The sessions of everybody but the superuser.
+    /// The sessions of everybody but the superuser and Vault.
     pub(crate) async fn sessions(&self) -> usize {
         let count = "SELECT count(*) FROM pg_stat_activity \
-                     WHERE usename <> 'postgres' AND backend_type = 'client backend'";
+                     WHERE usename NOT IN ('postgres', 'vault') \
+                     AND backend_type = 'client backend'";
         self.one(count).await.parse().unwrap()
     }
 

@@ -46,8 +46,21 @@ impl<'a> DatabaseRole<'a> {
 
 impl OpenBao {
     /// Mounts the database engine at `database/` and connects it, under the name
-    /// of the database, as the superuser, at this address: the server's own or that of something before it.
+    /// of the database, as the superuser, at this address: the server's own or
+    /// that of something before it.
     pub async fn connect_database(&self, postgres: &Postgres, at: SocketAddr) -> Result<()> {
+        let superuser = (Postgres::SUPERUSER, postgres.password());
+        self.connect_database_as(postgres, at, superuser).await
+    }
+
+    /// The same as this user with this password, who needs the right to make
+    /// roles and to hand on what they get.
+    pub async fn connect_database_as(
+        &self,
+        postgres: &Postgres,
+        at: SocketAddr,
+        (user, password): (&str, &str),
+    ) -> Result<()> {
         self.change("sys/mounts/database", json!({"type": "database"}))
             .await?;
         let url = format!(
@@ -60,8 +73,8 @@ impl OpenBao {
                 "plugin_name": "postgresql-database-plugin",
                 "allowed_roles": "*",
                 "connection_url": url,
-                "username": Postgres::SUPERUSER,
-                "password": postgres.password(),
+                "username": user,
+                "password": password,
                 "password_authentication": "scram-sha-256",
             }),
         )

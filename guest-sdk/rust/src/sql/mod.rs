@@ -94,3 +94,8 @@ macro_rules! __params {
         (&[$($crate::sql::Value::from($value)),*] as &[$crate::sql::Value])
     };
 }
+
+/// The page's Rust, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/SQL.md")]
+struct Page;

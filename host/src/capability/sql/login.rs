@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::fault::connection_word;
@@ -25,9 +25,6 @@ const RESOLVE: Duration = Duration::from_secs(10);
 
 /// Time for Vault to say whether a lease lives.
 const ASK: Duration = Duration::from_secs(1);
-
-/// How often its word is looked for.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// PostgreSQL cuts longer names, silently.
 const MAX_USER: usize = 63;
@@ -157,15 +154,10 @@ async fn with(connection: &Connection, target: &Target, mut call: Call) -> Resul
 /// long: a lease that lives is renewed, which moves its end. Vault is not asked
 /// again and again.
 async fn ask(connection: &Connection, lease: &LeaseState, generation: u64) {
-    let ends = lease.ends();
+    let word = lease.next_word();
     let source = &connection.grant().credential;
     connection.attempt().credentials().doubt(source, generation);
-    let answered = async {
-        while !lease.has_ended() && lease.ends() == ends {
-            sleep(LOOK).await;
-        }
-    };
-    let _ = timeout(ASK, answered).await;
+    let _ = timeout(ASK, word).await;
 }
 
 /// The database user's name and password.

@@ -73,6 +73,22 @@ impl LeaseState {
         }
     }
 
+    /// Vault's next word on it, counted from this call: that it is over, or a new
+    /// end. It is over at its end even if Vault says nothing.
+    pub fn next_word(&self) -> impl Future<Output = ()> + use<> {
+        let (state, mut changes) = (self.clone(), self.0.life.subscribe());
+        let ends = changes.borrow_and_update().ends;
+        async move {
+            while !state.has_ended() && state.ends() == ends {
+                tokio::select! {
+                    () = tokio::time::sleep_until(ends.into()) => {}
+                    // Cannot fail: we hold the sender.
+                    _ = changes.changed() => {}
+                }
+            }
+        }
+    }
+
     /// Somebody did not take its credential: it is renewed now, which shows
     /// whether Vault still knows it.
     pub fn check(&self) {
@@ -112,6 +128,26 @@ mod tests {
 
     fn in_a(seconds: u64) -> Instant {
         Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn vaults_next_word_is_an_end_or_another_end() {
+        let grace = Duration::from_secs(1);
+        let state = LeaseState::new(in_a(60), grace, true);
+        let waits = async |word: &mut (dyn Future<Output = ()> + Unpin)| {
+            let soon = Duration::from_millis(1);
+            tokio::time::timeout(soon, word).await.is_err()
+        };
+        let mut word = Box::pin(state.next_word());
+        assert!(waits(&mut word).await);
+        state.set_unrenewed();
+        assert!(waits(&mut word).await, "that is no word of Vault's");
+        state.set_renewed(in_a(90), grace);
+        assert!(!waits(&mut word).await);
+        let mut word = Box::pin(state.next_word());
+        assert!(waits(&mut word).await, "another one");
+        state.set_dead();
+        assert!(!waits(&mut word).await);
     }
 
     #[test]
