@@ -114,10 +114,23 @@ impl SqlGrant {
 /// a statement of its own. Who logs in between `pg_terminate_backend` and the
 /// end of the transaction keeps a session with the rights of `PUBLIC`; of those
 /// who could, only the host knows the password.
-const REVOCATION: &str = "DO $$ BEGIN \
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{{name}}') THEN \
+///
+/// `DROP OWNED` takes back every right there is on a relation, column by column,
+/// and wants the right to hand on one of those from who runs it: of a sequence
+/// with `USAGE` alone, or a table with `DELETE` alone, Vault's user has none. So
+/// what the user has is taken back by name before.
+const REVOCATION: &str = "DO $$ DECLARE u oid; r record; BEGIN \
+    SELECT oid INTO u FROM pg_roles WHERE rolname = '{{name}}'; \
+    IF FOUND THEN \
     ALTER ROLE \"{{name}}\" NOLOGIN; GRANT \"{{name}}\" TO CURRENT_USER; \
     PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{{name}}'; \
+    FOR r IN SELECT c.oid::regclass AS it, c.relkind, a.privilege_type AS may \
+    FROM pg_shdepend d JOIN pg_class c ON c.oid = d.objid, aclexplode(c.relacl) a \
+    WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = u \
+    AND d.classid = 'pg_class'::regclass AND a.grantee = u \
+    AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    LOOP EXECUTE format('REVOKE %s ON %s %s FROM \"{{name}}\"', r.may, \
+    CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, r.it); END LOOP; \
     DROP OWNED BY \"{{name}}\"; \
     DROP ROLE \"{{name}}\"; \
     END IF; END $$;";
