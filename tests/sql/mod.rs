@@ -5,6 +5,7 @@ mod exits;
 mod expiry;
 mod fences;
 mod guide;
+mod handles;
 mod large;
 mod neighbours;
 mod secrets;

@@ -23,7 +23,8 @@ pub(super) struct Connection {
     grant: Arc<SqlGrant>,
     label: Arc<str>,
     state: Mutex<State>,
-    _permit: Permit,
+    /// Until the last one lets go of it.
+    permit: Option<Permit>,
 }
 
 #[derive(Default)]
@@ -63,7 +64,7 @@ impl Connection {
             grant: Arc::new(grant.clone()),
             label: label.into(),
             state: Mutex::default(),
-            _permit: permit,
+            permit: Some(permit),
         }))
     }
 
@@ -218,13 +219,21 @@ impl Connection {
 
     /// The task lets go of it.
     pub(super) async fn release(self: Arc<Self>) {
-        // A cursor of it may be open still; then it is let go with that.
+        // A cursor of it may be open still; then that lets go of it.
         if Arc::strong_count(&self) > 1 {
             return;
         }
         let live = self.state.lock().live.take();
         if let Some(live) = live {
             self.attempt.sql().close(&live.session).await;
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let (Some(live), Some(permit)) = (self.state.get_mut().live.take(), self.permit.take()) {
+            self.attempt.sql().leave(live.session, permit);
         }
     }
 }

@@ -82,6 +82,7 @@ impl sql::Host for View<'_> {
         &mut self,
         grant: String,
     ) -> wasmtime::Result<Result<Resource<ConnectionHandle>, types::Failure>> {
+        self.attempt.sql().close_left().await;
         let connection = match Connection::open(self.attempt, &grant) {
             Ok(connection) => connection,
             Err(failure) => return Ok(Err(failure)),

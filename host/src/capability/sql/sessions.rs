@@ -18,6 +18,8 @@ pub(crate) struct SqlSessions(Mutex<Held>);
 struct Held {
     handles: HashMap<GrantName, usize>,
     sessions: Vec<Arc<Session>>,
+    /// Those that nobody can use any more; they count until they are closed.
+    left: Vec<(Arc<Session>, Permit)>,
 }
 
 /// The right to one connection under a grant, until it is dropped.
@@ -46,6 +48,21 @@ impl SqlSessions {
         self.0.lock().sessions.push(Arc::clone(session));
     }
 
+    /// A session whose connection went with its last cursor, copy or transaction,
+    /// where nobody could wait for its end.
+    pub(super) fn leave(&self, session: Arc<Session>, permit: Permit) {
+        self.0.lock().left.push((session, permit));
+    }
+
+    /// Closes what was left, so that there is room for another connection.
+    pub(super) async fn close_left(&self) {
+        let left = std::mem::take(&mut self.0.lock().left);
+        for (session, permit) in left {
+            self.close(&session).await;
+            drop(permit);
+        }
+    }
+
     /// Closes a session and forgets it.
     pub(super) async fn close(&self, session: &Arc<Session>) {
         self.0
@@ -59,7 +76,14 @@ impl SqlSessions {
     /// it at the attempt's end, before the leases of its database users are
     /// revoked. Bounded in time.
     pub(crate) async fn close_all(&self) {
-        let sessions = std::mem::take(&mut self.0.lock().sessions);
+        let (sessions, left) = {
+            let mut held = self.0.lock();
+            (
+                std::mem::take(&mut held.sessions),
+                std::mem::take(&mut held.left),
+            )
+        };
+        drop(left);
         let closing = sessions.iter().map(|session| session.close());
         futures_util::future::join_all(closing).await;
     }
