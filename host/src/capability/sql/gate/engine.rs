@@ -12,6 +12,7 @@ use super::lexed::{DIALECT, lexed};
 use super::rejected::{Position, Reason, Rejected};
 use super::rules::Rules;
 use super::walk::Walk;
+use crate::disk;
 
 /// Stack of the thread that parses and walks, in bytes. A guest's call runs on
 /// a fiber whose own stack is smaller than what the deepest text that the
@@ -68,15 +69,19 @@ impl Gate {
 fn on_own_stack(
     read: impl FnOnce() -> Result<Checked, Rejected> + Send,
 ) -> Result<Checked, Rejected> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("sql-gate".to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, read);
-        match thread.map(thread::ScopedJoinHandle::join) {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => Err(Rejected::new(Reason::Internal)),
-        }
+    // The worst text takes seconds: meanwhile another thread does what else this
+    // one had to do.
+    disk::wait(|| {
+        thread::scope(|scope| {
+            let thread = thread::Builder::new()
+                .name("sql-gate".to_owned())
+                .stack_size(STACK)
+                .spawn_scoped(scope, read);
+            match thread.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) | Err(_) => Err(Rejected::new(Reason::Internal)),
+            }
+        })
     })
 }
 

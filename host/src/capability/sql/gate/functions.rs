@@ -11,7 +11,8 @@ static HARMLESS: LazyLock<HashSet<&str>> = LazyLock::new(|| names().collect());
 /// Whether every overload of a function in `pg_catalog` only computes from its
 /// arguments, the clock or chance: it reads no table, file or setting, writes
 /// nothing, runs no text as SQL, waits for nothing and tells nothing of other
-/// sessions.
+/// sessions; but for `age` of a transaction id, which tells how many of those
+/// the server has given out since.
 pub(super) fn is_harmless(name: &str) -> bool {
     HARMLESS.contains(name)
 }

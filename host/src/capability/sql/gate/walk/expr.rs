@@ -243,7 +243,10 @@ impl Walk<'_> {
                 special,
                 shorthand,
             } => {
-                let (word, from, length) = match (special, shorthand) {
+                // Without FROM and FOR it is a call like any other, of whatever
+                // `search_path` leads to.
+                let is_call = *special || (substring_from.is_none() && substring_for.is_none());
+                let (word, from, length) = match (is_call, shorthand) {
                     (true, true) => ("pg_catalog.substr", ",", ","),
                     (true, false) => ("pg_catalog.substring", ",", ","),
                     (false, _) => ("SUBSTRING", "FROM", "FOR"),
