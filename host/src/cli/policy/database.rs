@@ -1,5 +1,6 @@
 //! The database users of `[sql.…]` grants, as roles of Vault's database engine.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use crate::capability::CredentialSource;
 use crate::capability::sql::{RoleStatements, SqlGrant};
+use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::grants::Grants;
 use crate::name::{GrantName, TaskName};
 
@@ -51,7 +53,7 @@ enum User {
 }
 
 /// The body of `MOUNT/roles/NAME`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 struct Role {
     db_name: String,
     default_ttl: String,
@@ -102,6 +104,48 @@ fn user(grants: &Grants, grant: &SqlGrant, connection: Option<&str>) -> User {
     }
 }
 
+impl Databases {
+    /// Two grants whose users are made by one role of Vault's, and differ: the
+    /// second one written would undo the first.
+    pub(super) fn conflict(&self) -> Option<RoleConflict> {
+        let mut roles: BTreeMap<&str, (&DatabaseDocument, &Role)> = BTreeMap::new();
+        self.grants.iter().find_map(|grant| {
+            let User::Dynamic { path, role } = &grant.user else {
+                return None;
+            };
+            let (first, other) = roles.insert(path, (grant, role))?;
+            let named =
+                |it: &DatabaseDocument| format!("`sql.{}` of the task `{}`", it.grant, it.task);
+            (other != role).then(|| RoleConflict {
+                path: path.clone(),
+                grants: [named(first), named(grant)],
+            })
+        })
+    }
+}
+
+/// One role of Vault's engine that two grants want to be different.
+#[derive(Debug, thiserror::Error)]
+#[error("{} and {} take their users from one role, `{path}`, but need different rights", .grants[0], .grants[1])]
+pub(super) struct RoleConflict {
+    path: String,
+    grants: [String; 2],
+}
+
+impl Diagnostic for RoleConflict {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Operator
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("give each its own `path` in `credential.dynamic` of its grants file".to_owned())
+    }
+}
+
 impl fmt::Display for Databases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.grants.is_empty() {
@@ -131,11 +175,12 @@ impl fmt::Display for DatabaseDocument {
                 )
             }
             User::Existing { path, statements } => {
+                // The others are piped into a shell.
                 write!(
                     f,
-                    "-- `sql.{grant}` of the task `{task}`: rights in the database `{database}` for the user\n\
-                     -- of `{path}`; put its name in the place of {USER}.\n{}",
-                    statements.join("\n")
+                    "# `sql.{grant}` of the task `{task}`: rights in the database `{database}` for the user\n\
+                     # of `{path}`. Its owner types them, with the name in the place of {USER}:\n# {}",
+                    statements.join("\n# ")
                 )
             }
         }
@@ -184,7 +229,7 @@ mod tests {
             "ALTER ROLE \"{{name}}\" VALID UNTIL '{{expiration}}';"
           ],
           "revocation_statements": [
-            "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{{name}}') THEN ALTER ROLE \"{{name}}\" NOLOGIN; GRANT \"{{name}}\" TO CURRENT_USER; PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{{name}}'; DROP OWNED BY \"{{name}}\"; DROP ROLE \"{{name}}\"; END IF; END $$;"
+            "DO $$ DECLARE u oid; r record; BEGIN SELECT oid INTO u FROM pg_roles WHERE rolname = '{{name}}'; IF FOUND THEN ALTER ROLE \"{{name}}\" NOLOGIN; GRANT \"{{name}}\" TO CURRENT_USER; PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{{name}}'; FOR r IN SELECT c.oid::regclass AS it, c.relkind, a.privilege_type AS may FROM pg_shdepend d JOIN pg_class c ON c.oid = d.objid, aclexplode(c.relacl) a WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = u AND d.classid = 'pg_class'::regclass AND a.grantee = u AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LOOP EXECUTE format('REVOKE %s ON %s %s FROM \"{{name}}\"', r.may, CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, r.it); END LOOP; DROP OWNED BY \"{{name}}\"; DROP ROLE \"{{name}}\"; END IF; END $$;"
           ]
         }
         JSON
@@ -196,12 +241,28 @@ mod tests {
         let grants = grants("static = { mount = \"database\", role = \"reporter\" }");
         let text = Databases::of(&[grants], None).to_string();
         assert_snapshot!(text, @r#"
-        -- `sql.warehouse` of the task `t`: rights in the database `warehouse` for the user
-        -- of `database/static-creds/reporter`; put its name in the place of "USER".
-        GRANT CONNECT ON DATABASE "warehouse" TO "USER";
-        GRANT USAGE ON SCHEMA "public" TO "USER";
-        GRANT SELECT ON TABLE "public"."orders" TO "USER";
+        # `sql.warehouse` of the task `t`: rights in the database `warehouse` for the user
+        # of `database/static-creds/reporter`. Its owner types them, with the name in the place of "USER":
+        # GRANT CONNECT ON DATABASE "warehouse" TO "USER";
+        # GRANT USAGE ON SCHEMA "public" TO "USER";
+        # GRANT SELECT ON TABLE "public"."orders" TO "USER";
         "#);
+    }
+
+    #[test]
+    fn one_role_cannot_be_two() {
+        let of = |task: &str, rest: &str| {
+            let mut grants = grants("dynamic = { mount = \"database\", path = \"creds/reader\" }");
+            grants.task = task.parse().unwrap();
+            let warehouse = grants.sql.values_mut().next().unwrap();
+            warehouse.max_connections = rest.len();
+            grants
+        };
+        let databases = Databases::of(&[of("a", "1"), of("b", "1")], None);
+        assert!(databases.conflict().is_none(), "the same rights");
+        let databases = Databases::of(&[of("a", "1"), of("b", "22")], None);
+        let conflict = databases.conflict().unwrap().to_string();
+        assert_snapshot!(conflict, @"`sql.warehouse` of the task `a` and `sql.warehouse` of the task `b` take their users from one role, `database/roles/reader`, but need different rights");
     }
 
     #[test]

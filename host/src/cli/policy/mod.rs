@@ -71,6 +71,9 @@ pub(super) async fn execute(
     if args.database {
         let connection = args.connection.as_ref().map(VaultName::as_str);
         let databases = Databases::of(&granted(&args, &config)?, connection);
+        if let Some(conflict) = databases.conflict() {
+            return Err(conflict.into());
+        }
         match output.format() {
             Format::Json => output.json(&databases),
             Format::Text => output.data(&databases),
