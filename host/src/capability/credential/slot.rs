@@ -180,24 +180,21 @@ impl Slot {
 
     /// A server did not take the credential of this generation. The next use
     /// reads it anew, or asks for a lease whether it lives; seldom, for a
-    /// server may refuse for other reasons.
-    pub(super) fn doubt(&self, generation: u64) {
+    /// server may refuse for other reasons. Whether it does so now.
+    pub(super) fn doubt(&self, generation: u64) -> bool {
         let mut held = self.held.lock();
-        let Some(held) = held.as_mut() else { return };
+        let Some(held) = held.as_mut() else {
+            return false;
+        };
         if held.current.generation != generation {
-            return;
+            return false;
         }
-        match &held.serves {
-            Serves::Lease(lease, _) => {
-                if held.doubt.raise() {
-                    held.doubt.settle();
-                    lease.check();
-                }
-            }
-            Serves::Attempt | Serves::Until(_) => {
-                held.doubt.raise();
-            }
+        let is_new = held.doubt.raise();
+        if let (true, Serves::Lease(lease, _)) = (is_new, &held.serves) {
+            held.doubt.settle();
+            lease.check();
         }
+        is_new
     }
 
     /// A replacement failed: the old credential serves as long as it lives.

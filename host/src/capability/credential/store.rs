@@ -55,13 +55,11 @@ impl Credentials {
     }
 
     /// A server did not take the credential of this generation: Vault may have
-    /// another by now.
-    pub(crate) fn doubt(&self, source: &CredentialSource, generation: u64) {
-        if source.may_change()
-            && let Some(slot) = self.slots.lock().get(source)
-        {
-            slot.doubt(generation);
-        }
+    /// another by now. Whether it is asked for that reason.
+    pub(crate) fn doubt(&self, source: &CredentialSource, generation: u64) -> bool {
+        let slots = self.slots.lock();
+        let slot = slots.get(source).filter(|_| source.may_change());
+        slot.is_some_and(|slot| slot.doubt(generation))
     }
 
     /// Drops, and so zeroizes, everything.

@@ -13,6 +13,10 @@ use crate::capability::credential::CredentialSource;
 use crate::capability::network::Network;
 use crate::vault::policy::PolicyRules;
 
+/// Largest message of a server that is ever taken, in bytes: the driver holds
+/// each whole.
+const MAX_MESSAGE: u64 = 32 << 20;
+
 /// One database that a task may use.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "RawSqlGrant")]
@@ -46,6 +50,11 @@ pub struct SqlGrant {
 }
 
 impl SqlGrant {
+    /// Largest message of the server that is taken, in bytes; a row is one.
+    pub(super) fn max_message(&self) -> u64 {
+        self.max_bytes.min(MAX_MESSAGE)
+    }
+
     /// What the grant needs in Vault.
     pub fn policy(&self, rules: &mut PolicyRules) {
         self.credential.policy(rules);

@@ -138,7 +138,7 @@ async fn with(connection: &Connection, target: &Target, mut call: Call) -> Resul
                 // Vault may have rotated the password meanwhile, or ended the user.
                 match &current.lease {
                     Some(lease) => ask(connection, lease, current.generation).await,
-                    None => attempt.credentials().doubt(source, current.generation),
+                    None => _ = attempt.credentials().doubt(source, current.generation),
                 }
                 refused = Some(current.generation);
             }
@@ -152,12 +152,13 @@ async fn with(connection: &Connection, target: &Target, mut call: Call) -> Resul
 
 /// Has Vault asked whether a lease lives, and waits for its word, but not for
 /// long: a lease that lives is renewed, which moves its end. Vault is not asked
-/// again and again.
+/// again and again; what it said a moment ago counts.
 async fn ask(connection: &Connection, lease: &LeaseState, generation: u64) {
     let word = lease.next_word();
     let source = &connection.grant().credential;
-    connection.attempt().credentials().doubt(source, generation);
-    let _ = timeout(ASK, word).await;
+    if connection.attempt().credentials().doubt(source, generation) {
+        let _ = timeout(ASK, word).await;
+    }
 }
 
 /// The database user's name and password.

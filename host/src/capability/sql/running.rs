@@ -158,7 +158,7 @@ impl Running {
             return error;
         }
         call.failed(&fault.reason());
-        let error = fault.told(connection.grant().max_bytes, |fault| {
+        let error = fault.told(connection.grant().max_message(), |fault| {
             shown(&connection, &checked, &text, fault)
         });
         if spoils {

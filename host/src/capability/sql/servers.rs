@@ -18,10 +18,6 @@ use crate::capability::network::{
     verifier_of,
 };
 
-/// Largest message of a server that is taken, in bytes: the driver holds each
-/// whole. A row is one message.
-const MAX_MESSAGE: u64 = 32 << 20;
-
 /// What a message holds beside the row's own bytes, at most.
 const OVERHEAD: u64 = 64 << 10;
 
@@ -75,7 +71,7 @@ impl SqlServers {
                 Place::Addresses(origin.addresses().await.map_err(Unreachable::Blocked)?)
             }
         };
-        let limit = grant.max_bytes.min(MAX_MESSAGE).saturating_add(OVERHEAD);
+        let limit = grant.max_message().saturating_add(OVERHEAD);
         Ok(Target {
             place,
             tls: self.tls(grant).await.map_err(|_| Unreachable::NoTrust)?,

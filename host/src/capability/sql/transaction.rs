@@ -86,14 +86,19 @@ impl Transaction {
         // Behind a cursor or a copy that the task still holds, a ROLLBACK would
         // wait for rows that nobody reads. The server undoes what was begun on a
         // connection that goes.
-        if self.connection.check_free().is_err() {
-            if let Ok(live) = self.connection.live("rollback").await {
-                self.connection.lose(&live).await;
-            }
-            self.connection.closed_transaction();
-            return;
+        if self.connection.check_free().is_ok() {
+            return self.undo("rollback").await;
         }
-        self.undo("rollback").await;
+        let (connection, server) = (&self.connection, &self.connection.grant().server);
+        let call =
+            (connection.attempt()).begin(connection.label(), "rollback", &server.to_string());
+        if let Ok(live) = connection.live("rollback").await {
+            connection.lose(&live).await;
+        }
+        connection.closed_transaction();
+        if let Ok(call) = call {
+            call.done_with("connection_closed");
+        }
     }
 
     /// Refused once it is over, and while a cursor is open.
@@ -154,7 +159,7 @@ async fn run(
 }
 
 fn told(connection: &Connection, fault: Fault) -> Error {
-    fault.told(connection.grant().max_bytes, |fault| {
+    fault.told(connection.grant().max_message(), |fault| {
         super::running::shown_without_place(connection, fault)
     })
 }
