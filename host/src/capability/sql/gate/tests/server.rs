@@ -217,7 +217,8 @@ async fn what_the_gate_refuses_would_have_told() {
         assert!(server.answer(text).await.unwrap().contains(told), "{text}");
         assert!(gate.check(text).is_err(), "{text}");
     }
-    // What passes because it is written as something else tells nothing.
+    // What passes because it is written as something else tells nothing: what
+    // it names is not there.
     for text in [
         "SELECT current_role",
         "SELECT s.password FROM orders s",
@@ -226,16 +227,26 @@ async fn what_the_gate_refuses_would_have_told() {
         "SELECT g.current_setting FROM unnest(ARRAY['is_superuser']) WITH ORDINALITY AS g",
         "SELECT g.current_setting FROM unnest(ARRAY['is_superuser'], ARRAY[1]) AS g",
         "SELECT o.secrets FROM orders o",
-        "SELECT * FROM orders AS secrets",
-        "WITH secrets AS (SELECT 1) SELECT * FROM secrets",
-        "WITH pg_authid AS (SELECT 1) SELECT * FROM pg_authid",
     ] {
         let sent = gate.check(text).unwrap();
-        let told = server.answer(sent.text()).await.unwrap_or_default();
-        assert!(
-            !told.contains("hunter2") && !told.contains("postgres"),
-            "{text}: {told}"
+        assert_eq!(
+            server.answer(sent.text()).await,
+            Err("42703".to_owned()),
+            "{text}"
         );
+    }
+    // Or it is the task's own.
+    let one = "[\"?column?\"]\n[Some(\"1\")]\n1\n".to_owned();
+    let orders = server.answer("SELECT * FROM public.orders").await.unwrap();
+    assert!(orders.contains("Ann"), "{orders}");
+    for (text, told) in [
+        ("SELECT * FROM orders AS secrets", &orders),
+        ("WITH secrets AS (SELECT 1) SELECT * FROM secrets", &one),
+        ("WITH pg_authid AS (SELECT 1) SELECT * FROM pg_authid", &one),
+    ] {
+        let sent = gate.check(text).unwrap();
+        let answer = server.answer(sent.text()).await;
+        assert_eq!(answer.as_ref(), Ok(told), "{text}");
     }
 }
 
