@@ -49,6 +49,8 @@ async fn a_million_rows_pass_through_in_bounded_memory() {
     warehouse.world.write(file, &text).unwrap();
 
     let one = json!([{"query": {"sql": "SELECT id, body FROM notes WHERE id = 1", "count": true}}]);
+    // The first run compiles the guest, which takes more memory than any row.
+    measured(&warehouse, one.clone());
     let (finished, idle) = measured(&warehouse, one);
     assert_eq!(finished.result().unwrap(), json!([{"rows": 1}]));
     let line = "x".repeat(90) + "\n";
