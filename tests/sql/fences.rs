@@ -9,7 +9,6 @@ use super::world::{DYNAMIC, EVERYTHING, LEASES, Warehouse};
 
 /// What would get a user, a password, a file or somebody else's rows.
 const ATTEMPTS: &[&str] = &[
-    "ALTER ROLE CURRENT_USER PASSWORD 'a-password-of-my-own'",
     "ALTER ROLE CURRENT_USER SUPERUSER",
     "CREATE ROLE mine LOGIN PASSWORD 'x'",
     "CREATE USER mine",
@@ -35,7 +34,6 @@ const ATTEMPTS: &[&str] = &[
     "DROP TABLE orders",
     "TRUNCATE orders",
     "ALTER TABLE orders OWNER TO CURRENT_USER",
-    "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE",
     "CREATE TABLE orders2 AS SELECT * FROM orders",
     "DO $$ BEGIN EXECUTE 'CREATE ROLE mine'; END $$",
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'",
@@ -44,6 +42,56 @@ const ATTEMPTS: &[&str] = &[
     "LOAD 'dblink'",
     "SELECT set_config('role', 'postgres', false)",
 ];
+
+/// What PostgreSQL lets every user do, ours too: only the gate is before it. For
+/// what may not be refused there is no right that could be taken back: a password
+/// is its user's own to change, and who may write a table may lock it. docs/SQL.md
+/// lists these.
+const LEFT_OPEN: &[&str] = &[
+    CHANGED,
+    "ALTER ROLE CURRENT_USER SET search_path = 'pg_temp'",
+    "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE",
+    "SELECT pg_advisory_lock(1)",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+     WHERE usename = current_user AND pid <> pg_backend_pid()",
+    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity \
+     WHERE usename = current_user AND pid <> pg_backend_pid()",
+    // What it sets holds for its session.
+    "SET statement_timeout = 0",
+    "SET search_path = pg_temp",
+    "SET TimeZone = 'Asia/Tokyo'",
+    "SELECT set_config('statement_timeout', '0', false)",
+    "SHOW ALL",
+    "DISCARD ALL",
+    // Objects of its own, which end with the session or with the user.
+    "CREATE TEMP TABLE mine (n int)",
+    "CREATE TEMP TABLE copied AS SELECT * FROM orders",
+    "CREATE FUNCTION pg_temp.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "SELECT lo_create(0)",
+    "SELECT lo_from_bytea(0, 'of my own')",
+    // Code, and statements that are kept.
+    "DO $$ BEGIN PERFORM 1; END $$",
+    "PREPARE mine AS SELECT * FROM orders",
+    "DECLARE mine CURSOR FOR SELECT * FROM orders",
+    "EXPLAIN SELECT * FROM orders",
+    // Word to other sessions.
+    "LISTEN mine",
+    "NOTIFY mine, 'somebody'",
+    "SELECT pg_notify('mine', 'somebody')",
+    // Functions of `PUBLIC`, some of which take a text and run it.
+    "SELECT pg_sleep(0)",
+    "SELECT query_to_xml('SELECT * FROM orders', true, true, '')",
+    // The catalogues: who there is, what is set, what else there is.
+    "SELECT rolname FROM pg_catalog.pg_roles",
+    "SELECT datname, usename FROM pg_catalog.pg_stat_activity",
+    "SELECT relname FROM pg_catalog.pg_class",
+    "SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = 'salaries'::regclass",
+    "SELECT prosrc FROM pg_catalog.pg_proc",
+    "SELECT name, setting FROM pg_catalog.pg_settings",
+];
+
+/// What sets a password that Vault does not know.
+const CHANGED: &str = "ALTER ROLE CURRENT_USER PASSWORD 'a-password-of-my-own'";
 
 /// Ways to say the same so that a gate might not see it.
 const DISGUISES: &[&str] = &[
@@ -90,7 +138,7 @@ fn query(sql: &str) -> Value {
 #[tokio::test]
 async fn the_gate_refuses_before_there_is_even_a_connection() {
     let warehouse = Warehouse::start().await;
-    let all: Vec<&str> = ATTEMPTS.iter().chain(DISGUISES).copied().collect();
+    let all: Vec<&str> = [ATTEMPTS, LEFT_OPEN, DISGUISES].concat();
     let mut steps: Vec<Value> = all.iter().map(|sql| query(sql)).collect();
     steps.extend(all.iter().map(|sql| json!({"execute": {"sql": sql}})));
     steps.extend(all.iter().map(|sql| json!({"copy_out": {"sql": sql}})));
@@ -146,13 +194,6 @@ async fn the_database_refuses_the_user_whom_our_statements_made() {
             .unwrap_or_else(|error| panic!("{granted}: {error:?}"));
     }
     for attempt in ATTEMPTS {
-        // One's own password is one's own to change, as far as PostgreSQL
-        // knows: that one is the gate's, and ends with the lease.
-        // And who may update a table may lock it.
-        if attempt.contains("PASSWORD 'a-password-of-my-own'") || attempt.starts_with("LOCK TABLE")
-        {
-            continue;
-        }
         let Err(error) = client.batch_execute(attempt).await else {
             panic!("{attempt}: was allowed");
         };
@@ -167,6 +208,75 @@ async fn the_database_refuses_the_user_whom_our_statements_made() {
     }
     drop(client);
     let _ = connection.await;
+}
+
+#[tokio::test]
+async fn what_the_database_leaves_open_ends_with_the_lease() {
+    let warehouse = Warehouse::start().await;
+    let (_, made) = warehouse.bao().root("GET", LEASES, None).await.unwrap();
+    let user = made["data"]["username"].as_str().unwrap();
+    let password = made["data"]["password"].as_str().unwrap();
+    let config = warehouse.postgres.config(user, password);
+    for statement in LEFT_OPEN {
+        // Each from the same start: some would change what the next one does.
+        let (client, connection) = config.connect(NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        // The control: it is a user without any right but the grant's.
+        let salaries = client.batch_execute("SELECT name FROM salaries").await;
+        let refused = salaries.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+        let within = format!("BEGIN; {statement}; ROLLBACK");
+        let alone = ["DISCARD ALL"].contains(statement);
+        let text = if alone { statement } else { within.as_str() };
+        if let Err(error) = client.batch_execute(text).await {
+            panic!("{statement}: {error:?}");
+        }
+        drop(client);
+        let _ = connection.await;
+    }
+
+    // What would stay, in earnest.
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    for statement in [
+        CHANGED,
+        "ALTER ROLE CURRENT_USER SET search_path = 'pg_temp'",
+        "SELECT lo_from_bytea(0, 'of my own')",
+    ] {
+        client.batch_execute(statement).await.unwrap();
+    }
+    let objects = "SELECT count(*) FROM pg_largeobject_metadata";
+    let settings = "SELECT count(*) FROM pg_db_role_setting";
+    assert_eq!(warehouse.one(objects).await, "1");
+    assert_eq!(warehouse.one(settings).await, "1");
+    let mine = warehouse.postgres.config(user, "a-password-of-my-own");
+    let (second, connection) = mine.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    // One session of a user can end another.
+    let other = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+                 WHERE usename = current_user AND pid <> pg_backend_pid()";
+    let ended = client.query(other, &[]).await.unwrap();
+    assert_eq!(ended.len(), 1);
+    assert!(ended[0].get::<_, bool>(0));
+    assert!(second.batch_execute("SELECT 1").await.is_err());
+    let old = config.connect(NoTls).await.map(drop).unwrap_err();
+    assert_eq!(old.code(), Some(&SqlState::INVALID_PASSWORD));
+
+    let body = json!({"lease_id": made["lease_id"], "sync": true});
+    let path = "sys/leases/revoke";
+    let (status, answer) = warehouse
+        .bao()
+        .root("POST", path, Some(body))
+        .await
+        .unwrap();
+    assert_eq!(status, 204, "{answer}");
+    assert_eq!(warehouse.users().await, Vec::<String>::new());
+    let gone = mine.connect(NoTls).await.map(drop).unwrap_err();
+    assert_eq!(gone.code(), Some(&SqlState::INVALID_PASSWORD));
+    assert_eq!(warehouse.one(objects).await, "0");
+    assert_eq!(warehouse.one(settings).await, "0");
+    drop(client);
+    warehouse.nothing_is_left().await;
 }
 
 /// With `dblink` there, everybody may execute its functions, as PostgreSQL
