@@ -8,6 +8,7 @@ mod guide;
 mod handles;
 mod large;
 mod neighbours;
+mod rights;
 mod secrets;
 mod statements;
 mod trouble;
