@@ -10,6 +10,7 @@ mod large;
 mod neighbours;
 mod rights;
 mod secrets;
+mod settings;
 mod statements;
 mod trouble;
 pub(crate) mod world;
