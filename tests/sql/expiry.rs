@@ -1,10 +1,10 @@
-//! A lease that somebody ends while its user works.
+//! A lease that ends while its user works, by its own time or by somebody's hand.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::world::{LEASES, Warehouse};
+use super::world::{DYNAMIC, EVERYTHING, LEASES, Warehouse};
 use crate::common::{SOON, ended};
 
 /// More rows than all the buffers between server and task hold.
@@ -136,6 +136,115 @@ async fn a_lease_that_ends_between_statements_is_told_as_expired() {
             "{before}: {answers}"
         );
         assert!(bad.iter().all(is_expired), "{before}: {answers}");
+        warehouse.nothing_is_left().await;
+    }
+}
+
+/// Gives the leases of `writer` this life. The statements stay those that our
+/// own command wrote.
+async fn live(warehouse: &Warehouse, ttl: &str, max_ttl: &str) {
+    let path = "database/roles/writer";
+    let (status, role) = warehouse.bao().root("GET", path, None).await.unwrap();
+    assert_eq!(status, 200, "{role}");
+    let mut role = role["data"].clone();
+    role["default_ttl"] = json!(ttl);
+    role["max_ttl"] = json!(max_ttl);
+    let (status, answer) = warehouse
+        .bao()
+        .root("POST", path, Some(role))
+        .await
+        .unwrap();
+    assert!(matches!(status, 200 | 204), "{answer}");
+}
+
+#[tokio::test]
+async fn a_cursor_and_a_transaction_outlive_renewals() {
+    let warehouse = start().await;
+    live(&warehouse, "3s", "1h").await;
+    let signs = "ALTER TABLE orders ALTER customer SET DEFAULT current_user";
+    warehouse.postgres.ask(signs).await.unwrap();
+    warehouse.grant("long", DYNAMIC, EVERYTHING, "max_connections = 2\n");
+    let sign =
+        json!({"query": {"sql": "INSERT INTO orders (amount) VALUES (1) RETURNING customer"}});
+    let answers = warehouse.steps(
+        "long",
+        json!([
+            {"query": {"sql": "SELECT id, body FROM notes", "keep": true}},
+            {"read_kept": {"rows": 5}},
+            {"open": {}},
+            {"begin": {}},
+            sign,
+            {"sleep": {"ms": 7000}},
+            {"read_kept": {"rows": 5}},
+            sign,
+            {"commit": {}},
+            {"drop_transaction": {}},
+            // The user's own end moved along: it can log in.
+            {"close": {}},
+            {"open": {}},
+            sign,
+        ]),
+    );
+    assert_eq!(answers[6], json!({"rows": 5}), "{answers}");
+    assert_eq!(answers[8], "committed", "{answers}");
+    let user = answers[4]["rows"][0][0].as_str().unwrap();
+    assert!(user.starts_with("v-"), "{answers}");
+    for step in [7, 12] {
+        assert_eq!(answers[step]["rows"], json!([[user]]), "{answers}");
+    }
+    assert_eq!(warehouse.one("SELECT count(*) FROM orders").await, "3");
+    // After 2.1 to 2.2 s each.
+    let renewals = warehouse.bao().answers_to("sys/leases/renew").unwrap();
+    assert!((2..=4).contains(&renewals.len()), "{}", renewals.len());
+    assert_eq!(warehouse.audit(&["lease_opened"]).len(), 1);
+    warehouse.nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_renewed_ends_an_open_transaction() {
+    let warehouse = Warehouse::start().await;
+    live(&warehouse, "3s", "4s").await;
+    let signs = "ALTER TABLE orders ALTER customer SET DEFAULT current_user";
+    warehouse.postgres.ask(signs).await.unwrap();
+    let again = DYNAMIC.replace("creds/writer\"", "creds/writer\", refresh = \"refetch\"");
+    warehouse.grant("once", DYNAMIC, EVERYTHING, "");
+    warehouse.grant("again", &again, EVERYTHING, "");
+    let sign =
+        json!({"query": {"sql": "INSERT INTO orders (amount) VALUES (1) RETURNING customer"}});
+    let steps = json!([
+        sign,
+        {"begin": {}},
+        sign,
+        {"sleep": {"ms": 6000}},
+        sign,
+        {"commit": {}},
+        sign,
+    ]);
+    for (task, refetches) in [("once", false), ("again", true)] {
+        warehouse.postgres.ask("TRUNCATE orders").await.unwrap();
+        let finished = warehouse.run(task, steps.clone());
+        assert_eq!(finished.code, 0, "{finished:?}");
+        let answers = finished.result().unwrap();
+        let user = answers[0]["rows"][0][0].as_str().unwrap();
+        assert!(user.starts_with("v-"), "{task}: {answers}");
+        assert_eq!(answers[2]["rows"], json!([[user]]), "{task}: {answers}");
+        for step in [4, 5] {
+            assert!(is_expired(&answers[step]), "{task}: {step}: {answers}");
+        }
+        // What was not committed went with the user.
+        let kept = if refetches {
+            let next = answers[6]["rows"][0][0].as_str().unwrap();
+            assert!(next.starts_with("v-") && next != user, "{answers}");
+            "2"
+        } else {
+            assert!(is_expired(&answers[6]), "{answers}");
+            "1"
+        };
+        assert_eq!(warehouse.one("SELECT count(*) FROM orders").await, kept);
+        let report = finished.report().unwrap();
+        let revoked = json!({"revoked": if refetches { 2 } else { 1 }, "left": 0});
+        assert_eq!(report["revocation"]["leases"], revoked, "{task}: {report}");
+        assert_eq!(report["denials"][0]["decision"], "expired", "{report}");
         warehouse.nothing_is_left().await;
     }
 }
