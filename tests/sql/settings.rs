@@ -7,11 +7,14 @@ use super::world::{FIXED, REPORTER, Warehouse};
 use crate::common::TOKEN;
 
 /// A setting, what somebody makes of it, and what the host's sessions have.
-const PINNED: [(&str, &str, &str); 9] = [
+const PINNED: [(&str, &str, &str); 12] = [
     ("search_path", "evil", "\"public\""),
     ("statement_timeout", "0", "7s"),
     ("standard_conforming_strings", "off", "on"),
     ("DateStyle", "SQL, DMY", "ISO, MDY"),
+    ("IntervalStyle", "iso_8601", "postgres"),
+    ("array_nulls", "off", "on"),
+    ("transform_null_equals", "on", "off"),
     ("TimeZone", "Asia/Tokyo", "UTC"),
     ("bytea_output", "escape", "hex"),
     ("default_transaction_read_only", "off", "on"),
@@ -97,4 +100,31 @@ async fn what_is_set_for_a_user_or_a_database_changes_nothing() {
             .await
             .unwrap();
     }
+}
+
+/// A user whose sessions become another role: the audit would name the wrong one.
+#[tokio::test]
+async fn nobody_else_acts_under_the_users_name() {
+    let warehouse = Warehouse::start().await;
+    let postgres = &warehouse.postgres;
+    postgres
+        .ask(&format!(
+            "CREATE ROLE others; GRANT others TO {REPORTER}; GRANT SELECT ON notes TO others; \
+             ALTER ROLE {REPORTER} SET role = 'others'"
+        ))
+        .await
+        .unwrap();
+    let scope = "allow = [\"select\"]\ntables = [\"public.notes\"]\n\
+                 functions = [\"current_setting\"]\n";
+    warehouse.grant("acts", FIXED, scope, "");
+    let who = "SELECT current_setting('role')";
+    // The control.
+    let config = postgres.config(REPORTER, TOKEN);
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let row = client.query_one(who, &[]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "others");
+
+    let answers = warehouse.steps("acts", json!([{"query": {"sql": who}}]));
+    assert_eq!(answers[0]["rows"], json!([["none"]]), "{answers}");
 }

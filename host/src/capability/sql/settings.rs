@@ -9,12 +9,17 @@ pub(super) fn of(grant: &SqlGrant) -> String {
     let mut settings = vec![
         format!("search_path=\"{}\"", grant.rules.schema),
         format!("statement_timeout={}", grant.statement_timeout.as_millis()),
-        // The gate reads literals in this way.
+        // The gate reads literals and `= NULL` in this way.
         "standard_conforming_strings=on".to_owned(),
+        "array_nulls=on".to_owned(),
+        "transform_null_equals=off".to_owned(),
         // What is written as text is written alike on every server.
-        "datestyle=ISO".to_owned(),
+        "datestyle=ISO,MDY".to_owned(),
+        "intervalstyle=postgres".to_owned(),
         "timezone=UTC".to_owned(),
         "bytea_output=hex".to_owned(),
+        // The user whom the audit names is the one who acts.
+        "role=none".to_owned(),
     ];
     let reads = |verb: &Verb| matches!(verb, Verb::Select | Verb::CopyOut);
     if grant.rules.allow.iter().all(reads) {
@@ -45,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_grant_that_reads_gets_a_session_that_reads() {
-        insta::assert_snapshot!(options("[\"select\"]", "statement_timeout = \"2s\""), @r#"-c search_path="public" -c statement_timeout=2000 -c standard_conforming_strings=on -c datestyle=ISO -c timezone=UTC -c bytea_output=hex -c default_transaction_read_only=on"#);
-        insta::assert_snapshot!(options("[\"select\", \"insert\"]", "schema = \"Sales\""), @r#"-c search_path="Sales" -c statement_timeout=30000 -c standard_conforming_strings=on -c datestyle=ISO -c timezone=UTC -c bytea_output=hex"#);
+        insta::assert_snapshot!(options("[\"select\"]", "statement_timeout = \"2s\""), @r#"-c search_path="public" -c statement_timeout=2000 -c standard_conforming_strings=on -c array_nulls=on -c transform_null_equals=off -c datestyle=ISO,MDY -c intervalstyle=postgres -c timezone=UTC -c bytea_output=hex -c role=none -c default_transaction_read_only=on"#);
+        insta::assert_snapshot!(options("[\"select\", \"insert\"]", "schema = \"Sales\""), @r#"-c search_path="Sales" -c statement_timeout=30000 -c standard_conforming_strings=on -c array_nulls=on -c transform_null_equals=off -c datestyle=ISO,MDY -c intervalstyle=postgres -c timezone=UTC -c bytea_output=hex -c role=none"#);
     }
 }
