@@ -6,9 +6,7 @@ use anyhow::{Context, Result, ensure};
 use wasmtime::component::{
     Component, ComponentType, InstancePre, Lift, Linker, ResourceTable, TypedFunc,
 };
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
-};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 struct State {
@@ -73,9 +71,8 @@ impl Bare {
     pub(crate) fn load(path: &str) -> Result<Self> {
         // As the host keeps them: warm slots, wiped byte by byte.
         let mut pool = PoolingAllocationConfig::new();
-        pool.linear_memory_keep_resident(256 << 10)
-            .table_keep_resident(16 << 10)
-            .pagemap_scan(Enabled::Auto);
+        pool.linear_memory_keep_resident(128 << 10)
+            .table_keep_resident(16 << 10);
         let mut config = Config::new();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let engine = Engine::new(&config)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use wasmtime::component::Linker;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::CodeCache;
 use super::state::TaskState;
@@ -40,8 +40,10 @@ const TABLES_PER_TASK: u32 = 16;
 
 /// What a slot of the pool keeps in memory between two guests, wiped byte by
 /// byte: a small guest touches less, and giving pages back to the system and
-/// faulting them in again takes longer than the rest of its end.
-const KEPT_MEMORY: usize = 256 << 10;
+/// faulting them in again takes longer than the rest of its end. Wasmtime's
+/// `pagemap_scan`, which wipes only what was written, stays off: it takes a page
+/// in swap for one that was not.
+const KEPT_MEMORY: usize = 128 << 10;
 /// The same for a table of functions.
 const KEPT_TABLE: usize = 16 << 10;
 
@@ -107,7 +109,6 @@ fn wasmtime_config(settings: &EngineConfig) -> Config {
         .max_core_instance_size(4 << 20)
         .linear_memory_keep_resident(KEPT_MEMORY)
         .table_keep_resident(KEPT_TABLE)
-        .pagemap_scan(Enabled::Auto)
         .table_elements(settings.max_table_elements)
         .max_memory_size(settings.max_memory);
     let mut config = Config::new();
