@@ -107,7 +107,7 @@ impl Connection {
             let lost = Fault::Lost(ConnectionError::Reset);
             if failed.is_some() && live.went_with_lease(self, &lost).await {
                 let expired = self.expired(operation);
-                self.spoil(&expired);
+                self.spoil(&live, &expired);
                 self.lose(&live).await;
                 return Err(expired);
             }
@@ -210,9 +210,13 @@ impl Connection {
         self.state.lock().transaction.as_ref()?.failed.clone()
     }
 
-    /// Notes that a statement of the transaction failed.
-    pub(super) fn spoil(&self, error: &Error) {
-        if let Some(open) = &mut self.state.lock().transaction {
+    /// Notes that a statement of the transaction failed, which ran on this
+    /// session. What is left of an earlier one says nothing of the one that is
+    /// open.
+    pub(super) fn spoil(&self, live: &Live, error: &Error) {
+        let state = &mut *self.state.lock();
+        let is_current = state.live.as_ref().is_some_and(|known| known.is(live));
+        if let (true, Some(open)) = (is_current, &mut state.transaction) {
             open.failed.get_or_insert_with(|| error.clone());
         }
     }

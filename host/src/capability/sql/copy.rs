@@ -112,11 +112,12 @@ impl Writer {
         };
         running.detail("bytes_sent", self.sent);
         // What the server says of a COPY that is broken off.
-        self.connection.spoil(&Error::Statement(ServerError {
+        let broken_off = Error::Statement(ServerError {
             sqlstate: "57014".to_owned(),
             position: None,
             message: None,
-        }));
+        });
+        self.connection.spoil(&running.live, &broken_off);
         running.abandoned("undone").await;
         self.connection.free_seat(self.seat);
     }

@@ -153,7 +153,7 @@ impl Running {
         let spoils = !matches!(fault, Fault::Parameter(_) | Fault::Column(_));
         if lost && live.went_with_lease(&connection, &fault).await {
             let error = Error::Denied(call.deny(DenialKind::Expired, "lease_ended"));
-            connection.spoil(&error);
+            connection.spoil(&live, &error);
             connection.lose(&live).await;
             return error;
         }
@@ -162,7 +162,7 @@ impl Running {
             shown(&connection, &checked, &text, fault)
         });
         if spoils {
-            connection.spoil(&error);
+            connection.spoil(&live, &error);
         }
         if lost {
             connection.lose(&live).await;
@@ -175,7 +175,7 @@ impl Running {
         self.call.limit(limit);
         self.settle().await;
         self.call.failed(limit);
-        self.connection.spoil(&error);
+        self.connection.spoil(&self.live, &error);
         error
     }
 

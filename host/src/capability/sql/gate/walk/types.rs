@@ -80,9 +80,11 @@ impl Walk<'_> {
     /// A type by a name that is no keyword.
     fn custom_type(&mut self, called: &ObjectName) -> Result<(), Rejected> {
         let name = name(called)?;
-        let own = OWN.contains(&name.last.as_str());
+        // `public.point` is none of PostgreSQL's, whatever it is called.
+        let own = matches!(name.schema.as_deref(), None | Some(CATALOG))
+            && OWN.contains(&name.last.as_str());
         let schema = match name.schema.as_deref() {
-            None | Some(CATALOG) if own => CATALOG,
+            _ if own => CATALOG,
             None => self.rules.schema.as_str(),
             Some(schema) => schema,
         };
