@@ -15,6 +15,10 @@ const BEGINNING: usize = size_of::<u64>();
 /// Longer texts are not looked at: the automata skip faster through them.
 const LONGEST: usize = 4096;
 
+/// More spellings of a lane are not compared, each with each byte: an attempt
+/// that replaced a hundred credentials has as many.
+const MOST: usize = 256;
+
 /// How the spellings of one set of secrets begin, lane by lane.
 pub(super) struct Glance(Vec<Beginnings>);
 
@@ -24,8 +28,9 @@ struct Beginnings {
     words: Zeroizing<Vec<u64>>,
     /// The very first byte of one of them.
     first: [bool; 256],
-    /// A spelling is too short to be told by its beginning.
-    short: bool,
+    /// A spelling is too short to be told by its beginning, or there are so many
+    /// that the automaton is faster.
+    unfit: bool,
 }
 
 impl Glance {
@@ -36,7 +41,7 @@ impl Glance {
                 read: *read,
                 words: Zeroizing::default(),
                 first: [false; 256],
-                short: false,
+                unfit: false,
             };
             for spelling in secrets.iter().flat_map(spell) {
                 lane.add(&spelling);
@@ -64,13 +69,14 @@ impl Beginnings {
                 }
                 self.words.push(u64::from_be_bytes(*beginning));
             }
-            None => self.short = true,
+            None => self.unfit = true,
         }
+        self.unfit |= self.words.len() > MOST;
     }
 
     fn may_find(&self, text: &[u8]) -> bool {
         let mut word: u64 = 0;
-        self.short
+        self.unfit
             || text.iter().any(|byte| match (self.read)(*byte) {
                 Read::As(byte) => {
                     word = word << 8 | u64::from(byte);
