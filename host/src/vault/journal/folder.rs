@@ -4,7 +4,8 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::OFlags;
 
@@ -19,7 +20,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// The folder `journal` below the state folder.
 pub(in crate::vault) struct Journal {
     folder: PathBuf,
-    checked: OnceLock<()>,
+    checked: AtomicBool,
     spares: Arc<Spares>,
 }
 
@@ -40,7 +41,7 @@ impl Journal {
     pub(in crate::vault) fn new(state: &Path) -> Self {
         Self {
             folder: state.join("journal"),
-            checked: OnceLock::new(),
+            checked: AtomicBool::new(false),
             spares: Arc::default(),
         }
     }
@@ -58,7 +59,7 @@ impl Journal {
         let spare = spares.as_ref().and_then(|spares| spares.take(&line));
         let slot = match spare {
             Some(slot) => slot,
-            None => Slot::create(&self.folder, || intent.file_name(), &line)?,
+            None => self.create(&intent, &line)?,
         };
         Ok(Entry {
             slot,
@@ -67,6 +68,19 @@ impl Journal {
             accessor: None,
             leases: Vec::new(),
         })
+    }
+
+    /// A new file; in a new folder when somebody removed the old one.
+    fn create(&self, intent: &Intent, line: &[u8]) -> Result<Slot, JournalError> {
+        let create = || Slot::create(&self.folder, || intent.file_name(), line);
+        match create() {
+            Err(JournalError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                self.checked.store(false, Ordering::Relaxed);
+                self.check()?;
+                create()
+            }
+            created => created,
+        }
     }
 
     /// Removes the files that wait for an attempt. At the end of a process; one
@@ -164,9 +178,9 @@ impl Journal {
     }
 
     /// Creates the folder if need be, and refuses one that others can touch.
-    /// Once per process.
+    /// Once per process, unless it goes.
     fn check(&self) -> Result<(), JournalError> {
-        if self.checked.get().is_some() {
+        if self.checked.load(Ordering::Relaxed) {
             return Ok(());
         }
         DirBuilder::new()
@@ -205,7 +219,7 @@ impl Journal {
                 return refuse(state, "others may write to the folder above");
             }
         }
-        let _ = self.checked.set(());
+        self.checked.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -219,7 +233,6 @@ fn is_blank(file: &File) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use rustix::process::{Resource, Rlimit, setrlimit};
@@ -257,6 +270,18 @@ mod tests {
         only
     }
 
+    /// Takes a file that nobody here holds. A test beside this one may be starting
+    /// a process, and until that runs its program it has our descriptors too.
+    fn taken(journal: &Journal, path: &Path) -> Found {
+        for _ in 0..500 {
+            match journal.take(path).expect("taken") {
+                Found::Live => std::thread::sleep(Duration::from_millis(2)),
+                found => return found,
+            }
+        }
+        Found::Live
+    }
+
     #[test]
     fn a_held_file_is_live_a_dropped_one_is_left_and_a_done_one_is_gone() {
         let state = state();
@@ -276,7 +301,7 @@ mod tests {
         let accessor = Accessor::try_from("accessor-of-a".to_owned()).expect("fine");
         entry.made(accessor, Keep::OnDisk).expect("synced");
         drop(entry);
-        let Ok(Found::Left(left)) = journal.take(&path) else {
+        let Found::Left(left) = taken(&journal, &path) else {
             panic!("it is unlocked")
         };
         assert_eq!(left.accessor().expect("made").expose(), "accessor-of-a");
@@ -319,7 +344,7 @@ mod tests {
             .made(accessor("accessor-of-b"), Keep::WithLogin)
             .expect("written");
         drop(second);
-        let Ok(Found::Left(left)) = journal.take(&path) else {
+        let Found::Left(left) = taken(&journal, &path) else {
             panic!("it is unlocked")
         };
         assert_eq!(left.intent().id, "b");
@@ -343,7 +368,7 @@ mod tests {
         journal.spares.let_go();
         assert_eq!(journal.names().expect("listed").len(), 2);
         for name in journal.names().expect("listed") {
-            assert!(matches!(journal.take(&name), Ok(Found::Nothing)));
+            assert!(matches!(taken(&journal, &name), Found::Nothing));
         }
         assert!(journal.names().expect("listed").is_empty());
 
@@ -361,6 +386,18 @@ mod tests {
         journal.begin(intent("a")).expect("begun").done();
         std::fs::remove_file(file(&journal)).expect("removed");
         let entry = journal.begin(intent("b")).expect("begun");
+        assert!(matches!(journal.take(&file(&journal)), Ok(Found::Live)));
+        entry.done();
+    }
+
+    #[test]
+    fn nothing_is_noted_where_no_sweep_looks() {
+        let state = state();
+        let journal = Journal::new(state.path());
+        journal.begin(intent("a")).expect("begun").done();
+        let elsewhere = state.path().join("journal.old");
+        std::fs::rename(&journal.folder, &elsewhere).expect("moved");
+        let entry = journal.begin(intent("c")).expect("begun");
         assert!(matches!(journal.take(&file(&journal)), Ok(Found::Live)));
         entry.done();
     }
@@ -400,7 +437,7 @@ mod tests {
         let path = file(&journal);
         let text = std::fs::read_to_string(&path).expect("written");
         assert_eq!(text.lines().count(), 4, "{text}");
-        let Ok(Found::Left(left)) = journal.take(&path) else {
+        let Found::Left(left) = taken(&journal, &path) else {
             panic!("it is readable")
         };
         let leases: Vec<_> = left.leases().iter().map(LeaseId::expose).collect();

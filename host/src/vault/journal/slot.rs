@@ -1,6 +1,6 @@
 //! A file of the journal, and the ones that wait for their next attempt.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -165,10 +165,14 @@ impl Drop for Spares {
     }
 }
 
-/// Whether the open file has lost its name.
+/// Whether the open file is no longer what its name leads to: it was removed, or
+/// the folder was moved away.
 pub(super) fn is_unlinked(file: &File, path: &Path) -> Result<bool, JournalError> {
-    let metadata = file
-        .metadata()
-        .map_err(JournalError::io(path, "inspected"))?;
-    Ok(metadata.nlink() == 0)
+    let inspect = |found: io::Result<Metadata>| found.map_err(JournalError::io(path, "inspected"));
+    let ours = inspect(file.metadata())?;
+    let named = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        named => inspect(named)?,
+    };
+    Ok((ours.dev(), ours.ino()) != (named.dev(), named.ino()))
 }
