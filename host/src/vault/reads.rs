@@ -146,34 +146,35 @@ impl Reads {
             circle: Arc::clone(circle),
             path: path.clone(),
         };
-        let reader = match self.find(&key, age) {
-            Ok(reader) => reader,
-            Err(Found::Kept(kept)) => return Ok(kept),
-            Err(Found::Reading(mut ended)) => {
-                // An error of this means that the reader is gone.
-                let _ = ended.changed().await;
+        let reader = loop {
+            let mut ended = match self.find(&key, age) {
+                Ok(reader) => break reader,
+                Err(Found::Kept(kept)) => return Ok(kept),
+                Err(Found::Reading(ended)) => ended,
+            };
+            // An error of this means that the reader is gone.
+            let _ = ended.changed().await;
+            let word = ended.borrow().as_ref().map(VaultError::as_outage);
+            match word {
+                // It has read, or left: somebody else reads then.
+                None => {}
                 // Whoever waited for one that found no Vault has waited long
                 // enough, and Vault is not to be asked by all of them at once.
-                let outage = ended.borrow().as_ref().and_then(VaultError::as_outage);
-                if let Some(outage) = outage {
-                    return Err(outage);
-                }
-                match self.find(&key, age) {
-                    Ok(reader) => reader,
-                    Err(Found::Kept(kept)) => return Ok(kept),
-                    // The one waited for was refused, or left. That says
-                    // nothing of this one, which waits for nobody any more.
-                    Err(Found::Reading(_)) => return Ok(KvRead::own(read.await?)),
-                }
+                Some(Some(outage)) => return Err(outage),
+                // It was refused. That says nothing of this one, which waits for
+                // nobody any more.
+                Some(None) => return Ok(KvRead::own(read.await?)),
             }
         };
         let asked = Instant::now();
-        let answer = read.await.inspect_err(|error| {
-            if let Some(outage) = error.as_outage() {
-                reader.ended.send_replace(Some(outage));
+        let own = match read.await {
+            Ok(answer) => KvRead::own(answer),
+            Err(error) => {
+                let told = error.as_outage().unwrap_or(VaultError::Closed);
+                reader.ended.send_replace(Some(told));
+                return Err(error);
             }
-        })?;
-        let own = KvRead::own(answer);
+        };
         reader.keep(&own, asked, asked + age);
         Ok(own)
     }
@@ -413,6 +414,22 @@ mod tests {
         assert!(left.is_err());
         assert!(reads.0.lock().map.is_empty(), "the place is free");
         assert_eq!(get(&reads, &here, AGE, &server).await, (22, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_one_who_reads_leaves_one_other_reads() {
+        let (reads, server, here) = (Reads::default(), Server::default(), circle("a", "x"));
+        let path = path();
+        let leaving = tokio::time::timeout(
+            Duration::from_millis(1),
+            reads.get(&here, &path, AGE, server.read()),
+        );
+        let asking = (0..20).map(|_| get(&reads, &here, AGE, &server));
+        let asking = futures_util::future::join_all(asking);
+        let (left, answers) = tokio::join!(biased; leaving, asking);
+        assert!(left.is_err());
+        assert_eq!(server.count(), 2);
+        assert_eq!(answers.iter().filter(|(_, cached)| *cached).count(), 19);
     }
 
     #[tokio::test(start_paused = true)]

@@ -134,20 +134,21 @@ impl Client {
             headers.remove(&NAMESPACE);
             let request = self.http.get(url).headers(headers).timeout(limit);
             let response = (request.send().await).map_err(|error| fault(node, &error))?;
-            self.clock.note(response.headers());
-            let date = date(response.headers());
+            let headers = response.headers().clone();
             let path = "sys/health".to_owned();
             let reply = receive(node, Operation::Health, path, response).await?;
-            Ok((reply, date))
+            Ok((reply, headers))
         };
         match asked.await {
-            Ok((reply, date)) => {
-                found.clock = date.map(Timestamp::as_second);
+            Ok((reply, headers)) => {
+                found.clock = date(&headers).map(Timestamp::as_second);
                 found.answered = Some(Instant::now());
                 let Ok(body) = serde_json::from_slice::<HealthBody>(&reply.body) else {
                     found.health = Health::Unknown(reply.status());
                     return (found, None);
                 };
+                // The time of something before Vault is nobody's.
+                self.clock.note(&headers);
                 found.health = Health::of(reply.status());
                 found.clock = body.server_time_utc.or(found.clock);
                 found.version = body.version;

@@ -1,5 +1,6 @@
 //! The nodes of the cluster, and which of them is asked.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -32,8 +33,8 @@ pub(super) struct Nodes {
     current: AtomicUsize,
     /// When a node last said that it is healthy; none after a failure.
     healthy: Mutex<Option<Instant>>,
-    /// The last node that left what it was to make in the dark, and when.
-    distrusted: Mutex<Option<(usize, Instant)>>,
+    /// When each node, by its place, last left what it was to make in the dark.
+    distrusted: Mutex<HashMap<usize, Instant>>,
     /// The cluster of the first node that answered.
     cluster: OnceLock<String>,
 }
@@ -120,7 +121,7 @@ impl Nodes {
             all: addresses.iter().map(node).collect(),
             current: AtomicUsize::new(0),
             healthy: Mutex::new(None),
-            distrusted: Mutex::new(None),
+            distrusted: Mutex::default(),
             cluster: OnceLock::new(),
         }
     }
@@ -161,16 +162,20 @@ impl Nodes {
 
     /// This one left something in the dark, whatever it says of its health.
     pub(super) fn distrust(&self, place: usize) {
-        *self.distrusted.lock() = Some((place, Instant::now()));
+        self.distrusted.lock().insert(place, Instant::now());
     }
 
     /// The nodes with their places in the order in which they are asked how
-    /// they do: the operator's, and who is not trusted last.
+    /// they do: the operator's, and who is not trusted last, the latest of them
+    /// at the end.
     pub(super) fn in_order(&self) -> Vec<(usize, &Node)> {
         let distrusted = self.distrusted.lock();
-        let last = distrusted.filter(|(_, since)| since.elapsed() < DISTRUSTED);
+        let since = |place: &usize| {
+            let since = distrusted.get(place);
+            since.filter(|since| since.elapsed() < DISTRUSTED)
+        };
         let mut order: Vec<_> = self.all.iter().enumerate().collect();
-        order.sort_by_key(|(place, _)| last.is_some_and(|(last, _)| last == *place));
+        order.sort_by_key(|(place, _)| since(place).copied());
         order
     }
 
@@ -197,6 +202,23 @@ mod tests {
             .filter(|status| Health::of(*status).serves())
             .collect();
         assert_eq!(serving, [200, 429]);
+    }
+
+    #[test]
+    fn the_node_that_nobody_has_a_doubt_of_comes_first() {
+        let addresses = [1, 2, 3].map(|port| format!("http://127.0.0.1:{port}"));
+        let nodes = Nodes::new(&Addresses::try_from(addresses.to_vec()).expect("fine"));
+        let order = || {
+            let order = nodes.in_order().into_iter();
+            order.map(|(place, _)| place).collect::<Vec<_>>()
+        };
+        assert_eq!(order(), [0, 1, 2]);
+        nodes.distrust(0);
+        assert_eq!(order(), [1, 2, 0]);
+        nodes.distrust(1);
+        assert_eq!(order(), [2, 0, 1]);
+        nodes.distrust(0);
+        assert_eq!(order(), [2, 1, 0]);
     }
 
     #[test]

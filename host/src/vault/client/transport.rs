@@ -232,8 +232,11 @@ impl Client {
             self.nodes.found_failing();
             result.get_or_insert(answer);
             if !may_go_on {
-                // Whoever comes next asks another one first.
-                self.nodes.distrust(place);
+                // Whoever comes next asks another one first. One that was only
+                // slow (an engine behind it may be) is asked again.
+                if matches!(&result, Some(Ok(reply)) if reply.cannot_serve()) {
+                    self.nodes.distrust(place);
+                }
                 self.nodes.prefer((place + 1) % nodes.len());
                 break;
             }
@@ -277,7 +280,6 @@ impl Client {
                 .body(body.to_vec());
         }
         let response = request.send().await.map_err(|error| fault(node, &error))?;
-        self.clock.note(response.headers());
         let (operation, path) = (call.operation, call.path.clone());
         receive(node, operation, path, response).await
     }
