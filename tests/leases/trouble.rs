@@ -118,7 +118,13 @@ async fn a_lost_credential_is_not_asked_for_again_and_ends_with_the_token() {
     let lost = vault.inject(Rule::on("GET", "database/creds", Fault::ResetAfterAnswer).times(1));
     let input = json!({"do": "http", "grant": "api", "path": "status/200"});
     let finished = leasing.world.run("caller").input(input).finish().unwrap();
-    assert_eq!(finished.code, 0, "{finished:?}");
+    assert_eq!(finished.code, 7, "{finished:?}");
+    assert_eq!(
+        finished.report().unwrap()["revocation"],
+        json!({"complete": false, "reason": "lease_unanswered"})
+    );
+    let (code, report) = sweep(&leasing.world);
+    assert_eq!(code, 0, "{report}");
     let answers = finished.result().unwrap();
     assert!(answers[0].to_string().contains("unavailable"), "{answers}");
     assert_eq!(lost.hits(), 1);
@@ -140,7 +146,8 @@ async fn a_task_that_tries_again_and_again_makes_few_users() {
     let lost = vault.inject(Rule::on("GET", "database/creds", Fault::ResetAfterAnswer));
     let input = json!({"do": "http", "grant": "api", "path": "status/200", "times": 20});
     let finished = leasing.world.run("caller").input(input).finish().unwrap();
-    assert_eq!(finished.code, 0, "{finished:?}");
+    assert_eq!(finished.code, 7, "{finished:?}");
+    assert_eq!(sweep(&leasing.world).0, 0);
     assert_eq!(lost.hits(), 3);
     assert_eq!(leasing.bao().answers_to("database/creds").unwrap().len(), 3);
     let begun = Instant::now();

@@ -1,11 +1,14 @@
 //! AppRole and token file.
 
+use std::time::Duration;
+
 use cofferdam::diagnostic::{Diagnostic, Exit};
 use cofferdam::scrub::SecretSet;
 use cofferdam::vault::{Vault, VaultError};
+use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use serde_json::json;
 
-use super::world::{World, attempt, open, refused};
+use super::world::{World, attempt, config, open, refused};
 
 #[tokio::test]
 async fn approle_logs_in_once_for_many_attempts() {
@@ -79,6 +82,41 @@ async fn a_wrapped_secret_id_serves_one_process() {
     assert_eq!(error.exit(), Exit::Usage);
     assert!(error.hint().unwrap().contains("one process"));
     assert!(world.living().await.is_empty());
+}
+
+/// Whoever gives up an attempt does not give up the log-in that others wait for,
+/// nor the secret-id that Vault hands out once.
+#[tokio::test]
+async fn an_opening_that_is_given_up_goes_on_and_leaves_nothing() {
+    for path in ["sys/wrapping/unwrap", "approle/login", "auth/token/create"] {
+        let world = World::start().await;
+        let proxy = Proxy::start(world.bao.socket()).unwrap();
+        let file = wrapped(&world, SECRET_ID, "wrapped").await;
+        let text = format!(
+            "address = {:?}\n[auth.approle]\nrole_id_file = {:?}\nsecret_id_file = {file:?}\n\
+             wrapped = true\n",
+            proxy.address(),
+            world.files.role_id_file,
+        );
+        let vault = Vault::new(config(&text), &world.state()).unwrap();
+        let late = Fault::Delay(Duration::from_millis(400));
+        let late = proxy.inject(Rule::on("*", path, late).times(1));
+        let mut opening = vault.opening(attempt("given-up"), &SecretSet::default());
+        let waited = Duration::from_millis(100);
+        assert!(tokio::time::timeout(waited, &mut opening).await.is_err());
+        assert_eq!(late.hits(), 1, "{path}");
+        vault.leave(opening);
+        // The next one has the same log-in.
+        let session = open(&vault, "next").await;
+        let log_ins = world.bao.answers_to("auth/approle/login").unwrap();
+        assert_eq!(log_ins.len(), 1, "{path}");
+        assert!(session.close().await.complete);
+        // What was given up was made after all, and ended.
+        assert!(vault.close().await.expect("a log-in").complete, "{path}");
+        assert_eq!(world.bao.minted().unwrap(), 2, "{path}");
+        assert!(world.living().await.is_empty(), "{path}");
+        assert!(world.journal().is_empty(), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -58,6 +58,22 @@ pub struct GuestRun {
     pub limits: Vec<Limit>,
 }
 
+/// Words that are scrubbed in well under a millisecond, in bytes.
+const SHORT: usize = 64 << 10;
+
+impl GuestRun {
+    /// Whether the guest's words are few.
+    pub fn is_short(&self) -> bool {
+        let words = match &self.outcome {
+            GuestOutcome::Done(words)
+            | GuestOutcome::Trapped(words)
+            | GuestOutcome::Failed { message: words, .. } => words.len(),
+            GuestOutcome::OutOfLimits(_) | GuestOutcome::Cancelled => 0,
+        };
+        words <= SHORT
+    }
+}
+
 /// Runs one attempt to its end. Never fails: whatever happens to the guest is
 /// an outcome. Ends within the deadline, and within the grace period after
 /// `cancel`.

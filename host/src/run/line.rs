@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -18,12 +18,15 @@ use super::{
 use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
 use crate::capability::{Attempt, AttemptParts, LogSink, Pulse, TaskLog};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::disk;
 use crate::engine::instance::{self, GuestRun};
 use crate::engine::{Disposition, GuestOutcome};
 use crate::grants::Grants;
 use crate::scrub::{SecretSet, escape_control};
 use crate::vault::identity::JwtLogin;
-use crate::vault::{AttemptAuthority, Circle, Revocation, Session, VaultError};
+use crate::vault::{
+    AttemptAuthority, Circle, Opening, Revocation, Session, VaultError, VaultErrorKind,
+};
 
 /// How long an authority that is asked for when the attempt is cancelled is
 /// still waited for.
@@ -35,12 +38,16 @@ pub(super) struct Line {
     pub(super) run: String,
     pub(super) request: RunRequest,
     pub(super) secrets: SecretSet,
+    /// What is known of an authority that no guest got.
+    pub(super) left: Mutex<Option<Revocation>>,
 }
 
 /// Everything before the guest, done.
 struct Opened {
     prepared: PreparedTask,
     session: Option<Session>,
+    /// When the guest has to be done.
+    deadline: Instant,
 }
 
 /// The guest's end in words for the caller.
@@ -77,8 +84,12 @@ impl Line {
             Ok(opened) => opened,
             Err(error) => return self.refuse(&error, &recorder).await,
         };
-        let Opened { prepared, session } = opened;
-        let attempt = self.attempt(&prepared, session.as_ref(), &recorder, log);
+        let Opened {
+            prepared,
+            session,
+            deadline,
+        } = opened;
+        let attempt = self.attempt(&prepared, session.as_ref(), deadline, &recorder, log);
         let guest = self.guest(&prepared, &attempt, cancel).await;
         let missing_rights = MissingRights {
             policies: policies(session.as_ref()),
@@ -91,10 +102,24 @@ impl Line {
                 None => None,
             }
         };
-        // Vault is asked first; while it works, the guest's words are scrubbed.
-        // Nothing that goes wrong there may stop the end of the authority.
-        let words = AssertUnwindSafe(async { guest.map(|guest| self.ended(guest)) });
-        let (revocation, ended) = tokio::join!(biased; close, words.catch_unwind());
+        // Nothing that goes wrong with the guest's words may stop the end of the
+        // authority.
+        let is_short = guest.as_ref().is_none_or(GuestRun::is_short);
+        let words = async {
+            let ended = || guest.map(|guest| self.ended(guest));
+            match is_short {
+                true => ended(),
+                false => disk::wait(ended),
+            }
+        };
+        let words = AssertUnwindSafe(words).catch_unwind();
+        let (revocation, ended) = if is_short {
+            // Vault is asked first; while it works, the words are scrubbed.
+            tokio::join!(biased; close, words)
+        } else {
+            // They take so long that the answer would have to wait.
+            (close.await, words.await)
+        };
         let ended = ended.ok().flatten().unwrap_or_else(Ended::panicked);
         let report = self
             .report(ended, &attempt, revocation.as_ref(), &recorder)
@@ -122,8 +147,17 @@ impl Line {
         })?;
         let prepared = prepared?;
         self.admit(&prepared.grants)?;
-        let session = self.authority(&prepared.grants, recorder, cancel).await?;
-        Ok(Opened { prepared, session })
+        // The attempt's time counts from here: what Vault takes is not the guest's.
+        let begun = Instant::now();
+        let session = self
+            .authority(&prepared.grants, begun, recorder, cancel)
+            .await?;
+        let deadline = begun + prepared.grants.limits.timeout;
+        Ok(Opened {
+            prepared,
+            session,
+            deadline,
+        })
     }
 
     fn admit(&self, grants: &Grants) -> Result<(), RunError> {
@@ -147,6 +181,7 @@ impl Line {
     async fn authority(
         &self,
         grants: &Grants,
+        begun: Instant,
         recorder: &Recorder,
         cancel: &CancellationToken,
     ) -> Result<Option<Session>, RunError> {
@@ -174,8 +209,27 @@ impl Line {
                 component: grants.digest,
             }),
         };
-        let opening = vault.open(wanted, &self.secrets);
-        let session = in_time(opening, grants.limits.timeout, cancel).await?;
+        let opening = vault.opening(wanted, &self.secrets);
+        let opened = in_time(opening, begun + grants.limits.timeout, cancel).await;
+        let session = opened.map_err(|given_up| match given_up {
+            // Anything worse than that Vault is away is worth telling.
+            GivenUp::Failed(error)
+                if cancel.is_cancelled() && error.kind() == VaultErrorKind::Unavailable =>
+            {
+                RunError::Cancelled
+            }
+            GivenUp::Failed(error) => RunError::from(error),
+            GivenUp::Left(opening, cancelled) => {
+                vault.leave(opening);
+                *self.left.lock() = Some(Revocation::unfinished());
+                match cancelled {
+                    true => RunError::Cancelled,
+                    false => RunError::Slow {
+                        limit: grants.limits.timeout,
+                    },
+                }
+            }
+        })?;
         let identity = session.identity();
         let recorded = recorder.record(&Event::AuthorityOpened {
             session: identity.session.into(),
@@ -187,7 +241,7 @@ impl Line {
             vault_request_id: session.mint_request_id(),
         });
         if let Err(error) = recorded {
-            session.close().await;
+            *self.left.lock() = Some(session.close().await);
             return Err(error.into());
         }
         Ok(Some(session))
@@ -218,6 +272,7 @@ impl Line {
         &self,
         prepared: &PreparedTask,
         session: Option<&Session>,
+        deadline: Instant,
         recorder: &Arc<Recorder>,
         log: Arc<dyn LogSink>,
     ) -> Arc<Attempt> {
@@ -230,7 +285,7 @@ impl Line {
             secrets: self.secrets.clone(),
             http: Arc::clone(&self.shared.http),
             sql: Arc::clone(&self.shared.sql),
-            deadline: Instant::now() + limits.timeout,
+            deadline,
             log: Arc::new(TaskLog::new(log, self.secrets.clone(), limits.log)),
             pulse: Pulse::start(),
         }))
@@ -363,6 +418,11 @@ impl Line {
     async fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
         let task = self.request.task().to_string();
         let report = refused_report(self.run.clone(), task, &self.shared.audit, error);
+        let left = self.left.lock().take();
+        let report = RunReport {
+            revocation: left.as_ref().map(RevocationReport::from),
+            ..report
+        };
         self.seal(report, recorder).await
     }
 
@@ -387,23 +447,34 @@ impl Line {
     }
 }
 
-/// An authority, if Vault gives it while the task still wants it. What is given
-/// up here may leave a token that nobody used and nobody can name: the journal
-/// says so, and its `explicit_max_ttl` ends it.
+/// Why there is no authority.
+enum GivenUp {
+    /// Vault did not give it.
+    Failed(VaultError),
+    /// It has not come: the time is over, or (true) the attempt was cancelled.
+    Left(Opening, bool),
+}
+
+/// An authority, if Vault gives it while the task still wants it.
 async fn in_time(
-    opening: impl Future<Output = Result<Session, VaultError>>,
-    limit: Duration,
+    mut opening: Opening,
+    deadline: Instant,
     cancel: &CancellationToken,
-) -> Result<Session, RunError> {
-    let mut opening = pin!(opening);
-    tokio::select! {
-        opened = &mut opening => Ok(opened?),
-        () = tokio::time::sleep(limit) => Err(RunError::Slow { limit }),
-        () = cancel.cancelled() => {
-            // Nearly always it is there at once, and can be ended properly.
-            let opened = tokio::time::timeout(CANCELLED_WAIT, opening).await;
-            opened.ok().and_then(Result::ok).ok_or(RunError::Cancelled)
-        }
+) -> Result<Session, GivenUp> {
+    let cancelled = tokio::select! {
+        biased;
+        opened = &mut opening => return opened.map_err(GivenUp::Failed),
+        () = tokio::time::sleep_until(deadline.into()) => false,
+        () = cancel.cancelled() => true,
+    };
+    if !cancelled {
+        return Err(GivenUp::Left(opening, false));
+    }
+    // Nearly always it is there at once, and can be ended properly.
+    match tokio::time::timeout(CANCELLED_WAIT, &mut opening).await {
+        Ok(Ok(session)) => Ok(session),
+        Ok(Err(error)) => Err(GivenUp::Failed(error)),
+        Err(_) => Err(GivenUp::Left(opening, true)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -129,6 +130,7 @@ impl Runner {
             run: Uuid::now_v7().to_string(),
             request,
             secrets: SecretSet::default(),
+            left: Mutex::default(),
         };
         let fallback = (line.run.clone(), line.request.task().to_string());
         let walk = tokio::spawn(async move { line.walk(prepared, log, cancel).await });

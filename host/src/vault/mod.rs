@@ -27,6 +27,7 @@ mod lease;
 mod logins;
 mod logout;
 mod mint;
+mod openings;
 pub mod path;
 pub mod policy;
 mod reads;
@@ -50,6 +51,7 @@ pub use journal::{AuthorityKind, JournalError};
 pub use kv::KvData;
 pub use lease::{LeaseCount, LeaseState, LeaseWatcher, Leased, StaticCredential};
 pub use mint::attempt_life;
+pub use openings::Opening;
 pub use reads::{Circle, KvRead};
 pub use session::{
     AttemptAuthority, LeaseEnd, Revocation, Session, SessionKind, Vault, VaultIdentity,

@@ -11,6 +11,7 @@ use super::handle::{Authority, SessionHandle};
 use super::identity::{Clock, JwtLogin};
 use super::lease::{LeaseBook, LeaseCount, LeaseId};
 use super::logins::HostLogin;
+use super::openings::Opening;
 use super::reads::Circle;
 use super::revoke::{NO_TIME, Tie};
 use super::shared::Shared;
@@ -25,6 +26,9 @@ const SWEEP_WAIT: Duration = Duration::from_secs(5);
 
 /// Why an end is not complete at which a credential was still being made.
 const UNANSWERED: &str = "lease_unanswered";
+
+/// Why an attempt's end is not complete that gave up its authority.
+const UNFINISHED: &str = "unfinished";
 
 /// Vault as this process uses it: one log-in, made when first needed.
 #[derive(Clone)]
@@ -139,6 +143,16 @@ impl Revocation {
         self.complete = false;
         self.reason.get_or_insert(reason);
         self
+    }
+
+    /// Nobody knows: the authority was given up while Vault was asked for it.
+    pub(crate) fn unfinished() -> Self {
+        Self {
+            complete: false,
+            reason: Some(UNFINISHED),
+            request_id: None,
+            leases: Vec::new(),
+        }
     }
 
     /// Nothing was revoked: too many others are being revoked.
@@ -257,6 +271,19 @@ impl Vault {
         })
     }
 
+    /// The same, as something that can be given up in the middle: see
+    /// [`Vault::leave`].
+    pub fn opening(&self, attempt: AttemptAuthority, secrets: &SecretSet) -> Opening {
+        let (vault, secrets) = (self.clone(), secrets.clone());
+        Box::pin(async move { vault.open(attempt, &secrets).await })
+    }
+
+    /// Nobody waits for this authority any more. It goes on by itself and is
+    /// closed as soon as it is open; [`Vault::close`] waits for it for a moment.
+    pub fn leave(&self, opening: Opening) {
+        self.0.openings.leave(opening);
+    }
+
     /// Revokes what dead processes left behind, and touches nobody who lives.
     ///
     /// # Errors
@@ -277,6 +304,7 @@ impl Vault {
             task.abort();
         }
         self.0.reads.clear();
+        self.0.openings.end().await;
         let logins = self.0.logins.lock().await.close();
         let ended = self.0.end_logins(logins).await;
         self.0.journal.tidy();
@@ -334,6 +362,10 @@ impl Session {
             }
             None => Revocation::out_of_time(leases),
         };
+        if book.has_lost() {
+            // Vault may have made what nobody can name, for a token that it ends.
+            revocation = revocation.but(UNANSWERED);
+        }
         if !answered {
             // Vault may be making it at this moment, for a token that it ends.
             // The book keeps the file, so that a late answer is noted there;

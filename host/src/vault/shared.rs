@@ -14,6 +14,7 @@ use super::client::Client;
 use super::identity::{Clock, Signer};
 use super::journal::{AuthorityKind, Intent, Journal};
 use super::logins::Logins;
+use super::openings::Openings;
 use super::reads::Reads;
 use super::turns::Turns;
 use super::{VaultConfig, VaultError};
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) swept: AtomicBool,
     /// The sweep that the first attempt started.
     pub(super) sweeping: BlockingMutex<Option<JoinHandle<()>>>,
+    /// Authorities that nobody waits for any more.
+    pub(super) openings: Openings,
     /// Attempts that end at the same time.
     pub(super) turns: Turns,
 }
@@ -50,6 +53,7 @@ impl Shared {
             reads: Reads::default(),
             swept: AtomicBool::new(false),
             sweeping: BlockingMutex::new(None),
+            openings: Openings::default(),
             turns: Turns::new(),
             config,
         })

@@ -104,9 +104,15 @@ impl SessionHandle {
                 path: path.api_path(),
             });
         };
-        // Without its name it can only end with the token.
-        let id = LeaseId::try_from(id).map_err(|_| protocol("its lease id is malformed"))?;
-        let fields = answer.data.ok_or(protocol("it holds no data"))?;
+        // Without its name it can only end with the token, which is told.
+        let unnamed = || book.note_lost();
+        let id = LeaseId::try_from(id)
+            .inspect_err(|_| unnamed())
+            .map_err(|_| protocol("its lease id is malformed"))?;
+        let Some(fields) = answer.data else {
+            self.revoke_unused(&id, authority).await;
+            return Err(protocol("it holds no data"));
+        };
         let ttl = Duration::from_secs(answer.lease_duration);
         let noted = book.note(&id).await;
         if noted.is_err() || ttl.is_zero() {
@@ -154,6 +160,8 @@ impl SessionHandle {
                 reason = error.reason(),
                 "an unused lease could not be revoked; it ends with the attempt's token"
             );
+            // The attempt's end says so, and its file stays for the sweep.
+            self.leases().note_lost();
         }
     }
 

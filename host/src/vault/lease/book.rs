@@ -73,6 +73,11 @@ impl LeaseBook {
         self.lost.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether the answer to a question never came whole.
+    pub(in crate::vault) fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire) > 0
+    }
+
     /// Writes a lease into the journal and waits until the disk has it.
     pub(super) async fn note(&self, id: &LeaseId) -> Result<(), VaultError> {
         let (entry, id) = (Arc::clone(&self.entry), id.clone());
