@@ -236,6 +236,10 @@ async fn warehouse_load() -> (Warehouse, Shop) {
     let postgres = &warehouse.postgres;
     postgres.ask("DROP TABLE orders").await.unwrap();
     postgres.ask(SCHEMA).await.unwrap();
+    let vaults = "GRANT USAGE ON SCHEMA staging TO vault WITH GRANT OPTION; \
+                  GRANT SELECT, INSERT, UPDATE, DELETE ON public.orders, staging.orders \
+                  TO vault WITH GRANT OPTION";
+    postgres.ask(vaults).await.unwrap();
     let shop = Shop::open(&warehouse.world).await;
     let address = format!("127.0.0.1:{}", postgres.port());
     install_warehouse_load(&warehouse.world, &shop, &address);

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::common::{TOKEN, api, binary, install, journal, nobody_lives, signal, signer};
-use crate::leaks::traces::{Traces, minted};
+use crate::leaks::traces::{Traces, minted_in};
 
 /// The task of every bad day: `probe-all` with an API, a key, a plaintext and a
 /// database.
@@ -35,6 +35,8 @@ pub(super) struct Day {
     pub(super) wire: Proxy,
     _upstream: Upstream,
     printed: RefCell<Vec<(String, Vec<u8>)>>,
+    /// What Vault answered through other proxies than `vault`.
+    answers: RefCell<Vec<Vec<u8>>>,
 }
 
 /// A run under way. Its log is at trace level and goes to files, so that
@@ -83,6 +85,7 @@ impl Day {
             wire,
             _upstream: upstream,
             printed: RefCell::default(),
+            answers: RefCell::default(),
         };
         let bao = day.bao();
         bao.connect_database(&day.postgres, day.postgres.socket())
@@ -249,11 +252,39 @@ impl Day {
         }
     }
 
+    /// Takes in what went through another proxy, whose secrets count as well.
+    pub(super) fn also(&self, proxy: &Proxy) {
+        self.answers.borrow_mut().extend(proxy.answers());
+    }
+
+    /// That the question finds a user, a session and a lease.
+    async fn users_would_be_seen(&self) {
+        let (_, made) = self.bao().root("GET", LEASES, None).await.unwrap();
+        let text = |pointer: &str| made.pointer(pointer).unwrap().as_str().unwrap();
+        let (user, lease) = (text("/data/username"), text("/lease_id"));
+        let config = self.postgres.config(user, text("/data/password"));
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        assert_eq!(self.bao().leases(LEASES).await.unwrap(), [lease]);
+        assert_eq!(self.postgres.made_users().await.unwrap(), [user]);
+        let sessions = self.postgres.foreign_sessions().await.unwrap();
+        assert_eq!(sessions, [user]);
+        drop(client);
+        let body = json!({"lease_id": lease, "sync": true});
+        let (status, _) = self
+            .bao()
+            .root("POST", "sys/leases/revoke", Some(body))
+            .await
+            .unwrap();
+        assert_eq!(status, 204);
+    }
+
     /// The end of the day: nobody lives, by the server's own word and by the
     /// database's, and no secret stands in anything that was printed or written.
     pub(super) async fn over(self) {
         nobody_lives(self.bao()).await;
         self.no_user_lives().await;
+        self.users_would_be_seen().await;
         // One place for all that went to stdout, and one for stderr.
         let mut printed: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for (name, bytes) in self.printed.take() {
@@ -264,7 +295,13 @@ impl Day {
         traces
             .files
             .retain(|file| !file.components().any(|part| part.as_os_str() == "cache"));
-        let (tokens, accessors) = minted(&self.vault);
+        let mut answers = self.answers.take();
+        answers.extend(self.vault.answers());
+        let (tokens, accessors) = minted_in(&answers);
+        assert!(
+            tokens.len() >= 2 && accessors.len() >= 2,
+            "nothing to look for"
+        );
         let secret_id = std::fs::read_to_string(self.world.path("secret-id")).unwrap();
         let known = [TOKEN, secret_id.trim()].into_iter();
         for secret in known.chain(tokens.iter().map(String::as_str)) {

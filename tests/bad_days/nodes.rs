@@ -19,6 +19,7 @@ async fn one_node_down_is_not_noticed_and_both_down_is_told() {
     held.wait_hit(SOON).unwrap();
     assert!(!one.passed().is_empty() && two.passed().is_empty());
     let first = one.address();
+    day.also(&one);
     drop(one);
     held.release();
     let ended = day.end(running);
@@ -32,6 +33,7 @@ async fn one_node_down_is_not_noticed_and_both_down_is_told() {
     let held = day.hold();
     let running = day.start(&[lease(), call(), sign(1)]);
     held.wait_hit(SOON).unwrap();
+    day.also(&two);
     drop(two);
     held.release();
     let ended = day.end(running);

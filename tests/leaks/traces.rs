@@ -85,8 +85,13 @@ impl Traces {
 /// What Vault's answers hold: tokens and leased passwords, and the accessors and
 /// lease ids that may stand in the journal.
 pub(crate) fn minted(proxy: &Proxy) -> (BTreeSet<String>, BTreeSet<String>) {
+    minted_in(&proxy.answers())
+}
+
+/// The same of these answers.
+pub(crate) fn minted_in(answers: &[Vec<u8>]) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut tokens, mut accessors) = (BTreeSet::new(), BTreeSet::new());
-    for answer in proxy.answers() {
+    for answer in answers {
         let Some(body) = answer.windows(4).position(|it| it == b"\r\n\r\n") else {
             continue;
         };

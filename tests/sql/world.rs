@@ -60,12 +60,15 @@ impl Warehouse {
             .unwrap();
         let warehouse = Self { world, postgres };
         // As docs/SQL.md says: Vault's own user is no superuser.
-        let vaults = "CREATE ROLE vault LOGIN CREATEROLE PASSWORD 'vaults-own'; \
-             GRANT CONNECT ON DATABASE app TO vault WITH GRANT OPTION; \
+        let vaults = format!(
+            "CREATE ROLE vault LOGIN CREATEROLE PASSWORD 'vaults-own'; \
+             GRANT CONNECT ON DATABASE {} TO vault WITH GRANT OPTION; \
              GRANT USAGE ON SCHEMA public TO vault WITH GRANT OPTION; \
              GRANT SELECT, INSERT, UPDATE, DELETE ON orders, notes TO vault WITH GRANT OPTION; \
-             GRANT USAGE ON SEQUENCE orders_id_seq TO vault WITH GRANT OPTION";
-        warehouse.postgres.ask(vaults).await.unwrap();
+             GRANT USAGE ON SEQUENCE orders_id_seq TO vault WITH GRANT OPTION",
+            warehouse.postgres.database()
+        );
+        warehouse.postgres.ask(&vaults).await.unwrap();
         let at = warehouse.postgres.socket();
         let bao = warehouse.bao();
         bao.connect_database_as(&warehouse.postgres, at, ("vault", "vaults-own"))
