@@ -44,8 +44,8 @@ pub(crate) async fn attempts(client: &reqwest::Client, plan: &Plan, n: usize) ->
         let start = Instant::now();
         attempt(client, plan, &token, i).await?;
         nanos.push(u64::try_from(start.elapsed().as_nanos())?);
-        std::fs::remove_file(plan.sync_folder.join(format!("baseline-{i}")))?;
     }
+    std::fs::remove_file(plan.sync_folder.join(SYNCED))?;
     Ok(nanos)
 }
 
@@ -102,8 +102,8 @@ pub(crate) async fn cold(plan: &Plan, n: usize) -> Result<Vec<u64>> {
         )
         .await?;
         nanos.push(u64::try_from(start.elapsed().as_nanos())?);
-        std::fs::remove_file(plan.sync_folder.join(format!("baseline-{i}")))?;
     }
+    std::fs::remove_file(plan.sync_folder.join(SYNCED))?;
     Ok(nanos)
 }
 
@@ -234,9 +234,12 @@ pub(crate) async fn vault(
     })
 }
 
+/// The file that [`sync`] writes to.
+const SYNCED: &str = "baseline";
+
 /// What a record of the attempt costs at the least: 200 bytes more on disk.
 fn sync(plan: &Plan) -> Result<()> {
-    let path = plan.sync_folder.join("baseline");
+    let path = plan.sync_folder.join(SYNCED);
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     file.write_all(&[b'x'; 200])?;
     file.sync_data()?;
