@@ -13,4 +13,5 @@ mod life;
 mod nodes;
 mod passwords;
 mod people;
+mod rotated;
 mod watchers;

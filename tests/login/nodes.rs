@@ -280,6 +280,50 @@ async fn a_sealed_or_dead_single_node_says_so_before_anything_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_single_node_that_nobody_initialised_says_so() {
+    let mut host = Host::start().await;
+    host.follow("AppRole");
+    let proxy = Proxy::start(host.bao.socket()).unwrap();
+    let config = at(&mut host, &[proxy.address()]);
+    let body = json!({"initialized": false, "sealed": true}).to_string();
+    let new = proxy.inject(Rule::on("GET", "sys/health", Fault::Page(501, body)));
+    let vault = host.vault(&config);
+    let error = refused(&vault, "a").await;
+    assert!(
+        matches!(error, VaultError::NotInitialised { .. }),
+        "{error}"
+    );
+    assert_eq!(new.hits(), 1);
+    assert_eq!(proxy.passed().len(), 1, "nothing else was asked");
+}
+
+/// Too many leases: waiting does not help, and a second question would be one
+/// more token.
+#[tokio::test]
+async fn a_full_quota_of_leases_is_told_at_once() {
+    let mut host = Host::start().await;
+    host.follow("AppRole");
+    let proxy = Proxy::start(host.bao.socket()).unwrap();
+    let config = at(&mut host, &[proxy.address()]);
+    let vault = host.vault(&config);
+    assert!(open(&vault, "a").await.close().await.complete);
+    let body =
+        json!({"errors": ["request path \"auth/token/create\": lease count quota exceeded"]});
+    let full = Fault::Page(429, body.to_string());
+    let full = proxy.inject(Rule::on("POST", "auth/token/create", full));
+    let begun = Instant::now();
+    let error = refused(&vault, "b").await;
+    assert!(
+        matches!(error, VaultError::Overloaded { status: 429, .. }),
+        "{error}"
+    );
+    assert_eq!(full.hits(), 1);
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    drop(full);
+    ends(&host, vault).await;
+}
+
+#[tokio::test]
 async fn a_node_of_another_cluster_is_never_used() {
     let (mut host, one, _, vault) = two_nodes().await;
     drop(vault);
@@ -334,6 +378,11 @@ async fn a_read_outlasts_a_rate_limit_and_honours_its_wish() {
         version: None,
     };
     let session = open(&vault, "a").await;
+    // A standby that has not caught up yet.
+    let behind = proxy.inject(Rule::on("GET", "secret/data/x", Fault::Status(412, None)).times(1));
+    session.handle().kv(&secret).await.unwrap();
+    assert_eq!(behind.hits(), 1);
+    drop(behind);
     let limited =
         proxy.inject(Rule::on("GET", "secret/data/x", Fault::Status(429, Some(1))).times(2));
     let begun = Instant::now();
