@@ -13,14 +13,14 @@
 //! | 429 for ten seconds | `storms` | a wish that is honoured: `login::nodes` |
 //! | 503 flapping | `storms` | single ones: `vault::faults` |
 //! | storms of 403 | `refusals` | a refusal is no death: `login::life` |
-//! | renewal refused for ever | | `login::life`, `leases::renewal`; the schedule by unit tests of `vault::schedule` |
+//! | renewal refused for ever | `silence` | `login::life`, `leases::renewal`; the schedule by unit tests of `vault::schedule` |
 //! | the log-in revoked under us | `parent`, `refusals` | `vault::closing`, `login::life` |
 //! | an answer cut in half | `answers` | answers lost whole: `vault::faults` |
 //! | an answer of 100 MB | `answers` | an endless one: `lifecycle::trouble` |
-//! | accepts and never answers | | `lifecycle::trouble`, `login::nodes` |
+//! | accepts and never answers | `silence` | `lifecycle::trouble`, `login::nodes` |
 //! | TLS of the wrong name | `tls` | `login::certificates` |
 //! | the host's clock two hours off | `clock`, `tls` | |
-//! | the database down at revocation | | `leases::trouble` |
+//! | the database down at revocation | `silence` | `leases::trouble` |
 //! | cancelled, or out of time, while Vault is slow to give an authority | `opening` | |
 //! | a thousand attempts end together | `thousand` | |
 //! | SIGKILL at fifty moments | `kills` | at every request: `lifecycle::kills` |
@@ -35,6 +35,7 @@ mod parent;
 mod refusals;
 mod restart;
 mod seal;
+mod silence;
 mod storms;
 mod thousand;
 mod tls;

@@ -5,6 +5,7 @@ use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use serde_json::json;
 
 use crate::common::SOON;
+use crate::leaks::traces::no_token_is_written;
 use crate::vault::world::{World, config, open, try_open};
 
 use super::day::{Day, call, denial, lease, sign, works};
@@ -97,6 +98,7 @@ async fn attempts_whose_log_in_dies_share_one_new_log_in() {
     assert!(vault.close().await.expect("a log-in").complete);
     assert!(world.living().await.is_empty());
     assert!(world.journal().is_empty());
+    no_token_is_written(world.folder.path(), &proxy);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,4 +125,5 @@ async fn attempts_that_begin_in_a_storm_do_not_make_a_storm_of_log_ins() {
     drop(storm);
     vault.close().await;
     assert!(world.living().await.is_empty());
+    no_token_is_written(world.folder.path(), &proxy);
 }

@@ -6,6 +6,7 @@ use cofferdam::vault::{Revocation, Session, Vault};
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule, Span};
 use tokio::task::JoinSet;
 
+use crate::leaks::traces::no_token_is_written;
 use crate::vault::world::{World, config, open};
 
 const ATTEMPTS: usize = 1_000;
@@ -108,6 +109,7 @@ async fn a_thousand_attempts_that_end_together_do_not_storm_the_server() {
     assert!(crowd.vault.close().await.expect("a log-in").complete);
     assert!(crowd.world.living().await.is_empty());
     assert!(crowd.world.journal().is_empty());
+    no_token_is_written(crowd.world.folder.path(), &crowd.proxy);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,4 +153,5 @@ async fn a_crowd_that_ends_while_vault_is_silent_is_told_in_time_and_swept() {
     assert!(crowd.vault.close().await.expect("a log-in").complete);
     assert!(crowd.world.living().await.is_empty());
     assert!(crowd.world.journal().is_empty());
+    no_token_is_written(crowd.world.folder.path(), &crowd.proxy);
 }

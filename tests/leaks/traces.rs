@@ -82,6 +82,25 @@ impl Traces {
     }
 }
 
+/// No token of a process that ran in here, whose Vault was behind this proxy,
+/// stands in any file below a folder. The first twenty stand for all.
+pub(crate) fn no_token_is_written(folder: &std::path::Path, proxy: &Proxy) {
+    let (tokens, _) = minted(proxy);
+    assert!(!tokens.is_empty(), "nothing to look for");
+    for token in tokens.iter().take(20) {
+        let mut hunt = Hunt::new(&Canary::of(token));
+        hunt.folder(folder).unwrap();
+        assert_eq!(hunt.sightings().len(), 0);
+        // The control.
+        let planted = folder.join("planted");
+        std::fs::write(&planted, format!("x{token}x")).unwrap();
+        let mut hunt = Hunt::new(&Canary::of(token));
+        hunt.folder(folder).unwrap();
+        assert!(!hunt.sightings().is_empty());
+        std::fs::remove_file(planted).unwrap();
+    }
+}
+
 /// What Vault's answers hold: tokens and leased passwords, and the accessors and
 /// lease ids that may stand in the journal.
 pub(crate) fn minted(proxy: &Proxy) -> (BTreeSet<String>, BTreeSet<String>) {

@@ -218,7 +218,12 @@ impl Line {
             {
                 RunError::Cancelled
             }
-            GivenUp::Failed(error) => RunError::from(error),
+            GivenUp::Failed(error) => {
+                if error.may_have_made_a_token() {
+                    *self.left.lock() = Some(Revocation::unfinished());
+                }
+                RunError::from(error)
+            }
             GivenUp::Left(opening, cancelled) => {
                 vault.leave(opening);
                 *self.left.lock() = Some(Revocation::unfinished());

@@ -9,7 +9,7 @@ use super::fault::fault;
 use super::nodes::{Health, HealthBody, Node};
 use super::transport::{Client, NAMESPACE, receive};
 use crate::vault::VaultError;
-use crate::vault::error::{ConnectionFault, Operation};
+use crate::vault::error::Operation;
 
 /// What one node says of itself.
 #[derive(Debug, Clone)]
@@ -171,7 +171,8 @@ impl NodeHealth {
             Health::Unreachable(fault) => VaultError::Unreachable {
                 address,
                 fault,
-                maybe_sent: fault != ConnectionFault::Refused,
+                // Nothing that makes something was.
+                maybe_sent: false,
             },
             _ => VaultError::NoNode {
                 nodes: format!("{address} is {}", self.health),

@@ -322,7 +322,7 @@ impl VaultError {
 
     /// Whether a request that makes a token may have made one although it
     /// failed: the answer was lost, or made no sense.
-    pub(super) fn may_have_made_a_token(&self) -> bool {
+    pub(crate) fn may_have_made_a_token(&self) -> bool {
         match self {
             Self::Unreachable { maybe_sent, .. } => *maybe_sent,
             Self::Overloaded { status, .. } => *status >= 500,
