@@ -184,7 +184,9 @@ async fn a_cursor_and_a_transaction_outlive_renewals() {
     // To its end, and not only what had arrived before.
     let before = steps.len();
     steps.extend(vec![json!({"read_kept": {"rows": 1000}}); 50]);
+    let begun = Instant::now();
     let answers = warehouse.steps("long", json!(steps));
+    let took = begun.elapsed().as_secs();
     let answers = answers.as_array().unwrap();
     assert_eq!(answers[7], "committed", "{answers:?}");
     let user = answers[4]["rows"][0][0].as_str().unwrap();
@@ -195,9 +197,14 @@ async fn a_cursor_and_a_transaction_outlive_renewals() {
     let rows = answers[before..].iter().map(|it| it["rows"].as_u64());
     assert_eq!(rows.map(Option::unwrap).sum::<u64>(), 40_000 - 5);
     assert_eq!(warehouse.one("SELECT count(*) FROM orders").await, "3");
-    // After 2.1 to 2.2 s each.
+    // After 2.1 to 2.2 s each, however long a busy machine takes for all of it.
     let renewals = warehouse.bao().answers_to("sys/leases/renew").unwrap();
-    assert!((2..=4).contains(&renewals.len()), "{}", renewals.len());
+    let most = usize::try_from(took / 2).unwrap() + 1;
+    assert!(
+        (2..=most).contains(&renewals.len()),
+        "{} in {took} s",
+        renewals.len()
+    );
     assert_eq!(warehouse.audit(&["lease_opened"]).len(), 1);
     warehouse.nothing_is_left().await;
 }
