@@ -58,10 +58,7 @@ impl Entry {
     fn append(&mut self, line: &[u8]) -> Result<(), JournalError> {
         disk::wait(|| {
             self.slot.write(line)?;
-            self.slot
-                .file
-                .sync_data()
-                .map_err(JournalError::io(&self.slot.path, "synced"))
+            self.slot.sync()
         })
     }
 

@@ -12,7 +12,6 @@ use rustix::fs::OFlags;
 use super::record::{self, Intent};
 use super::slot::{Slot, Spares, is_unlinked};
 use super::{AuthorityKind, Entry, JournalError};
-use crate::disk;
 
 /// What is said of one token is under a kilobyte without leases; a thousand of
 /// them, as long as they may be, have two thirds of this.
@@ -60,16 +59,7 @@ impl Journal {
         let spare = spares.as_ref().and_then(|spares| spares.take(&line));
         let slot = match spare {
             Some(slot) => slot,
-            None => {
-                let slot = self.create(&intent, &line)?;
-                if intent.kind == AuthorityKind::Login {
-                    // Its name must last as its lines do: what hangs on the
-                    // log-in is not waited for.
-                    disk::wait(|| File::open(&self.folder).and_then(|folder| folder.sync_all()))
-                        .map_err(JournalError::io(&self.folder, "synced"))?;
-                }
-                slot
-            }
+            None => self.create(&intent, &line)?,
         };
         Ok(Entry {
             slot,
@@ -176,6 +166,7 @@ impl Journal {
                         file,
                         path: path.to_owned(),
                         length: Some(written as u64),
+                        is_named: false,
                     },
                     spares: None,
                     intent: record.intent,

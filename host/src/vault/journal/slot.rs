@@ -31,6 +31,8 @@ pub(super) struct Slot {
     /// Where the next line goes; `None` when a piece of one stands there that
     /// could not be taken back.
     pub(super) length: Option<u64>,
+    /// Whether its name is on the disk too.
+    pub(super) is_named: bool,
 }
 
 impl Slot {
@@ -66,6 +68,7 @@ impl Slot {
                 file,
                 path,
                 length: Some(lines.len() as u64),
+                is_named: false,
             });
         }
         Err(JournalError::io(folder, "locked")(
@@ -93,11 +96,26 @@ impl Slot {
         }
     }
 
+    /// Waits until the disk has what was written, and the first time until its
+    /// folder has the name: some file systems keep the two apart.
+    pub(super) fn sync(&mut self) -> Result<(), JournalError> {
+        self.file
+            .sync_data()
+            .map_err(JournalError::io(&self.path, "synced"))?;
+        if let (false, Some(folder)) = (self.is_named, self.path.parent()) {
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(JournalError::io(folder, "synced"))?;
+            self.is_named = true;
+        }
+        Ok(())
+    }
+
     /// Makes it blank. The disk need not know: after a power loss the sweep
     /// finds a token that Vault no longer knows.
     fn clear(&mut self) -> io::Result<()> {
         let length = self.length.ok_or(ErrorKind::InvalidData)?;
-        let blank = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        let blank = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         self.file.write_all_at(&blank, 0)?;
         self.length = Some(0);
         Ok(())
