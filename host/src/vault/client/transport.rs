@@ -230,11 +230,12 @@ impl Client {
                 return answer;
             }
             self.nodes.found_failing();
+            let by_gateway = matches!(&answer, Ok(reply) if reply.cannot_serve());
             result.get_or_insert(answer);
             if !may_go_on {
                 // Whoever comes next asks another one first. One that was only
                 // slow (an engine behind it may be) is asked again.
-                if matches!(&result, Some(Ok(reply)) if reply.cannot_serve()) {
+                if by_gateway {
                     self.nodes.distrust(place);
                 }
                 self.nodes.prefer((place + 1) % nodes.len());
