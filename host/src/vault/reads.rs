@@ -68,7 +68,7 @@ struct Place {
 
 enum State {
     /// Somebody reads; the channel closes when that has ended.
-    Reading(watch::Receiver<Option<VaultError>>),
+    Reading(watch::Receiver<Option<Failure>>),
     Kept(Kept),
 }
 
@@ -80,17 +80,26 @@ struct Kept {
     until: Instant,
 }
 
+/// Why a reader has nothing to share: the outage that it met, or nothing that
+/// concerns the others.
+type Failure = Option<VaultError>;
+
+/// The same for one more who waited.
+fn again(failure: &Failure) -> Failure {
+    failure.as_ref().and_then(VaultError::as_outage)
+}
+
 /// The one who reads. Dropped without success, the place is free again.
 struct Reader<'a> {
     reads: &'a Reads,
     key: Key,
     number: u64,
-    ended: watch::Sender<Option<VaultError>>,
+    ended: watch::Sender<Option<Failure>>,
 }
 
 enum Found {
     Kept(KvRead),
-    Reading(watch::Receiver<Option<VaultError>>),
+    Reading(watch::Receiver<Option<Failure>>),
 }
 
 impl Circle {
@@ -154,7 +163,7 @@ impl Reads {
             };
             // An error of this means that the reader is gone.
             let _ = ended.changed().await;
-            let word = ended.borrow().as_ref().map(VaultError::as_outage);
+            let word = ended.borrow().as_ref().map(again);
             match word {
                 // It has read, or left: somebody else reads then.
                 None => {}
@@ -170,8 +179,7 @@ impl Reads {
         let own = match read.await {
             Ok(answer) => KvRead::own(answer),
             Err(error) => {
-                let told = error.as_outage().unwrap_or(VaultError::Closed);
-                reader.ended.send_replace(Some(told));
+                reader.ended.send_replace(Some(error.as_outage()));
                 return Err(error);
             }
         };

@@ -69,7 +69,6 @@ pub(in crate::vault) struct AuthAnswer {
 /// The body of a refusal. Its texts are compared with fixed ones, never shown.
 #[derive(Deserialize)]
 struct Refusal {
-    #[serde(default)]
     errors: Vec<String>,
 }
 
@@ -109,12 +108,7 @@ impl Reply {
     /// have a list of errors, if an empty one. Somebody before Vault may answer
     /// with the same status.
     pub(in crate::vault) fn is_vaults_refusal(&self) -> bool {
-        #[derive(Deserialize)]
-        struct Errors {
-            #[serde(rename = "errors")]
-            _errors: Vec<IgnoredAny>,
-        }
-        serde_json::from_slice::<Errors>(&self.body).is_ok()
+        serde_json::from_slice::<Refusal>(&self.body).is_ok()
     }
 
     /// What is told of an answer that is not Vault's.
