@@ -49,6 +49,12 @@ async fn an_attempt_that_is_cancelled_before_its_guest_starts_leaves_nothing() {
             false => json!({"complete": false, "reason": "unfinished"}),
         };
         assert_eq!(ended.report["revocation"], revocation, "{name}");
+        // The audit has it as well.
+        let file = ended.report["audit"]["file"].as_str().unwrap();
+        let audit = std::fs::read_to_string(file).unwrap();
+        let closed = audit.lines().filter(|it| it.contains("authority_closed"));
+        assert_eq!(closed.count(), 1, "{name}");
+        assert_eq!(audit.contains("\"unfinished\""), !waited_for, "{name}");
         drop(slow);
         let is_named = late || path == "sys/health";
         assert_eq!(journal(&day.world).is_empty(), is_named, "{name}");

@@ -152,8 +152,8 @@ impl Diagnostic for RunError {
             Self::Load(error) => error.hint(),
             Self::Vault(error) => error.hint(),
             Self::Slow { .. } => Some(
-                "`cofferdam doctor` shows how each node of Vault does; `timeout` of [vault] bounds \
-                 one request"
+                "run `cofferdam doctor` to see how each node of Vault does; if Vault is only slow, \
+                 ask security to raise `timeout` under [limits] of the grants file"
                     .to_owned(),
             ),
             Self::Cancelled => None,

@@ -212,17 +212,16 @@ impl Line {
         let opening = vault.opening(wanted, &self.secrets);
         let opened = in_time(opening, begun + grants.limits.timeout, cancel).await;
         let session = opened.map_err(|given_up| match given_up {
-            // Anything worse than that Vault is away is worth telling.
-            GivenUp::Failed(error)
-                if cancel.is_cancelled() && error.kind() == VaultErrorKind::Unavailable =>
-            {
-                RunError::Cancelled
-            }
             GivenUp::Failed(error) => {
-                if error.may_have_made_a_token() {
+                if error.may_have_left_a_token() {
                     *self.left.lock() = Some(Revocation::unfinished());
                 }
-                RunError::from(error)
+                // Anything worse than that Vault is away is worth telling.
+                if cancel.is_cancelled() && error.kind() == VaultErrorKind::Unavailable {
+                    RunError::Cancelled
+                } else {
+                    RunError::from(error)
+                }
             }
             GivenUp::Left(opening, cancelled) => {
                 vault.leave(opening);
@@ -342,21 +341,7 @@ impl Line {
         limits.extend(attempt.limits());
         limits.sort_unstable();
         limits.dedup();
-        let revocation = revocation.map(|revocation| {
-            for end in &revocation.leases {
-                let _ = recorder.record(&Event::LeaseClosed {
-                    lease: end.lease,
-                    revoked: end.left.is_none(),
-                    reason: end.left,
-                });
-            }
-            let _ = recorder.record(&Event::AuthorityClosed {
-                revoked: revocation.complete,
-                reason: revocation.reason,
-                vault_request_id: revocation.request_id.as_deref(),
-            });
-            RevocationReport::from(revocation)
-        });
+        let revocation = revocation.map(|revocation| closed(revocation, recorder));
         let exit = match &revocation {
             Some(revocation) => exit_with(exit.code(), revocation),
             None => exit.code(),
@@ -425,7 +410,7 @@ impl Line {
         let report = refused_report(self.run.clone(), task, &self.shared.audit, error);
         let left = self.left.lock().take();
         let report = RunReport {
-            revocation: left.as_ref().map(RevocationReport::from),
+            revocation: left.map(|left| closed(&left, recorder)),
             ..report
         };
         self.seal(report, recorder).await
@@ -450,6 +435,23 @@ impl Line {
             ..report
         }
     }
+}
+
+/// Writes down what became of an authority.
+fn closed(revocation: &Revocation, recorder: &Recorder) -> RevocationReport {
+    for end in &revocation.leases {
+        let _ = recorder.record(&Event::LeaseClosed {
+            lease: end.lease,
+            revoked: end.left.is_none(),
+            reason: end.left,
+        });
+    }
+    let _ = recorder.record(&Event::AuthorityClosed {
+        revoked: revocation.complete,
+        reason: revocation.reason,
+        vault_request_id: revocation.request_id.as_deref(),
+    });
+    RevocationReport::from(revocation)
 }
 
 /// Why there is no authority.

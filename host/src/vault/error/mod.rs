@@ -322,13 +322,23 @@ impl VaultError {
 
     /// Whether a request that makes a token may have made one although it
     /// failed: the answer was lost, or made no sense.
-    pub(crate) fn may_have_made_a_token(&self) -> bool {
+    pub(super) fn may_have_made_a_token(&self) -> bool {
         match self {
             Self::Unreachable { maybe_sent, .. } => *maybe_sent,
             Self::Overloaded { status, .. } => *status >= 500,
             Self::Protocol { .. } | Self::TooLarge { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether a token may live that nobody ends: one whose answer was lost, or
+    /// one that was refused and could not be revoked.
+    pub(crate) fn may_have_left_a_token(&self) -> bool {
+        let stayed = matches!(
+            self,
+            Self::MintMismatch { revoked: false, .. } | Self::LoginMismatch { revoked: false, .. }
+        );
+        stayed || self.may_have_made_a_token()
     }
 
     /// Whether a request that makes a credential may have made one although
