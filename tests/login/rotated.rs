@@ -10,8 +10,7 @@ use serde_json::json;
 use super::host::Host;
 use crate::vault::world::{open, refused};
 
-/// The process has logged in with the first credential, which is worth nothing
-/// any more, and its log-in is dead.
+/// A process that has logged in with the first credential.
 async fn logged_in(host: &Host, config: &VaultConfig) -> Vault {
     let vault = host.vault(config);
     assert!(open(&vault, "before").await.close().await.complete);
