@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+use super::opening::{GivenUp, in_time};
 use super::report::guest_exit;
 use super::runner::{PreparedTask, Shared};
 use super::{
@@ -24,13 +25,7 @@ use crate::engine::{Disposition, GuestOutcome};
 use crate::grants::Grants;
 use crate::scrub::{SecretSet, escape_control};
 use crate::vault::identity::JwtLogin;
-use crate::vault::{
-    AttemptAuthority, Circle, Opening, Revocation, Session, VaultError, VaultErrorKind,
-};
-
-/// How long an authority that is asked for when the attempt is cancelled is
-/// still waited for.
-const CANCELLED_WAIT: Duration = Duration::from_secs(1);
+use crate::vault::{AttemptAuthority, Circle, Revocation, Session, VaultErrorKind};
 
 /// One walk down the line.
 pub(super) struct Line {
@@ -452,37 +447,6 @@ fn closed(revocation: &Revocation, recorder: &Recorder) -> RevocationReport {
         vault_request_id: revocation.request_id.as_deref(),
     });
     RevocationReport::from(revocation)
-}
-
-/// Why there is no authority.
-enum GivenUp {
-    /// Vault did not give it.
-    Failed(VaultError),
-    /// It has not come: the time is over, or (true) the attempt was cancelled.
-    Left(Opening, bool),
-}
-
-/// An authority, if Vault gives it while the task still wants it.
-async fn in_time(
-    mut opening: Opening,
-    deadline: Instant,
-    cancel: &CancellationToken,
-) -> Result<Session, GivenUp> {
-    let cancelled = tokio::select! {
-        biased;
-        opened = &mut opening => return opened.map_err(GivenUp::Failed),
-        () = tokio::time::sleep_until(deadline.into()) => false,
-        () = cancel.cancelled() => true,
-    };
-    if !cancelled {
-        return Err(GivenUp::Left(opening, false));
-    }
-    // Nearly always it is there at once, and can be ended properly.
-    match tokio::time::timeout(CANCELLED_WAIT, &mut opening).await {
-        Ok(Ok(session)) => Ok(session),
-        Ok(Err(error)) => Err(GivenUp::Failed(error)),
-        Err(_) => Err(GivenUp::Left(opening, true)),
-    }
 }
 
 fn policies(session: Option<&Session>) -> Vec<String> {

@@ -5,6 +5,7 @@
 
 mod error;
 mod line;
+mod opening;
 mod report;
 mod request;
 mod runner;
