@@ -1,8 +1,9 @@
 //! What the edge needs to know of an error: the exit code, whose fault it is,
 //! and the cure. Every error that can stop a run answers these.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator;
+use utoipa::ToSchema;
 
 /// Exit codes of `cofferdam run`; the other commands use 0, 1, 2, 3 and 4 in
 /// the same sense. Documented in README.md.
@@ -50,7 +51,7 @@ impl Exit {
 }
 
 /// Who has to act on an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Blame {

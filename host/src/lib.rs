@@ -13,9 +13,13 @@
     )
 )]
 
+pub mod api;
 pub mod audit;
+pub mod caller;
 pub mod capability;
 pub mod cli;
+pub mod client;
+
 pub mod config;
 pub mod diagnostic;
 pub mod digest;
@@ -29,5 +33,6 @@ pub mod name;
 pub mod run;
 pub mod scrub;
 pub mod secret;
+pub mod server;
 pub mod telemetry;
 pub mod vault;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
+use crate::caller::Caller;
 use crate::digest::Digest;
 use crate::identity::Identity;
 
@@ -73,6 +74,9 @@ pub enum Event<'a> {
         task: &'a str,
         /// Who asked.
         identity: &'a Identity,
+        /// Who asked the service for it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caller: Option<&'a Caller>,
         /// Digest of the grants file, when it could be read.
         grants: Option<Digest>,
         /// Digest of the component, when known.
@@ -193,6 +197,17 @@ pub enum Event<'a> {
         /// Vault's request id of the revocation.
         #[serde(serialize_with = "bounded_option")]
         vault_request_id: Option<&'a str>,
+    },
+    /// The service begins to use these grants.
+    GrantsInUse {
+        /// The digest of each grants file, by task.
+        grants: BTreeMap<String, Digest>,
+    },
+    /// The service that was killed while this run was under way came back: nobody
+    /// knows how far the run got.
+    RunLost {
+        /// Whether the sweep ended all that was left of its authority.
+        swept: bool,
     },
     /// The process's log-in was ended.
     LoginClosed {

@@ -75,7 +75,8 @@ impl fmt::Display for AuditRef {
 /// Writes the facts of one run into the chain.
 pub struct Recorder {
     log: AuditLog,
-    run: Arc<str>,
+    /// None for what belongs to no run.
+    run: Option<Arc<str>>,
 }
 
 /// The end of a run's audit, with the chain's head at that moment.
@@ -171,8 +172,22 @@ impl AuditLog {
     pub fn recorder(&self, run: &str) -> Recorder {
         Recorder {
             log: self.clone(),
-            run: run.into(),
+            run: Some(run.into()),
         }
+    }
+
+    /// A recorder for what belongs to no run.
+    pub fn chain_recorder(&self) -> Recorder {
+        Recorder {
+            log: self.clone(),
+            run: None,
+        }
+    }
+
+    /// Whether the chain takes no more lines, because one could not be written
+    /// or synced.
+    pub fn is_closed(&self) -> bool {
+        self.0.chain.lock().closed
     }
 
     /// The chain's file.
@@ -224,9 +239,9 @@ impl Recorder {
     /// When it cannot be written; the caller then refuses what it was about to
     /// do. After a failed write the chain takes no more lines.
     pub fn record(&self, event: &Event<'_>) -> Result<AuditRef, AuditError> {
-        let sequence = self.log.append(Some(&self.run), event)?;
+        let sequence = self.log.append(self.run.as_deref(), event)?;
         Ok(AuditRef {
-            run: self.run.clone(),
+            run: self.run.clone().unwrap_or_else(|| "chain".into()),
             sequence,
         })
     }

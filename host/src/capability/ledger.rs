@@ -1,14 +1,16 @@
 //! What the report tells of an attempt's capability calls.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::call::DenialKind;
 
 /// Refusals that differ only in number, as one line of the report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Denial {
     /// `http.billing`; a name that is not well-formed is shown as `http.?`.
     pub grant: String,
@@ -22,12 +24,12 @@ pub struct Denial {
 
 /// A request that the grants cover and Vault refused to a token that lives: a
 /// policy is narrower than the grants.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct RefusedByVault {
     /// `http.billing`.
     pub grant: String,
     /// `send`, `sign`, …
-    pub operation: &'static str,
+    pub operation: Cow<'static, str>,
     /// The path in Vault's API, as a policy names it.
     pub path: String,
 }
@@ -92,7 +94,7 @@ impl Ledger {
     pub(super) fn refused_by_vault(&mut self, grant: &str, operation: &'static str, path: &str) {
         self.refused_by_vault.insert(RefusedByVault {
             grant: grant.to_owned(),
-            operation,
+            operation: Cow::Borrowed(operation),
             path: path.to_owned(),
         });
     }

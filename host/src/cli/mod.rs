@@ -5,11 +5,13 @@ mod audit;
 mod build;
 mod check;
 mod doctor;
+mod health;
 mod identity;
 mod login;
 mod output;
 mod policy;
 mod run;
+mod serve;
 mod signals;
 mod sweep;
 
@@ -53,6 +55,8 @@ pub struct Globals {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Serve(serve::ServeArgs),
+    Health(health::HealthArgs),
     Build(build::BuildArgs),
     Check(check::CheckArgs),
     Policy(policy::PolicyArgs),
@@ -80,6 +84,8 @@ pub async fn main() -> Exit {
     crate::telemetry::init(&cli.globals.log_level);
     let result = match cli.command {
         Command::Run(args) => run::execute(args, &cli.globals, &output).await,
+        Command::Serve(args) => serve::execute(args, &cli.globals, &output).await,
+        Command::Health(args) => health::execute(args, &cli.globals, &output).await,
         Command::Build(args) => build::execute(args, &cli.globals, &output).await,
         Command::Check(args) => check::execute(args, &cli.globals, &output).await,
         Command::Policy(args) => policy::execute(args, &cli.globals, &output).await,

@@ -1,5 +1,8 @@
 //! `cofferdam run`: one attempt of one task, from the request to the report.
 
+mod print;
+mod remote;
+
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,14 +12,14 @@ use indicatif::ProgressBar;
 use parking_lot::Mutex;
 
 use super::Globals;
-use super::output::{Failure, Format, Output};
-use crate::capability::{LogLine, LogSink};
+use super::output::{Failure, Output};
+use crate::api::Attempt;
 use crate::config::HostConfig;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::engine::Progress;
-use crate::identity::{Assurance, IdentityParts, InvalidIdentity};
+use crate::identity::{Assurance, InvalidIdentity};
 use crate::name::{InvalidName, TaskName};
-use crate::run::{Outcome, RunReport, RunRequest, Runner};
+use crate::run::{RunRequest, Runner};
 
 /// Run one attempt of a task.
 ///
@@ -52,6 +55,14 @@ pub(super) struct RunArgs {
     /// Airflow's logical_date, RFC 3339.
     #[arg(long)]
     logical_date: Option<String>,
+    /// Let the service that listens on this Unix socket run it: no configuration
+    /// and no log-in of our own.
+    #[arg(long, value_name = "SOCKET")]
+    server: Option<PathBuf>,
+    /// Under which key the service knows the run, so that the command can be
+    /// repeated; default: a new one.
+    #[arg(long, value_name = "KEY", requires = "server")]
+    idempotency_key: Option<String>,
 }
 
 /// Arguments that cannot be accepted.
@@ -98,36 +109,46 @@ pub(super) async fn execute(
 ) -> Result<Exit, Failure> {
     // Signals first: from here on Ctrl-C cancels the attempt and still revokes.
     let cancel = super::signals::cancelled();
+    if let Some(socket) = args.server.clone() {
+        return remote::execute(args, &socket, output, cancel).await;
+    }
     let request = request(args)?;
     let config = HostConfig::load(&globals.config)?;
     let runner = Runner::new(config)?;
     let report = runner
         .run(
             request,
-            Arc::new(Stderr(*output)),
+            Arc::new(print::Stderr(*output)),
             Arc::new(Spinner::default()),
             cancel,
         )
         .await;
     let report = runner.close(report).await;
-    print(&report, output);
+    print::report(&report, output);
     Ok(Exit::from_code(report.exit))
 }
 
 fn request(args: RunArgs) -> Result<RunRequest, Failure> {
     let task: TaskName = args.task.parse().map_err(InvalidArgument::from)?;
-    let identity = IdentityParts {
-        bundle: args.bundle,
-        dag_id: args.dag_id,
-        task_id: args.task_id.unwrap_or_else(|| task.to_string()),
-        run_id: args.run_id,
-        try_number: args.try_number,
-        map_index: args.map_index,
-        logical_date: args.logical_date,
-        assurance: Assurance::Claimed,
-    };
-    let identity = identity.check().map_err(InvalidArgument::from)?;
-    Ok(RunRequest::new(task, identity, input(&args.input)?)?)
+    let text = input(&args.input)?;
+    let identity = args.attempt().check(task.as_str(), Assurance::Claimed);
+    let identity = identity.map_err(InvalidArgument::from)?;
+    Ok(RunRequest::new(task, identity, text)?)
+}
+
+impl RunArgs {
+    /// Which attempt of which task instance it is; not checked yet.
+    fn attempt(self) -> Attempt {
+        Attempt {
+            bundle: self.bundle,
+            dag_id: self.dag_id,
+            task_id: self.task_id,
+            run_id: self.run_id,
+            try_number: self.try_number,
+            map_index: self.map_index,
+            logical_date: self.logical_date,
+        }
+    }
 }
 
 fn input(argument: &str) -> Result<String, InvalidArgument> {
@@ -164,25 +185,6 @@ fn read_input(path: &Path, reader: impl Read) -> Result<String, InvalidArgument>
     String::from_utf8(bytes).map_err(|_| InvalidArgument::InputNotText)
 }
 
-/// Log lines for people.
-struct Stderr(Output);
-
-impl LogSink for Stderr {
-    fn line(
-        &self,
-        LogLine {
-            level,
-            target,
-            message,
-        }: LogLine,
-    ) {
-        self.0.note(format_args!(
-            "{:5} {target}: {message}",
-            level.to_string().to_uppercase()
-        ));
-    }
-}
-
 /// A spinner on a terminal while a component is compiled.
 #[derive(Default)]
 struct Spinner(Mutex<Option<ProgressBar>>);
@@ -202,95 +204,4 @@ impl Progress for Spinner {
             bar.finish_and_clear();
         }
     }
-}
-
-fn print(report: &RunReport, output: &Output) {
-    if output.format() == Format::Json {
-        output.json(report);
-        return;
-    }
-    if let Some(result) = &report.result {
-        output.data(result);
-    }
-    match &report.outcome {
-        Outcome::Done => {}
-        Outcome::Failed { disposition, message } => {
-            output.note(format_args!("error: the task failed ({disposition}): {message}"));
-        }
-        Outcome::Trapped { reason } => output.note(format_args!("error: the task trapped: {reason}")),
-        Outcome::OutOfLimits { limit } => output.note(format_args!(
-            "error: the task reached its limit `{limit}`\n\nhint: `limits.{limit}` in the grants file sets it"
-        )),
-        Outcome::Cancelled => output.note("error: the run was cancelled"),
-        Outcome::Refused { message, hint, .. } => {
-            output.note(format_args!("error: {message}"));
-            if let Some(hint) = hint {
-                output.note(format_args!("\nhint: {hint}"));
-            }
-        }
-    }
-    for denial in &report.denials {
-        output.note(format_args!(
-            "denied: {} {} ({}, {} times)",
-            denial.grant, denial.operation, denial.decision, denial.count
-        ));
-    }
-    let missing = &report.missing_rights;
-    for refused in &missing.refused {
-        output.note(format_args!(
-            "vault refused: {} {} on `{}`, which {} not allow",
-            refused.grant,
-            refused.operation,
-            refused.path,
-            match missing.policies.as_slice() {
-                [only] => format!("the policy `{only}` does"),
-                several => format!("the policies `{}` do", several.join("`, `")),
-            }
-        ));
-    }
-    let own = format!("cofferdam-task-{}", report.task);
-    if !missing.is_empty() {
-        output.note(match missing.policies.contains(&own) {
-            true => format!(
-                "\nhint: `cofferdam policy {} --write` writes the task's policy",
-                report.task
-            ),
-            false => "\nhint: widen the policy, or take the path out of the grants file".to_owned(),
-        });
-    }
-    if let Some(revocation) = &report.revocation {
-        match revocation.reason {
-            Some(reason) if !revocation.complete => {
-                let left = revocation.leases.filter(|leases| leases.left > 0);
-                let (what, until) = match left {
-                    Some(leases) => (
-                        match leases.left {
-                            1 => "a lease".to_owned(),
-                            several => format!("{several} leases"),
-                        },
-                        "Vault, and the engine behind it, are back; Vault ends a lease at its max_ttl too",
-                    ),
-                    None => (
-                        "a credential".to_owned(),
-                        "Vault is back; it ends by itself at its explicit_max_ttl",
-                    ),
-                };
-                output.note(format_args!(
-                    "warning: {what} of this run may still be alive ({reason})\n\n\
-                     hint: run `cofferdam sweep` once {until}"
-                ));
-            }
-            _ => output.note("revoked: every credential of this run is dead"),
-        }
-    }
-    let head = report.audit.head.map_or_else(
-        || "not written to its end".to_owned(),
-        |head| format!("head {head}"),
-    );
-    output.note(format_args!(
-        "run {} {}; audit {}",
-        report.run,
-        report.outcome.word(),
-        head
-    ));
 }

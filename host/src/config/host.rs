@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::guarded::{self, FileError};
-use super::{ConfigError, EngineConfig, strict};
+use super::{ConfigError, EngineConfig, ServerConfig, strict};
 use crate::vault::VaultConfig;
 
 /// The operator's configuration, with every path absolute.
@@ -25,6 +25,8 @@ pub struct HostConfig {
     pub vault: Option<VaultConfig>,
     /// `[engine]`.
     pub engine: EngineConfig,
+    /// `[server]`.
+    pub server: ServerConfig,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,6 +37,8 @@ struct Document {
     vault: Option<VaultConfig>,
     #[serde(default)]
     engine: EngineConfig,
+    #[serde(default)]
+    server: ServerConfig,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,12 +70,30 @@ impl HostConfig {
         Self::parse(&text, path, root)
     }
 
+    /// Whether both use the same folders.
+    pub fn same_paths(&self, other: &Self) -> bool {
+        let paths = |config: &Self| {
+            let HostConfig {
+                root,
+                grants,
+                state,
+                audit,
+                cache,
+                ..
+            } = config.clone();
+            [root, grants, state, audit, cache]
+        };
+        paths(self) == paths(other)
+    }
+
     /// Parses the text; `root` is the absolute folder that paths are relative to.
     ///
     /// # Errors
     /// [`ConfigError::Document`].
     pub fn parse(text: &str, file: &Path, root: &Path) -> Result<Self, ConfigError> {
         let document: Document = strict::parse(text, file, |_| None)?;
+        let mut server = document.server;
+        server.resolve(root);
         let mut vault = document.vault;
         if let Some(vault) = &mut vault {
             vault.resolve(root);
@@ -84,6 +106,7 @@ impl HostConfig {
             cache: root.join(document.paths.cache.0),
             vault,
             engine: document.engine,
+            server,
         })
     }
 }

@@ -7,12 +7,14 @@ mod engine;
 mod error;
 pub mod guarded;
 mod host;
+mod server;
 pub mod strict;
 pub mod value;
 
 pub use engine::EngineConfig;
 pub use error::ConfigError;
 pub use host::HostConfig;
+pub use server::{Account, Allow, ResultsConfig, ServerConfig, ServerLimits, TaskPattern};
 
 #[cfg(test)]
 mod tests;

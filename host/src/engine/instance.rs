@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{CallHook, Store, Trap};
 
@@ -37,7 +38,7 @@ pub enum GuestOutcome {
 }
 
 /// What the caller should do about a failure that the task declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Disposition {

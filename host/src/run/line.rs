@@ -30,6 +30,8 @@ use crate::vault::{AttemptAuthority, Circle, Revocation, Session, VaultErrorKind
 /// One walk down the line.
 pub(super) struct Line {
     pub(super) shared: Arc<Shared>,
+    /// The chain that this run is written to, to its end.
+    pub(super) audit: AuditLog,
     pub(super) run: String,
     pub(super) request: RunRequest,
     pub(super) secrets: SecretSet,
@@ -74,7 +76,7 @@ impl Line {
         log: Arc<dyn LogSink>,
         cancel: CancellationToken,
     ) -> RunReport {
-        let recorder = Arc::new(self.shared.audit.recorder(&self.run));
+        let recorder = Arc::new(self.audit.recorder(&self.run));
         let opened = match self.open(prepared, &recorder, &cancel).await {
             Ok(opened) => opened,
             Err(error) => return self.refuse(&error, &recorder).await,
@@ -136,12 +138,17 @@ impl Line {
         recorder.record(&Event::RunStarted {
             task: self.request.task().as_str(),
             identity: self.request.identity(),
+            caller: self.request.caller(),
             grants: known.map(|task| task.grants.source),
             component: known.map(|task| task.component.digest()),
             granted: known.map(|task| task.grants.names()).unwrap_or_default(),
         })?;
         let prepared = prepared?;
         self.admit(&prepared.grants)?;
+        // Cancelled while it waited for its turn: Vault need not be asked.
+        if cancel.is_cancelled() {
+            return Err(RunError::Cancelled);
+        }
         // The attempt's time counts from here: what Vault takes is not the guest's.
         let begun = Instant::now();
         let session = self
@@ -352,7 +359,7 @@ impl Line {
             missing_rights: MissingRights::default(),
             calls: attempt.calls(),
             revocation,
-            audit: audit_report(&self.shared.audit, Err(())),
+            audit: audit_report(&self.audit, Err(())),
             exit,
         };
         self.seal(report, recorder).await
@@ -402,7 +409,7 @@ impl Line {
 
     async fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
         let task = self.request.task().to_string();
-        let report = refused_report(self.run.clone(), task, &self.shared.audit, error);
+        let report = refused_report(self.run.clone(), task, &self.audit, error);
         let left = self.left.lock().take();
         let report = RunReport {
             revocation: left.map(|left| closed(&left, recorder)),
@@ -426,7 +433,7 @@ impl Line {
             tracing::error!(%error, "the audit could not be sealed");
         }
         RunReport {
-            audit: audit_report(&self.shared.audit, sealed),
+            audit: audit_report(&self.audit, sealed),
             ..report
         }
     }

@@ -1,11 +1,13 @@
 //! What a run tells its caller. Scrubbed and escaped; holds no secret, no
 //! token, and no text of Vault's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::error::Phase;
 use crate::capability::{Denial, RefusedByVault};
@@ -15,7 +17,7 @@ use crate::engine::{Disposition, GuestOutcome};
 use crate::vault::{LeaseCount, Revocation};
 
 /// The report of one run; `cofferdam run --format json` prints it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunReport {
     /// Our id of the run, as the audit has it.
     pub run: String,
@@ -24,7 +26,12 @@ pub struct RunReport {
     /// How it ended.
     pub outcome: Outcome,
     /// The result of a task that is done.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub result: Option<Box<RawValue>>,
     /// Limits of the grants file that bit, by field name.
     pub limits: Vec<String>,
@@ -33,12 +40,12 @@ pub struct RunReport {
     /// Refusals beyond the lines of `denials`; the audit has them all.
     pub unlisted_denials: u64,
     /// Calls that the grants cover and Vault refused: for the operator.
-    #[serde(skip_serializing_if = "MissingRights::is_empty")]
+    #[serde(default, skip_serializing_if = "MissingRights::is_empty")]
     pub missing_rights: MissingRights,
     /// Calls that the grants covered, by `kind.name.operation`.
     pub calls: BTreeMap<String, u64>,
     /// What became of the authority; absent when there was none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation: Option<RevocationReport>,
     /// Where the run stands in the audit.
     pub audit: AuditReport,
@@ -46,8 +53,13 @@ pub struct RunReport {
     pub exit: u8,
 }
 
+/// A result that is `null` is one.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
+}
+
 /// What the attempt's policies lack.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct MissingRights {
     /// The policies that the attempt carried.
     pub policies: Vec<String>,
@@ -63,20 +75,22 @@ impl MissingRights {
 }
 
 /// Where a run stands in the audit.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AuditReport {
     /// The file of the process's chain.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// Hash of the chain's last line when the run was sealed; keep it, and
     /// `cofferdam audit verify --head` finds a line that was cut. Absent when
     /// the chain could not be written to its end.
+    #[schema(value_type = Option<String>)]
     pub head: Option<Digest>,
     /// Whether the audit reached the disk.
     pub synced: bool,
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
     /// The task returned a result.
@@ -109,21 +123,22 @@ pub enum Outcome {
         /// What happened, with its causes.
         message: String,
         /// The cure.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     },
 }
 
 /// What became of the authorities of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevocationReport {
     /// Whether everything was revoked and that was confirmed.
     pub complete: bool,
     /// A fixed word for the reason when not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub reason: Option<Cow<'static, str>>,
     /// The leases of the attempt in numbers; absent when it had none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<LeaseCount>,
 }
 
@@ -132,7 +147,7 @@ impl RevocationReport {
     pub(super) fn and(self, other: &Revocation) -> Self {
         Self {
             complete: self.complete && other.complete,
-            reason: self.reason.or(other.reason),
+            reason: self.reason.or(other.reason.map(Cow::Borrowed)),
             leases: self.leases,
         }
     }
@@ -142,7 +157,7 @@ impl From<&Revocation> for RevocationReport {
     fn from(revocation: &Revocation) -> Self {
         Self {
             complete: revocation.complete,
-            reason: revocation.reason,
+            reason: revocation.reason.map(Cow::Borrowed),
             leases: revocation.lease_count(),
         }
     }

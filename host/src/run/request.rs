@@ -1,7 +1,10 @@
 //! What a caller asks for.
 
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use uuid::Uuid;
 
+use crate::caller::Caller;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::identity::Identity;
 use crate::name::TaskName;
@@ -9,6 +12,8 @@ use crate::name::TaskName;
 /// A run that was asked for: the input is known to be JSON, the identity well-formed.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
+    run: Uuid,
+    caller: Option<Caller>,
     task: TaskName,
     identity: Identity,
     input: String,
@@ -34,10 +39,40 @@ impl RunRequest {
     pub fn new(task: TaskName, identity: Identity, input: String) -> Result<Self, InvalidRequest> {
         serde_json::from_str::<IgnoredAny>(&input).map_err(InvalidRequest::NotJson)?;
         Ok(Self {
+            run: Uuid::now_v7(),
+            caller: None,
             task,
             identity,
             input,
         })
+    }
+
+    /// The same with an input that is known to be JSON.
+    pub fn of_json(task: TaskName, identity: Identity, input: Box<RawValue>) -> Self {
+        Self {
+            run: Uuid::now_v7(),
+            caller: None,
+            task,
+            identity,
+            input: Box::<str>::from(input).into_string(),
+        }
+    }
+
+    /// The same, asked for by this caller of the service.
+    #[must_use]
+    pub fn by(mut self, caller: Caller) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
+    /// Our id of the run: a UUID of version 7, so ids sort by time.
+    pub fn run(&self) -> Uuid {
+        self.run
+    }
+
+    /// Who asked the service for it; none for a run of `cofferdam run`.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
     }
 
     /// The task to run.

@@ -1,19 +1,22 @@
 //! What the runs of one process share, and the ways into the line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::line::{Line, audit_report, exit_with, refused_report};
 use super::{RevocationReport, RunError, RunReport, RunRequest};
-use crate::audit::{AuditLog, Event};
+use crate::audit::{AuditError, AuditLog, Event};
 use crate::capability::LogSink;
 use crate::capability::http::HttpClients;
 use crate::capability::network::ForbiddenOrigin;
 use crate::capability::sql::SqlServers;
 use crate::config::HostConfig;
+use crate::digest::Digest;
 use crate::engine::{Engine, LoadedTask, Progress};
 use crate::grants::{self, Grants};
 use crate::name::TaskName;
@@ -27,10 +30,18 @@ pub struct Runner(Arc<Shared>);
 pub(super) struct Shared {
     config: HostConfig,
     engine: Engine,
-    pub(super) audit: AuditLog,
+    /// The chain for runs that begin now.
+    audit: ArcSwap<AuditLog>,
     pub(super) vault: Option<Vault>,
     pub(super) http: Arc<HttpClients>,
     pub(super) sql: Arc<SqlServers>,
+}
+
+impl Shared {
+    fn load(&self, grants: Arc<Grants>, progress: &dyn Progress) -> Result<PreparedTask, RunError> {
+        let component = self.engine.load(&grants, &self.config.root, progress)?;
+        Ok(PreparedTask { grants, component })
+    }
 }
 
 /// A task whose grants and component are known to fit each other.
@@ -38,6 +49,13 @@ pub(super) struct Shared {
 pub struct PreparedTask {
     pub(super) grants: Arc<Grants>,
     pub(super) component: LoadedTask,
+}
+
+impl PreparedTask {
+    /// What the task may do.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
 }
 
 impl Runner {
@@ -72,7 +90,7 @@ impl Runner {
         Ok(Self(Arc::new(Shared {
             config,
             engine,
-            audit,
+            audit: ArcSwap::from_pointee(audit),
             vault,
             http,
             sql,
@@ -93,14 +111,22 @@ impl Runner {
         // Reading, hashing and compiling block.
         let prepared = tokio::task::spawn_blocking(move || {
             let grants = grants::load(&shared.config.grants, &task)?;
-            let component = shared
-                .engine
-                .load(&grants, &shared.config.root, &*progress)?;
-            Ok(PreparedTask {
-                grants: Arc::new(grants),
-                component,
-            })
+            shared.load(Arc::new(grants), &*progress)
         });
+        prepared.await.unwrap_or(Err(RunError::Panic))
+    }
+
+    /// [`Runner::prepare`] with grants that were read before.
+    ///
+    /// # Errors
+    /// When the component cannot be used.
+    pub async fn prepare_with(
+        &self,
+        grants: Arc<Grants>,
+        progress: Arc<dyn Progress>,
+    ) -> Result<PreparedTask, RunError> {
+        let shared = Arc::clone(&self.0);
+        let prepared = tokio::task::spawn_blocking(move || shared.load(grants, &*progress));
         prepared.await.unwrap_or(Err(RunError::Panic))
     }
 
@@ -125,9 +151,11 @@ impl Runner {
         log: Arc<dyn LogSink>,
         cancel: CancellationToken,
     ) -> RunReport {
+        let audit = AuditLog::clone(&self.0.audit.load());
         let line = Line {
             shared: Arc::clone(&self.0),
-            run: Uuid::now_v7().to_string(),
+            audit: audit.clone(),
+            run: request.run().to_string(),
             request,
             secrets: SecretSet::default(),
             left: Mutex::default(),
@@ -136,8 +164,71 @@ impl Runner {
         let walk = tokio::spawn(async move { line.walk(prepared, log, cancel).await });
         walk.await.unwrap_or_else(|_| {
             let (run, task) = fallback;
-            refused_report(run, task, &self.0.audit, &RunError::Panic)
+            refused_report(run, task, &audit, &RunError::Panic)
         })
+    }
+
+    /// Vault, when it is configured.
+    pub fn vault(&self) -> Option<&Vault> {
+        self.0.vault.as_ref()
+    }
+
+    /// The configuration that it was made with.
+    pub fn config(&self) -> &HostConfig {
+        &self.0.config
+    }
+
+    /// Makes sure that runs which begin now can be written down: when the
+    /// audit's chain took no more lines, a new one is begun in a new file.
+    ///
+    /// # Errors
+    /// When that cannot be done; until it can, every run is refused.
+    pub fn mend_audit(&self) -> Result<(), AuditError> {
+        if self.0.audit.load().is_closed() {
+            let next = AuditLog::create(&self.0.config.audit)?;
+            self.0.audit.store(Arc::new(next));
+        }
+        Ok(())
+    }
+
+    /// Writes down which grants runs begin with from now on.
+    ///
+    /// # Errors
+    /// When the audit cannot be written.
+    pub fn note_grants(&self, grants: BTreeMap<String, Digest>) -> Result<(), AuditError> {
+        let recorder = self.0.audit.load().chain_recorder();
+        recorder.record(&Event::GrantsInUse { grants }).map(drop)
+    }
+
+    /// Writes down that a run was lost with the process that carried it.
+    ///
+    /// # Errors
+    /// When the audit cannot be written to its end.
+    pub async fn note_lost(&self, run: Uuid, swept: bool) -> Result<(), AuditError> {
+        let recorder = self.0.audit.load().recorder(&run.to_string());
+        recorder.record(&Event::RunLost { swept })?;
+        recorder.seal().await.map(drop)
+    }
+
+    /// Ends the log-in of a process that served many runs, and writes that
+    /// down.
+    pub async fn shut(self) -> Option<RevocationReport> {
+        let revocation = self.0.vault.clone()?.close().await?;
+        let audit = self.0.audit.load();
+        let closed = Event::LoginClosed {
+            revoked: revocation.complete,
+            reason: revocation.reason,
+        };
+        let recorder = audit.chain_recorder();
+        match recorder.record(&closed) {
+            Ok(_) => {
+                if let Err(error) = recorder.seal().await {
+                    tracing::error!(%error, "the audit could not be sealed");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the end of the log-in is not in the audit"),
+        }
+        Some(RevocationReport::from(&revocation))
     }
 
     /// Ends the process's log-in. `report` is that of the last run; it takes in
@@ -149,7 +240,8 @@ impl Runner {
         let Some(revocation) = vault.close().await else {
             return report;
         };
-        let recorder = self.0.audit.recorder(&report.run);
+        let audit = self.0.audit.load();
+        let recorder = audit.recorder(&report.run);
         let closed = Event::LoginClosed {
             revoked: revocation.complete,
             reason: revocation.reason,
@@ -167,7 +259,7 @@ impl Runner {
         RunReport {
             revocation: Some(revocation),
             exit,
-            audit: audit_report(&self.0.audit, sealed),
+            audit: audit_report(&audit, sealed),
             ..report
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accessor::Accessor;
+use super::client::NodeHealth;
 use super::config::{Addresses, VaultConfig};
 use super::handle::{Authority, SessionHandle};
 use super::identity::{Clock, JwtLogin};
@@ -282,6 +283,11 @@ impl Vault {
     /// closed as soon as it is open; [`Vault::close`] waits for it for a moment.
     pub fn leave(&self, opening: Opening) {
         self.0.openings.leave(opening);
+    }
+
+    /// Asks every node how it does, all at once, each within this time.
+    pub async fn health(&self, limit: Duration) -> Vec<NodeHealth> {
+        self.0.client.health_of_all(limit).await
     }
 
     /// Revokes what dead processes left behind, and touches nobody who lives.

@@ -22,7 +22,7 @@ const TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(300);
 
 /// The `[vault]` part of `cofferdam.toml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "RawVault")]
 pub struct VaultConfig {
     /// Where the cluster is: its nodes in the order of preference.
@@ -51,7 +51,7 @@ pub struct VaultConfig {
 }
 
 /// The files of a client certificate; both are read anew at each handshake.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate and those that vouch for it, PEM.
     pub certificate: PathBuf,
@@ -60,7 +60,7 @@ pub struct ClientCertificate {
 }
 
 /// A name that a certificate can carry.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct TlsServerName(ServerName<'static>);
 

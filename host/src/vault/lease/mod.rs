@@ -19,10 +19,11 @@ pub(super) use id::LeaseId;
 pub use renewal::LeaseWatcher;
 pub use state::LeaseState;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What became of leases, as numbers: their ids are nobody's business.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LeaseCount {
     /// Vault confirmed that they are dead.
     pub revoked: usize,

@@ -9,7 +9,7 @@ use super::mount;
 use crate::vault::path::VaultPath;
 
 /// `[vault.auth.approle]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppRoleConfig {
     /// Where the method is mounted, below `auth/`. Default `approle`.
     pub mount: VaultPath,
@@ -25,7 +25,7 @@ pub struct AppRoleConfig {
 }
 
 /// Where the role-id stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoleId {
     /// In `cofferdam.toml`.
     Inline(String),

@@ -10,7 +10,7 @@ use crate::vault::path::{VaultName, VaultPath};
 
 /// `[vault.auth.aws]`: who this host is in AWS, shown by a request to AWS's STS
 /// that only it can have signed. Vault sends that request, not we.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsConfig {
     /// Where the method is mounted, below `auth/`. Default `aws`.
     pub mount: VaultPath,

@@ -14,7 +14,7 @@ const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 /// `[vault.auth.jwt]`, `[vault.auth.kubernetes]`, `[vault.auth.gcp]` and
 /// `[vault.auth.azure]`: a role, and a JWT in a file that is read anew at each
 /// log-in, because whoever writes it rotates it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtConfig {
     /// Which of the methods.
     pub method: JwtMethod,
@@ -47,7 +47,7 @@ pub enum JwtMethod {
 
 /// What `auth/azure/login` wants to know of the machine, word for word from
 /// its instance metadata.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AzureMachine {
     /// The subscription.

@@ -21,7 +21,7 @@ use crate::secret::VariableName;
 use crate::vault::path::{VaultName, VaultPath};
 
 /// The one way in which this host logs in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthConfig {
     /// `[vault.auth.approle]`.
     AppRole(AppRoleConfig),
@@ -46,7 +46,7 @@ pub enum AuthConfig {
 /// `[vault.auth.token_file]`: for development and for agents' sinks. The token
 /// belongs to whoever wrote the file: it is read anew at each log-in, never
 /// journalled and never revoked.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenFileConfig {
     /// The file.
@@ -55,7 +55,7 @@ pub struct TokenFileConfig {
 
 /// `[vault.auth.token]`: for development. The token stands in the environment,
 /// never in this file; it belongs to whoever put it there, as with a token file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenConfig {
     /// The variable. Default `VAULT_TOKEN`.
     pub env: VariableName,
@@ -70,7 +70,7 @@ struct RawToken {
 
 /// `[vault.auth.cert]`: the client certificate of the connection, which
 /// `client_cert_file` and `client_key_file` of `[vault]` name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertConfig {
     /// Where the method is mounted, below `auth/`. Default `cert`.
     pub mount: VaultPath,

@@ -10,7 +10,7 @@ use crate::vault::path::{VaultName, VaultPath};
 /// `[vault.auth.oidc]`: `cofferdam login` takes a person through the browser
 /// and writes the token to a file, and the host reads it from there as from a
 /// token file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OidcConfig {
     /// Where the method is mounted, below `auth/`. Default `oidc`.
     pub mount: VaultPath,

@@ -11,7 +11,7 @@ use crate::vault::path::VaultPath;
 /// `[vault.auth.userpass]`, `[vault.auth.ldap]`, `[vault.auth.okta]` and
 /// `[vault.auth.radius]`: a user name, and a password in a file that is read
 /// anew at each log-in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordConfig {
     /// Which of the methods.
     pub method: PasswordMethod,

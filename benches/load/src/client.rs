@@ -1,0 +1,75 @@
+//! One connection that is kept.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use memchr::memmem;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+
+/// A client of the service.
+pub(crate) struct Client {
+    stream: UnixStream,
+    /// What was read and not yet used.
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) async fn connect(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket)
+            .await
+            .context("cannot connect to the service")?;
+        Ok(Self {
+            stream,
+            buffer: Vec::with_capacity(8 << 10),
+        })
+    }
+
+    /// Submits a run and waits for its report; whether it is done.
+    pub(crate) async fn submit(&mut self, key: &str, body: &str) -> Result<bool> {
+        let length = body.len();
+        let request = format!(
+            "POST /v1/runs?wait=60 HTTP/1.1\r\nhost: load\r\ncontent-type: application/json\r\n\
+             idempotency-key: {key}\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        self.stream.write_all(request.as_bytes()).await?;
+        let (status, head, length) = loop {
+            if let Some(found) = head(&self.buffer)? {
+                break found;
+            }
+            self.read().await?;
+        };
+        while self.buffer.len() < head + length {
+            self.read().await?;
+        }
+        let answer = self.buffer.get(head..head + length).unwrap_or_default();
+        if status != 201 {
+            bail!("{status}: {}", String::from_utf8_lossy(answer));
+        }
+        let is_done = memmem::find(answer, b"\"exit\":0}").is_some();
+        self.buffer.drain(..head + length);
+        Ok(is_done)
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        let read = self.stream.read_buf(&mut self.buffer).await?;
+        ensure!(read > 0, "the service closed the connection");
+        Ok(())
+    }
+}
+
+/// Status, length of the head and of the body; none until the head is there.
+fn head(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(head) = response.parse(bytes)? else {
+        return Ok(None);
+    };
+    let status = response.code.context("no status")?;
+    let length = response.headers.iter().find_map(|header| {
+        let is_length = header.name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| std::str::from_utf8(header.value).ok()?.parse().ok())?
+    });
+    let length = length.context("the answer does not tell its length")?;
+    Ok(Some((status, head, length)))
+}

@@ -1,0 +1,30 @@
+//! A task's log as it is streamed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::RunState;
+use crate::capability::LogLevel;
+
+/// One line; the `data` of an event `line`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogEntry {
+    /// Counted from 1, without gaps; the event's `id` too.
+    pub sequence: u64,
+    /// When it was written.
+    pub time: Timestamp,
+    /// How serious it is.
+    pub level: LogLevel,
+    /// Where in the task it comes from; `stdout` or `stderr` for what it printed.
+    pub target: String,
+    /// The text: scrubbed, on one line, control characters escaped.
+    pub message: String,
+}
+
+/// The `data` of the last event, `end`: there are no more lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogEnd {
+    /// `ended` or `lost`.
+    pub state: RunState,
+}

@@ -1,0 +1,169 @@
+//! Runs: what is submitted, and what became of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::identity::{Assurance, Identity, IdentityParts, InvalidIdentity};
+use crate::run::RunReport;
+
+/// A run that is asked for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// The task; `GET /v1/tasks` lists them.
+    #[schema(example = "invoice-sync", max_length = 64)]
+    pub task: String,
+    /// Which attempt of which task instance it is.
+    pub attempt: Attempt,
+    /// The input, any JSON value; `{}` when absent.
+    #[serde(default = "empty")]
+    #[schema(value_type = serde_json::Value)]
+    pub input: Box<RawValue>,
+}
+
+fn empty() -> Box<RawValue> {
+    // A constant that is JSON.
+    serde_json::from_str("{}").unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// One attempt of one task instance, in Airflow's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// The DAG bundle that the DAG came from; empty when there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(max_length = 250)]
+    pub bundle: String,
+    /// Airflow's dag_id; the grants say which may run the task.
+    #[schema(example = "billing", min_length = 1, max_length = 250)]
+    pub dag_id: String,
+    /// Airflow's task_id; the task's name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 250)]
+    pub task_id: Option<String>,
+    /// Airflow's run_id.
+    #[serde(default = "manual")]
+    #[schema(default = "manual", min_length = 1, max_length = 250)]
+    pub run_id: String,
+    /// Airflow's try_number; the first is 1.
+    #[serde(default = "first")]
+    #[schema(default = 1, minimum = 1)]
+    pub try_number: u32,
+    /// Airflow's map_index; -1 for a task that is not mapped.
+    #[serde(default = "unmapped")]
+    #[schema(default = -1, minimum = -1)]
+    pub map_index: i32,
+    /// Airflow's logical_date, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub logical_date: Option<String>,
+}
+
+fn manual() -> String {
+    "manual".to_owned()
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn unmapped() -> i32 {
+    -1
+}
+
+impl Attempt {
+    /// Checks every part.
+    ///
+    /// # Errors
+    /// Names the first part that cannot be accepted.
+    pub fn check(self, task: &str, assurance: Assurance) -> Result<Identity, InvalidIdentity> {
+        IdentityParts {
+            bundle: self.bundle,
+            dag_id: self.dag_id,
+            task_id: self.task_id.unwrap_or_else(|| task.to_owned()),
+            run_id: self.run_id,
+            try_number: self.try_number,
+            map_index: self.map_index,
+            logical_date: self.logical_date,
+            assurance,
+        }
+        .check()
+    }
+}
+
+impl From<&Identity> for Attempt {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            bundle: identity.bundle().to_owned(),
+            dag_id: identity.dag_id().to_owned(),
+            task_id: Some(identity.task_id().to_owned()),
+            run_id: identity.run_id().to_owned(),
+            try_number: identity.try_number(),
+            map_index: identity.map_index(),
+            logical_date: identity.logical_date().map(str::to_owned),
+        }
+    }
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum RunState {
+    /// It waits for its turn.
+    Queued,
+    /// Its attempt is under way.
+    Running,
+    /// It has ended, and its authority is closed; `report` says how.
+    Ended,
+    /// The service died while it was under way. What was left of its authority
+    /// was swept when the service came back; nobody knows how far it got.
+    Lost,
+}
+
+impl RunState {
+    /// Whether nothing changes any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Lost)
+    }
+}
+
+/// One run as its caller sees it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RunView {
+    /// Our id of the run, as the audit has it.
+    pub run: Uuid,
+    /// The task.
+    pub task: String,
+    /// Which attempt it is.
+    pub attempt: Attempt,
+    /// Where it is.
+    pub state: RunState,
+    /// When it was submitted.
+    pub submitted: Timestamp,
+    /// When its turn came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// How it ended: what `cofferdam run --format json` prints. There is none
+    /// for a run that is not over, or lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<RunReport>)]
+    pub report: Option<Box<RawValue>>,
+    /// For a lost run: whether the sweep ended all that was left of its
+    /// authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swept: Option<bool>,
+}
+
+/// Runs of one caller.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RunList {
+    /// The newest first, without their reports.
+    pub runs: Vec<RunView>,
+}

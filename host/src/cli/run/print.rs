@@ -1,0 +1,126 @@
+//! A report for people or machines, and the task's log.
+
+use super::super::output::{Format, Output};
+use crate::api::LogEntry;
+use crate::capability::{LogLevel, LogLine, LogSink};
+use crate::run::{Outcome, RunReport};
+
+/// Log lines for people.
+pub(super) struct Stderr(pub(super) Output);
+
+impl LogSink for Stderr {
+    fn line(
+        &self,
+        LogLine {
+            level,
+            target,
+            message,
+        }: LogLine,
+    ) {
+        line(&self.0, level, &target, &message);
+    }
+}
+
+/// A line that came from a service.
+pub(super) fn entry(output: &Output, entry: &LogEntry) {
+    line(output, entry.level, &entry.target, &entry.message);
+}
+
+fn line(output: &Output, level: LogLevel, target: &str, message: &str) {
+    output.note(format_args!(
+        "{:5} {target}: {message}",
+        level.to_string().to_uppercase()
+    ));
+}
+
+/// The report at the end.
+pub(super) fn report(report: &RunReport, output: &Output) {
+    if output.format() == Format::Json {
+        output.json(report);
+        return;
+    }
+    if let Some(result) = &report.result {
+        output.data(result);
+    }
+    match &report.outcome {
+        Outcome::Done => {}
+        Outcome::Failed { disposition, message } => {
+            output.note(format_args!("error: the task failed ({disposition}): {message}"));
+        }
+        Outcome::Trapped { reason } => output.note(format_args!("error: the task trapped: {reason}")),
+        Outcome::OutOfLimits { limit } => output.note(format_args!(
+            "error: the task reached its limit `{limit}`\n\nhint: `limits.{limit}` in the grants file sets it"
+        )),
+        Outcome::Cancelled => output.note("error: the run was cancelled"),
+        Outcome::Refused { message, hint, .. } => {
+            output.note(format_args!("error: {message}"));
+            if let Some(hint) = hint {
+                output.note(format_args!("\nhint: {hint}"));
+            }
+        }
+    }
+    for denial in &report.denials {
+        output.note(format_args!(
+            "denied: {} {} ({}, {} times)",
+            denial.grant, denial.operation, denial.decision, denial.count
+        ));
+    }
+    let missing = &report.missing_rights;
+    for refused in &missing.refused {
+        output.note(format_args!(
+            "vault refused: {} {} on `{}`, which {} not allow",
+            refused.grant,
+            refused.operation,
+            refused.path,
+            match missing.policies.as_slice() {
+                [only] => format!("the policy `{only}` does"),
+                several => format!("the policies `{}` do", several.join("`, `")),
+            }
+        ));
+    }
+    let own = format!("cofferdam-task-{}", report.task);
+    if !missing.is_empty() {
+        output.note(match missing.policies.contains(&own) {
+            true => format!(
+                "\nhint: `cofferdam policy {} --write` writes the task's policy",
+                report.task
+            ),
+            false => "\nhint: widen the policy, or take the path out of the grants file".to_owned(),
+        });
+    }
+    if let Some(revocation) = &report.revocation {
+        match &revocation.reason {
+            Some(reason) if !revocation.complete => {
+                let left = revocation.leases.filter(|leases| leases.left > 0);
+                let (what, until) = match left {
+                    Some(leases) => (
+                        match leases.left {
+                            1 => "a lease".to_owned(),
+                            several => format!("{several} leases"),
+                        },
+                        "Vault, and the engine behind it, are back; Vault ends a lease at its max_ttl too",
+                    ),
+                    None => (
+                        "a credential".to_owned(),
+                        "Vault is back; it ends by itself at its explicit_max_ttl",
+                    ),
+                };
+                output.note(format_args!(
+                    "warning: {what} of this run may still be alive ({reason})\n\n\
+                     hint: run `cofferdam sweep` once {until}"
+                ));
+            }
+            _ => output.note("revoked: every credential of this run is dead"),
+        }
+    }
+    let head = report.audit.head.map_or_else(
+        || "not written to its end".to_owned(),
+        |head| format!("head {head}"),
+    );
+    output.note(format_args!(
+        "run {} {}; audit {}",
+        report.run,
+        report.outcome.word(),
+        head
+    ));
+}

@@ -1,0 +1,140 @@
+//! A client of the service: what `cofferdam run --server` uses, and whoever
+//! embeds it in Rust.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), cofferdam::client::ClientError> {
+//! use cofferdam::client::Client;
+//! let client = Client::unix("/run/cofferdam/cofferdam.sock");
+//! for task in client.tasks().await?.tasks {
+//!     println!("{}", task.name);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod connection;
+mod error;
+mod log;
+
+use std::path::{Path, PathBuf};
+
+use http::Method;
+use uuid::Uuid;
+
+use crate::api::{Readiness, RunView, Submission, TaskList, Version};
+
+pub use error::ClientError;
+pub use log::{LogEvent, LogReader};
+
+use connection::Call;
+
+/// A client. Every call has a connection of its own, so nothing is kept open and
+/// nothing is left half done when a call is given up.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// A run that was taken.
+#[derive(Debug)]
+pub struct Submitted {
+    /// The run.
+    pub view: RunView,
+    /// The key was known: this is the run of an earlier submission.
+    pub replayed: bool,
+}
+
+impl Client {
+    /// A client of the service that listens on this Unix socket. Does not
+    /// connect yet.
+    pub fn unix(socket: impl AsRef<Path>) -> Self {
+        Self {
+            socket: socket.as_ref().to_owned(),
+        }
+    }
+
+    /// Submits a run. The same key with the same submission gives the same run,
+    /// so this can be repeated when the answer was lost.
+    ///
+    /// # Errors
+    /// [`ClientError`]; with `Unreachable` and `Broken` nobody knows whether the
+    /// run was taken: repeat it with the same key.
+    pub async fn submit(
+        &self,
+        key: &str,
+        submission: &Submission,
+    ) -> Result<Submitted, ClientError> {
+        let answer = Call::new(Method::POST, "/v1/runs")
+            .key(key)
+            .body(submission)?
+            .send(&self.socket)
+            .await?;
+        let replayed = answer.is_replayed();
+        Ok(Submitted {
+            view: answer.json().await?,
+            replayed,
+        })
+    }
+
+    /// A run as it is now, or as it is when it ends within so many seconds.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn run(&self, run: Uuid, wait: u64) -> Result<RunView, ClientError> {
+        self.get(&format!("/v1/runs/{run}?wait={wait}")).await
+    }
+
+    /// Cancels a run and waits until its authority is closed.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn cancel(&self, run: Uuid) -> Result<RunView, ClientError> {
+        let path = format!("/v1/runs/{run}/cancel");
+        let call = Call::new(Method::POST, &path);
+        call.send(&self.socket).await?.json().await
+    }
+
+    /// Reads the log of a run, from the line after this one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn log(&self, run: Uuid, after: u64) -> Result<LogReader, ClientError> {
+        let path = format!("/v1/runs/{run}/log?after={after}");
+        let answer = Call::new(Method::GET, &path).send(&self.socket).await?;
+        Ok(LogReader::new(answer))
+    }
+
+    /// The tasks that we may run.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tasks(&self) -> Result<TaskList, ClientError> {
+        self.get("/v1/tasks").await
+    }
+
+    /// The service's version.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn version(&self) -> Result<Version, ClientError> {
+        self.get("/v1/version").await
+    }
+
+    /// Whether the service takes runs, and why not.
+    ///
+    /// # Errors
+    /// [`ClientError`]; that it is not ready is none.
+    pub async fn ready(&self) -> Result<Readiness, ClientError> {
+        let call = Call::new(Method::GET, "/v1/health/ready");
+        let answer = call.send_any(&self.socket).await?;
+        match answer.is_problem() {
+            true => Err(answer.problem().await),
+            false => answer.json().await,
+        }
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let call = Call::new(Method::GET, path);
+        call.send(&self.socket).await?.json().await
+    }
+}

@@ -1,0 +1,64 @@
+//! The `[server]` table: `cofferdam serve`.
+
+mod allow;
+mod limits;
+mod results;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+pub use allow::{Account, Allow, TaskPattern};
+pub use limits::ServerLimits;
+pub use results::ResultsConfig;
+
+use super::value::{self, Range};
+
+/// How the service listens, whom it lets in and what it keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// The Unix socket. Default `cofferdam.sock`.
+    pub socket: PathBuf,
+    /// How long runs go on after SIGTERM before they are cancelled. Default `30s`.
+    #[serde(deserialize_with = "drain")]
+    pub drain: Duration,
+    /// `[[server.allow]]`: who may call, and for which tasks. Without one,
+    /// only the service's own user.
+    pub allow: Vec<Allow>,
+    /// `[server.limits]`.
+    pub limits: ServerLimits,
+    /// `[server.results]`.
+    pub results: ResultsConfig,
+}
+
+impl ServerConfig {
+    /// `drain`. systemd waits 90 s before it kills.
+    pub const DRAIN: Range<Duration> = Range {
+        default: Duration::from_secs(30),
+        min: Duration::ZERO,
+        max: Duration::from_secs(24 * 3_600),
+    };
+
+    /// Makes the paths absolute; `root` is the folder of the file.
+    pub(super) fn resolve(&mut self, root: &Path) {
+        self.socket = root.join(&self.socket);
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            socket: "cofferdam.sock".into(),
+            drain: Self::DRAIN.default,
+            allow: Vec::new(),
+            limits: ServerLimits::default(),
+            results: ResultsConfig::default(),
+        }
+    }
+}
+
+fn drain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    value::duration(deserializer, &ServerConfig::DRAIN)
+}

@@ -1,0 +1,208 @@
+//! Who may call, and what.
+
+use std::collections::HashSet;
+
+use crate::caller::{Caller, Owner};
+use crate::config::{Account, ServerConfig, TaskPattern};
+use crate::diagnostic::{Blame, Diagnostic, Exit};
+use crate::name::TaskName;
+
+/// The caller of a connection, with what its rules may ask about.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// Who it is.
+    pub(super) caller: Caller,
+    /// Whose its runs are.
+    pub(super) owner: Owner,
+    /// All groups of a process of this machine.
+    groups: Vec<u32>,
+}
+
+/// `[[server.allow]]` with its names looked up.
+#[derive(Debug)]
+pub(super) struct Access(Vec<Rule>);
+
+#[derive(Debug)]
+struct Rule {
+    users: HashSet<u32>,
+    groups: HashSet<u32>,
+    /// None for all of them.
+    tasks: Option<Vec<TaskPattern>>,
+    metrics: bool,
+}
+
+/// A name that this machine does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("`server.allow` names the {kind} `{name}`, whom this machine does not know")]
+pub struct UnknownAccount {
+    kind: &'static str,
+    name: String,
+}
+
+impl Diagnostic for UnknownAccount {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Operator
+    }
+
+    fn hint(&self) -> Option<String> {
+        let Self { kind, .. } = self;
+        Some(format!("create the {kind}, or write its number"))
+    }
+}
+
+impl Peer {
+    /// A process of this machine. Asks for its groups, which can take a moment
+    /// where they come from a directory.
+    pub(super) fn unix(uid: u32, gid: u32, pid: Option<i32>) -> Self {
+        let caller = Caller::Unix { uid, gid, pid };
+        let user = uzers::get_user_by_uid(uid);
+        let all =
+            user.and_then(|user| uzers::get_user_groups(user.name(), user.primary_group_id()));
+        let all = all.unwrap_or_default();
+        Self {
+            owner: caller.owner(),
+            caller,
+            groups: all.iter().map(uzers::Group::gid).chain([gid]).collect(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn plain(uid: u32, groups: &[u32]) -> Self {
+        let gid = groups.first().copied().unwrap_or(uid);
+        let caller = Caller::Unix {
+            uid,
+            gid,
+            pid: None,
+        };
+        Self {
+            owner: caller.owner(),
+            caller,
+            groups: groups.to_vec(),
+        }
+    }
+}
+
+impl Access {
+    /// Looks up the names. Without a rule only the service's own user may call.
+    ///
+    /// # Errors
+    /// When a name is unknown: a rule for somebody who does not exist is a slip.
+    pub(super) fn new(config: &ServerConfig) -> Result<Self, UnknownAccount> {
+        if config.allow.is_empty() {
+            let own = rustix::process::geteuid().as_raw();
+            return Ok(Self(vec![Rule {
+                users: HashSet::from([own]),
+                groups: HashSet::new(),
+                tasks: None,
+                metrics: true,
+            }]));
+        }
+        let rules = config.allow.iter().map(|allow| {
+            Ok(Rule {
+                users: ids(&allow.users, "user", |name| {
+                    uzers::get_user_by_name(name).map(|user| user.uid())
+                })?,
+                groups: ids(&allow.groups, "group", |name| {
+                    uzers::get_group_by_name(name).map(|group| group.gid())
+                })?,
+                tasks: Some(allow.tasks.clone()),
+                metrics: allow.metrics,
+            })
+        });
+        rules.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether the caller may talk to the service at all.
+    pub(super) fn knows(&self, peer: &Peer) -> bool {
+        self.0.iter().any(|rule| rule.names(peer))
+    }
+
+    /// Whether the caller may read the service's numbers.
+    pub(super) fn may_read_metrics(&self, peer: &Peer) -> bool {
+        self.0.iter().any(|rule| rule.metrics && rule.names(peer))
+    }
+
+    /// Whether the caller may run this task.
+    pub(super) fn may_run(&self, peer: &Peer, task: &TaskName) -> bool {
+        self.0.iter().any(|rule| {
+            rule.names(peer)
+                && (rule.tasks.as_ref())
+                    .is_none_or(|tasks| tasks.iter().any(|pattern| pattern.covers(task)))
+        })
+    }
+}
+
+impl Rule {
+    fn names(&self, peer: &Peer) -> bool {
+        let Caller::Unix { uid, .. } = peer.caller;
+        self.users.contains(&uid) || peer.groups.iter().any(|gid| self.groups.contains(gid))
+    }
+}
+
+fn ids(
+    accounts: &[Account],
+    kind: &'static str,
+    look_up: impl Fn(&str) -> Option<u32>,
+) -> Result<HashSet<u32>, UnknownAccount> {
+    let ids = accounts.iter().map(|account| match account {
+        Account::Id(id) => Ok(*id),
+        Account::Name(name) => look_up(name).ok_or_else(|| UnknownAccount {
+            kind,
+            name: crate::config::value::bounded(name),
+        }),
+    });
+    ids.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::HostConfig;
+
+    fn access(text: &str) -> Result<Access, UnknownAccount> {
+        let config = HostConfig::parse(text, Path::new("c.toml"), Path::new("/")).unwrap();
+        Access::new(&config.server)
+    }
+
+    fn task(name: &str) -> TaskName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn without_a_rule_only_our_own_user_calls() {
+        let access = access("").unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        assert!(access.may_run(&Peer::plain(own, &[]), &task("any")));
+        assert!(!access.knows(&Peer::plain(own + 1, &[0])));
+    }
+
+    #[test]
+    fn rules_add_up_and_name_users_groups_and_tasks() {
+        let access = access(
+            "[[server.allow]]\nusers = [1001, \"root\"]\ntasks = [\"invoice-*\"]\n\
+             [[server.allow]]\ngroups = [50]\ntasks = [\"hello\"]\n",
+        )
+        .unwrap();
+        let one = Peer::plain(1001, &[7]);
+        assert!(access.may_run(&one, &task("invoice-sync")));
+        assert!(!access.may_run(&one, &task("hello")));
+        let both = Peer::plain(1001, &[7, 50]);
+        assert!(access.may_run(&both, &task("hello")));
+        assert!(access.may_run(&both, &task("invoice-sync")));
+        assert!(access.may_run(&Peer::plain(0, &[]), &task("invoice-x")));
+        assert!(!access.knows(&Peer::plain(1002, &[7])));
+    }
+
+    #[test]
+    fn a_name_that_nobody_has_is_a_slip() {
+        let error =
+            access("[[server.allow]]\nusers = [\"no-such-user\"]\ntasks = [\"*\"]\n").unwrap_err();
+        assert!(error.to_string().contains("no-such-user"), "{error}");
+    }
+}

@@ -1,0 +1,78 @@
+//! The service's API over HTTP.
+
+mod ask;
+mod health;
+mod openapi;
+mod page;
+mod runs;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+
+use super::access::Peer;
+use super::refused::Refused;
+use super::service::Service;
+use crate::api::ProblemKind;
+
+pub use openapi::document;
+
+/// Every route. A request bears the [`Peer`] of its connection as an extension.
+pub(super) fn routes(service: Service) -> Router {
+    Router::new()
+        .route("/", get(page::show))
+        .route("/openapi.json", get(openapi::show))
+        .route("/metrics", get(health::metrics))
+        .route("/v1/version", get(health::version))
+        .route("/v1/health/live", get(health::live))
+        .route("/v1/health/ready", get(health::ready))
+        .route("/v1/health/vault", get(health::vault))
+        .route("/v1/tasks", get(runs::tasks))
+        .route("/v1/tasks/{task}", get(runs::task))
+        .route("/v1/runs", post(runs::submit).get(runs::list))
+        .route("/v1/runs/{run}", get(runs::show))
+        .route("/v1/runs/{run}/cancel", post(runs::cancel))
+        .route("/v1/runs/{run}/log", get(stream::log))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(service.clone(), admit))
+        .with_state(service)
+}
+
+/// Who is named by no rule learns nothing.
+async fn admit(State(service): State<Service>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Arc<Peer>>();
+    let response = match peer {
+        Some(peer) if service.knows(peer) => {
+            let route = request.extensions().get::<MatchedPath>().cloned();
+            let response = next.run(request).await;
+            let route = route.as_ref().map_or("other", MatchedPath::as_str);
+            service
+                .metrics()
+                .answered(route, response.status().as_u16());
+            return response;
+        }
+        _ => Refused::new(ProblemKind::Forbidden, "you may not use this service")
+            .hint("the operator's `[[server.allow]]` names the users and groups who may")
+            .into_response(),
+    };
+    service
+        .metrics()
+        .answered("refused", response.status().as_u16());
+    response
+}
+
+async fn no_such_path() -> Refused {
+    Refused::new(ProblemKind::NotFound, "there is no such path")
+        .hint("`GET /openapi.json` describes every one")
+}
+
+async fn no_such_method() -> Refused {
+    Refused::new(ProblemKind::MethodNotAllowed, "this path has other methods")
+        .hint("`GET /openapi.json` describes every one")
+}

@@ -1,0 +1,151 @@
+//! A run that is not over.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::log::RunLog;
+use super::store::{KeyHash, Record};
+use crate::api::{Attempt, RunState, RunView};
+use crate::caller::Owner;
+use crate::digest::Digest;
+
+/// One run from its submission until its end is kept.
+pub(super) struct LiveRun {
+    pub(super) run: Uuid,
+    pub(super) owner: Owner,
+    pub(super) key: KeyHash,
+    pub(super) submission: Digest,
+    task: String,
+    attempt: Attempt,
+    submitted: Timestamp,
+    pub(super) log: Arc<RunLog>,
+    pub(super) cancel: CancellationToken,
+    times: Mutex<Times>,
+    phase: watch::Sender<Phase>,
+}
+
+#[derive(Default)]
+struct Times {
+    started: Option<Timestamp>,
+    ended: Option<Timestamp>,
+}
+
+/// Where it is.
+#[derive(Debug, Clone)]
+pub(super) enum Phase {
+    /// Not even written down: its submission can still be refused.
+    Submitted,
+    /// It waits for its turn.
+    Queued,
+    /// Under way.
+    Running,
+    /// Over.
+    Ended(Arc<RawValue>),
+    /// It could not be written down, and was not begun.
+    Refused,
+}
+
+/// What identifies a run.
+pub(super) struct Facts {
+    pub(super) run: Uuid,
+    pub(super) owner: Owner,
+    pub(super) key: KeyHash,
+    pub(super) submission: Digest,
+    pub(super) task: String,
+    pub(super) attempt: Attempt,
+}
+
+impl LiveRun {
+    pub(super) fn new(facts: Facts) -> Self {
+        Self {
+            run: facts.run,
+            owner: facts.owner,
+            key: facts.key,
+            submission: facts.submission,
+            task: facts.task,
+            attempt: facts.attempt,
+            submitted: Timestamp::now(),
+            log: Arc::default(),
+            cancel: CancellationToken::new(),
+            times: Mutex::default(),
+            phase: watch::Sender::new(Phase::Submitted),
+        }
+    }
+
+    pub(super) fn moved(&self, phase: Phase) {
+        match phase {
+            Phase::Running => self.times.lock().started = Some(Timestamp::now()),
+            Phase::Ended(_) | Phase::Refused => self.log.close(),
+            Phase::Submitted | Phase::Queued => {}
+        }
+        self.phase.send_replace(phase);
+    }
+
+    /// Notes the moment of its end, before that is kept.
+    pub(super) fn over(&self) {
+        self.times.lock().ended = Some(Timestamp::now());
+    }
+
+    /// Waits until its submission was written down, or could not be: false.
+    pub(super) async fn accepted(&self) -> bool {
+        let mut phase = self.phase.subscribe();
+        let phase = phase.wait_for(|phase| !matches!(phase, Phase::Submitted));
+        // The sender is ours: it cannot be gone.
+        phase
+            .await
+            .is_ok_and(|phase| !matches!(*phase, Phase::Refused))
+    }
+
+    /// Waits for its end.
+    pub(super) async fn ended(&self) {
+        let mut phase = self.phase.subscribe();
+        let over = |phase: &Phase| matches!(phase, Phase::Ended(_) | Phase::Refused);
+        let _ = phase.wait_for(over).await;
+    }
+
+    /// As its owner sees it.
+    pub(super) fn view(&self) -> RunView {
+        let (state, report) = match &*self.phase.borrow() {
+            Phase::Submitted | Phase::Queued | Phase::Refused => (RunState::Queued, None),
+            Phase::Running => (RunState::Running, None),
+            Phase::Ended(report) => (RunState::Ended, Some(report.as_ref().to_owned())),
+        };
+        self.view_in(state, report)
+    }
+
+    /// What is kept of it once it is over.
+    pub(super) fn record(&self, report: Option<Box<RawValue>>) -> Record {
+        let state = match report {
+            Some(_) => RunState::Ended,
+            None => RunState::Queued,
+        };
+        Record {
+            owner: self.owner.clone(),
+            key: self.key,
+            submission: self.submission,
+            log: report.as_ref().and_then(|_| self.log.kept()),
+            view: self.view_in(state, report),
+        }
+    }
+
+    fn view_in(&self, state: RunState, report: Option<Box<RawValue>>) -> RunView {
+        let times = self.times.lock();
+        RunView {
+            run: self.run,
+            task: self.task.clone(),
+            attempt: self.attempt.clone(),
+            state,
+            submitted: self.submitted,
+            started: times.started,
+            ended: if state.is_over() { times.ended } else { None },
+            report,
+            swept: None,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Which runs there are: those under way, and under which key each was
+//! submitted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::live::LiveRun;
+use super::store::KeyHash;
+use crate::caller::Owner;
+use crate::digest::Digest;
+
+/// All runs that are under way or kept.
+#[derive(Default)]
+pub(super) struct Registry {
+    live: HashMap<Uuid, Arc<LiveRun>>,
+    keys: HashMap<KeyHash, (Uuid, Digest)>,
+    /// Those that are over, the oldest first; ids sort by time.
+    kept: BTreeMap<Uuid, Kept>,
+}
+
+/// A run that is over.
+struct Kept {
+    owner: Owner,
+    key: KeyHash,
+    ended: Timestamp,
+}
+
+impl Registry {
+    /// The run of this key, with the digest of what was submitted under it.
+    pub(super) fn by_key(&self, key: &KeyHash) -> Option<(Uuid, Digest)> {
+        self.keys.get(key).copied()
+    }
+
+    /// A run under way.
+    pub(super) fn live(&self, run: Uuid) -> Option<&Arc<LiveRun>> {
+        self.live.get(&run)
+    }
+
+    /// All runs under way.
+    pub(super) fn all_live(&self) -> Vec<Arc<LiveRun>> {
+        self.live.values().cloned().collect()
+    }
+
+    /// Whose a run is that is over.
+    pub(super) fn owner_of_kept(&self, run: Uuid) -> Option<&Owner> {
+        self.kept.get(&run).map(|kept| &kept.owner)
+    }
+
+    /// The newest runs of an owner.
+    pub(super) fn newest_of(&self, owner: &Owner, most: usize) -> Vec<Uuid> {
+        let live = self.live.values().filter(|live| live.owner == *owner);
+        let mut runs: Vec<Uuid> = live.map(|live| live.run).collect();
+        let kept = self.kept.iter().rev();
+        let own = kept.filter(|(_, kept)| kept.owner == *owner);
+        runs.extend(own.take(most).map(|(run, _)| *run));
+        runs.sort_unstable_by(|one, other| other.cmp(one));
+        runs.truncate(most);
+        runs
+    }
+
+    pub(super) fn begin(&mut self, live: Arc<LiveRun>) {
+        self.keys.insert(live.key, (live.run, live.submission));
+        self.live.insert(live.run, live);
+    }
+
+    /// A run that was not begun after all.
+    pub(super) fn refuse(&mut self, live: &LiveRun) {
+        self.live.remove(&live.run);
+        self.keys.remove(&live.key);
+    }
+
+    /// A run is over and kept.
+    pub(super) fn end(&mut self, live: &LiveRun, ended: Timestamp) {
+        self.live.remove(&live.run);
+        self.keep(live.run, live.owner.clone(), live.key, ended);
+    }
+
+    /// A run that was found in the store.
+    pub(super) fn found(
+        &mut self,
+        run: Uuid,
+        owner: Owner,
+        (key, submission): (KeyHash, Digest),
+        ended: Timestamp,
+    ) {
+        self.keys.insert(key, (run, submission));
+        self.keep(run, owner, key, ended);
+    }
+
+    fn keep(&mut self, run: Uuid, owner: Owner, key: KeyHash, ended: Timestamp) {
+        self.kept.insert(run, Kept { owner, key, ended });
+    }
+
+    /// How many are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Forgets at most `at_once` of those that ended longer ago than `keep`, or
+    /// are more than `most`; tells which.
+    pub(super) fn expire(
+        &mut self,
+        now: Timestamp,
+        keep: Duration,
+        most: u64,
+        at_once: usize,
+    ) -> Vec<Uuid> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut too_many = self.kept.len().saturating_sub(most);
+        let is_old = |kept: &Kept| {
+            let age = now.duration_since(kept.ended);
+            Duration::try_from(age).is_ok_and(|age| age > keep)
+        };
+        let mut gone = Vec::new();
+        // Sorted by their beginning: an old one that ended late may stand before
+        // a younger one that has to go, so look a bit further.
+        for (run, kept) in self.kept.iter().take(at_once) {
+            if too_many > 0 || is_old(kept) {
+                too_many = too_many.saturating_sub(1);
+                gone.push(*run);
+            }
+        }
+        for run in &gone {
+            if let Some(kept) = self.kept.remove(run)
+                // The key may name a later run by now.
+                && self.keys.get(&kept.key).is_some_and(|(of, _)| of == run)
+            {
+                self.keys.remove(&kept.key);
+            }
+        }
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(ages: &[i64]) -> (Registry, Vec<Uuid>) {
+        let mut registry = Registry::default();
+        let owner = crate::caller::Caller::Unix {
+            uid: 1,
+            gid: 1,
+            pid: None,
+        }
+        .owner();
+        let mut runs = Vec::new();
+        for (number, age) in ages.iter().enumerate() {
+            let run = Uuid::now_v7();
+            let key = KeyHash::of(&owner, &number.to_string());
+            let ended = Timestamp::now() - jiff::SignedDuration::from_secs(*age);
+            registry.found(run, owner.clone(), (key, Digest::of(b"")), ended);
+            runs.push(run);
+        }
+        (registry, runs)
+    }
+
+    #[test]
+    fn what_is_old_goes_and_what_is_too_much() {
+        let (mut registry, runs) = filled(&[100, 5, 90, 1]);
+        let minute = Duration::from_secs(60);
+        let now = Timestamp::now();
+        assert_eq!(registry.expire(now, minute, 10, 10), [runs[0], runs[2]]);
+        assert_eq!(registry.kept(), 2);
+        assert_eq!(registry.expire(now, minute, 1, 10), [runs[1]]);
+        assert!(registry.expire(now, minute, 1, 10).is_empty());
+    }
+
+    #[test]
+    fn a_key_is_forgotten_with_its_run() {
+        let (mut registry, runs) = filled(&[100]);
+        let key = *registry.keys.keys().next().unwrap();
+        assert_eq!(registry.by_key(&key).unwrap().0, runs[0]);
+        registry.expire(Timestamp::now(), Duration::from_secs(1), 10, 10);
+        assert_eq!(registry.by_key(&key), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! What a reload replaces as a whole: who may call, how much, and the tasks.
+
+use std::num::NonZeroU32;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use super::access::Access;
+use super::catalogue::Catalogue;
+use super::queue::Places;
+use crate::caller::Owner;
+use crate::config::{EngineConfig, ResultsConfig, ServerConfig, ServerLimits};
+
+/// One state of the configuration and the grants.
+pub(super) struct Settings {
+    pub(super) access: Access,
+    pub(super) limits: ServerLimits,
+    pub(super) results: ResultsConfig,
+    pub(super) catalogue: Catalogue,
+    pub(super) pace: Pace,
+}
+
+/// How often each owner may submit.
+pub(super) struct Pace(RateLimiter<Owner, HashMapStateStore<Owner>, DefaultClock>);
+
+impl Settings {
+    pub(super) fn new(config: &ServerConfig, access: Access, catalogue: Catalogue) -> Self {
+        Self {
+            access,
+            limits: config.limits,
+            results: config.results,
+            catalogue,
+            pace: Pace::new(config.limits.submissions_per_second),
+        }
+    }
+}
+
+impl Pace {
+    fn new(per_second: u32) -> Self {
+        let quota = Quota::per_second(NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN));
+        Self(RateLimiter::hashmap(quota))
+    }
+
+    /// Counts one submission; the seconds to wait when it is one too many.
+    pub(super) fn check(&self, owner: &Owner) -> Result<(), u64> {
+        self.0.check_key(owner).map_err(|too_soon| {
+            let wait = too_soon.wait_time_from(DefaultClock::default().now());
+            wait.as_secs() + 1
+        })
+    }
+
+    /// Forgets owners who have not submitted for a while.
+    pub(super) fn tidy(&self) {
+        self.0.retain_recent();
+    }
+}
+
+/// The numbers of the queue.
+pub(super) fn places(limits: &ServerLimits, engine: &EngineConfig) -> Places {
+    let runs = limits
+        .runs
+        .unwrap_or(engine.instances)
+        .min(engine.instances);
+    Places {
+        runs,
+        per_caller: limits.runs_per_caller.unwrap_or(runs).min(runs),
+        per_task: limits.runs_per_task.unwrap_or(runs).min(runs),
+        queue: limits.queue,
+        queue_per_caller: limits.queue_per_caller,
+    }
+}

@@ -1,0 +1,77 @@
+//! Why the kept runs cannot be used.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::diagnostic::{Blame, Diagnostic, Exit};
+
+/// A failure of the results' file. Cheap to clone: all who shared a commit
+/// share its failure.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be read or written.
+    #[error("the kept results `{}` cannot be used", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What redb or the system says.
+        source: Arc<redb::Error>,
+    },
+    /// Another process has it open.
+    #[error("another `cofferdam serve` has `{}` open", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The thread that writes cannot be started.
+    #[error("the thread that keeps results cannot be started")]
+    Thread(#[source] Arc<std::io::Error>),
+    /// What stands there is not ours.
+    #[error("what is kept of run {run} cannot be read")]
+    Unreadable {
+        /// The run.
+        run: Uuid,
+    },
+    /// The service is ending, or the file could not be opened again yet.
+    #[error("the kept results are closed")]
+    Stopped,
+}
+
+impl StoreError {
+    pub(super) fn database(path: &Path, error: redb::Error) -> Self {
+        let path = path.to_owned();
+        match error {
+            redb::Error::DatabaseAlreadyOpen => Self::Busy { path },
+            error => Self::Database {
+                path,
+                source: Arc::new(error),
+            },
+        }
+    }
+}
+
+impl Diagnostic for StoreError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Operator
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Database { path, .. } => Some(format!(
+                "make room on the disk; if the file is damaged, move `{}` away: results of earlier \
+                 runs and their idempotency keys are forgotten then, the audit still has every run",
+                path.display()
+            )),
+            Self::Busy { .. } => {
+                Some("one state folder serves one service; give this one its own".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+use jiff::Timestamp;
+
+use super::*;
+use crate::api::{Attempt, RunState, RunView};
+use crate::caller::Caller;
+use crate::digest::Digest;
+
+fn record(number: u32) -> Record {
+    let owner = Caller::Unix {
+        uid: 7,
+        gid: 7,
+        pid: None,
+    }
+    .owner();
+    Record {
+        key: KeyHash::of(&owner, &number.to_string()),
+        owner,
+        submission: Digest::of(b""),
+        view: RunView {
+            run: Uuid::now_v7(),
+            task: "hello".to_owned(),
+            attempt: Attempt {
+                bundle: String::new(),
+                dag_id: "d".to_owned(),
+                task_id: None,
+                run_id: number.to_string(),
+                try_number: 1,
+                map_index: -1,
+                logical_date: None,
+            },
+            state: RunState::Queued,
+            submitted: Timestamp::now(),
+            started: None,
+            ended: None,
+            report: None,
+            swept: None,
+        },
+        log: None,
+    }
+}
+
+fn all(store: &Store) -> Vec<String> {
+    let mut runs = Vec::new();
+    store
+        .each(|_, record| runs.push(record.view.attempt.run_id))
+        .unwrap();
+    runs
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_is_there_for_the_next_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let many = (0..200).map(|number| {
+        let (store, record) = (store.clone(), record(number));
+        async move {
+            store.put(record.view.run, &record).await.unwrap();
+            record.view.run
+        }
+    });
+    let runs = futures_util::future::join_all(many).await;
+    store.forget(vec![runs[0], runs[199]]).await.unwrap();
+    store.probe().await.unwrap();
+    assert!(store.get(runs[0]).unwrap().is_none());
+    let found = store.get(runs[3]).unwrap().unwrap();
+    assert_eq!(found.view.attempt.run_id, "3");
+
+    let busy = Store::open(folder.path()).err().unwrap();
+    assert!(matches!(busy, StoreError::Busy { .. }), "{busy}");
+    drop(store);
+    // The writing thread ends a moment later.
+    let store = loop {
+        match Store::open(folder.path()) {
+            Ok(store) => break store,
+            Err(StoreError::Busy { .. }) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let left = all(&store);
+    assert_eq!(left.len(), 198);
+    assert!(
+        left.iter()
+            .zip(1..)
+            .all(|(id, number)| *id == number.to_string())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_is_refused_with_a_cure() {
+    use crate::diagnostic::Diagnostic as _;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), vec![7; 64 << 10]).unwrap();
+    let error = Store::open(folder.path()).err().unwrap();
+    assert!(error.hint().unwrap().contains("move `"), "{error}");
+}
+
+#[test]
+fn keys_of_two_owners_do_not_meet() {
+    let owner = |uid| {
+        Caller::Unix {
+            uid,
+            gid: 0,
+            pid: None,
+        }
+        .owner()
+    };
+    assert_ne!(KeyHash::of(&owner(1), "k"), KeyHash::of(&owner(2), "k"));
+    assert_ne!(KeyHash::of(&owner(1), "1k"), KeyHash::of(&owner(11), "k"));
+    assert_eq!(KeyHash::of(&owner(1), "k"), KeyHash::of(&owner(1), "k"));
+}

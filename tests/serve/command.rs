@@ -1,0 +1,193 @@
+//! `cofferdam run --server`: the same as a run of its own.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use cofferdam_devkit::world::Finished;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+use crate::common::{ended, signal, until};
+
+fn run(stage: &Stage, task: &str, input: &Value, more: &[&str]) -> Finished {
+    let input = input.to_string();
+    let run = ["run", task, "--dag-id", "tests", "--input", &input];
+    let arguments: Vec<&str> = run.iter().chain(more).copied().collect();
+    Finished::of(stage.world.command(&arguments).output().unwrap()).unwrap()
+}
+
+/// What differs from run to run.
+fn plain(finished: &Finished) -> (i32, String, String) {
+    let stderr = finished
+        .stderr
+        .lines()
+        .map(|line| match line.split_once("; audit ") {
+            Some((before, _)) => before.split(' ').next_back().unwrap().to_owned(),
+            None => line.to_owned(),
+        });
+    (
+        finished.code,
+        finished.stdout.clone(),
+        stderr.collect::<Vec<_>>().join("\n"),
+    )
+}
+
+#[tokio::test]
+async fn every_end_looks_the_same_with_and_without_a_service() {
+    let stage = Stage::bare("").await;
+    let socket = stage.socket();
+    let server = ["--server", socket.to_str().unwrap()];
+    for (task, input, code) in [
+        ("hello", json!({ "name": "Ada" }), 0),
+        ("probe", json!({ "do": "log_flood", "lines": 300 }), 0),
+        ("probe", json!({ "do": "forge_log" }), 0),
+        ("probe", json!({ "do": "fail", "message": "no" }), 1),
+        ("probe", json!({ "do": "retry", "message": "later" }), 75),
+        ("probe", json!({ "do": "skip", "message": "nothing" }), 99),
+        ("probe", json!({ "do": "trap" }), 6),
+        ("probe", json!({ "do": "memory" }), 5),
+        ("probe", json!({ "do": "nonsense" }), 1),
+    ] {
+        let local = plain(&run(&stage, task, &input, &[]));
+        let remote = plain(&run(&stage, task, &input, &server));
+        assert_eq!(local.0, code, "{input}: {}", local.2);
+        let (ours, theirs) = (local.2.lines(), remote.2.lines());
+        for (one, other) in ours.zip(theirs) {
+            assert_eq!(one, other, "{input}");
+        }
+        assert!(
+            remote == local,
+            "{input}: {} lines or so",
+            remote.2.lines().count()
+        );
+    }
+    let denied = run(
+        &stage,
+        "hello",
+        &json!({}),
+        &["--server", server[1], "--bundle", "x"],
+    );
+    assert_eq!(
+        denied.code,
+        run(&stage, "hello", &json!({}), &["--bundle", "x"]).code
+    );
+    let json = |more: &[&str]| {
+        let arguments = ["--format", "json"]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect::<Vec<_>>();
+        run(&stage, "hello", &json!({ "name": "Ada" }), &arguments)
+            .report()
+            .unwrap()
+    };
+    let (local, remote) = (json(&[]), json(&server));
+    let keys = |report: &Value| {
+        report
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&local), keys(&remote));
+    assert_eq!(local["result"], remote["result"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_ends_with_a_documented_code() {
+    let stage = Stage::bare("").await;
+    let socket = stage.socket();
+    let server = ["--server", socket.to_str().unwrap()];
+    let hello = json!({ "name": "Ada" });
+    let unknown = run(&stage, "nobody", &hello, &server);
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    assert!(unknown.stderr.contains("GET /v1/tasks"), "{unknown:?}");
+    let nowhere = stage.world.path("nowhere.sock");
+    let nowhere = run(
+        &stage,
+        "hello",
+        &hello,
+        &["--server", nowhere.to_str().unwrap()],
+    );
+    assert_eq!(nowhere.code, 4, "{nowhere:?}");
+    assert!(nowhere.stderr.contains("cofferdam serve"), "{nowhere:?}");
+    let bad = run(
+        &stage,
+        "hello",
+        &hello,
+        &[server[0], server[1], "--try-number", "0"],
+    );
+    assert_eq!(bad.code, 2, "{bad:?}");
+    let key = ["--server", server[1], "--idempotency-key", "k"];
+    assert_eq!(run(&stage, "hello", &hello, &key).code, 0);
+    let reused = run(&stage, "hello", &json!({ "name": "Eve" }), &key);
+    assert_eq!(reused.code, 2, "{reused:?}");
+    assert!(reused.stderr.contains("new key"), "{reused:?}");
+}
+
+#[tokio::test]
+async fn a_signal_cancels_the_run_and_a_kill_does_not() {
+    let stage = Stage::bare("").await;
+    let socket = stage.socket();
+    let start = |key: &str| {
+        let mut command = stage.world.command(&["run", "probe", "--dag-id", "tests"]);
+        let input = json!({ "do": "sleep", "ms": 3_000 }).to_string();
+        command.args(["--input", &input, "--idempotency-key", key, "--server"]);
+        command
+            .arg(&socket)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let started = |number: usize| {
+        until("the run is under way", || {
+            let audit = stage.world.audit().unwrap();
+            let begun = audit.iter().filter(|line| line["event"] == "run_started");
+            begun.count() == number
+        });
+    };
+    let cancelled = start("one");
+    started(1);
+    signal(&cancelled, Signal::INT);
+    let cancelled = ended(cancelled);
+    assert_eq!(cancelled.code, 130, "{cancelled:?}");
+
+    let killed = start("two");
+    started(2);
+    signal(&killed, Signal::KILL);
+    assert_eq!(ended(killed).code, -1);
+    // The same command finds it again, while it is under way.
+    let again = ended(start("two"));
+    assert_eq!(again.code, 0, "{again:?}");
+    let audit = stage.world.audit().unwrap();
+    let begun = audit.iter().filter(|line| line["event"] == "run_started");
+    assert_eq!(begun.count(), 2);
+}
+
+#[tokio::test]
+async fn a_client_waits_for_a_service_that_is_restarted() {
+    let mut stage = Stage::bare("").await;
+    let socket = stage.socket();
+    let mut command = stage
+        .world
+        .command(&["run", "probe", "--dag-id", "tests", "--server"]);
+    let input = json!({ "do": "sleep", "ms": 60_000 }).to_string();
+    command.arg(&socket).args(["--input", &input]);
+    let client = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("the run is under way", || {
+        let audit = stage.world.audit().unwrap();
+        audit.iter().any(|line| line["event"] == "run_started")
+    });
+    stage.kill();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stage.start().await;
+    let client = ended(client);
+    assert_eq!(client.code, 75, "{client:?}");
+    assert!(client.stderr.contains("was lost"), "{client:?}");
+}

@@ -1,0 +1,166 @@
+//! SIGHUP, SIGTERM, and what happens to runs meanwhile.
+
+use std::time::Duration;
+
+use cofferdam::run::Outcome;
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::stage::{Stage, refusal, report, submission};
+use crate::common::guest;
+
+#[tokio::test]
+async fn a_run_keeps_the_grants_that_it_began_with() {
+    let stage = Stage::bare("").await;
+    let sleep = json!({ "do": "sleep", "ms": 1_500 });
+    let old = stage.submit("probe", sleep.clone()).await.unwrap();
+    stage.running(old).await;
+    let limits = "[limits]\ntimeout = \"1s\"\n";
+    stage.world.task("probe", &guest("probe"), limits).unwrap();
+    stage.signal(Signal::HUP);
+    stage.logs("were read again").await;
+    let new = stage.submit("probe", sleep).await.unwrap();
+    assert_eq!(report(&stage.end_of(old).await).outcome, Outcome::Done);
+    let limit = "timeout".to_owned();
+    let told = report(&stage.end_of(new).await);
+    assert_eq!(told.outcome, Outcome::OutOfLimits { limit });
+    let audit = stage.world.audit().unwrap();
+    let grants: Vec<_> = (audit.iter())
+        .filter(|line| line["event"] == "grants_in_use")
+        .map(|line| line["grants"]["probe"].clone())
+        .collect();
+    assert_eq!(grants.len(), 2);
+    assert_ne!(grants[0], grants[1]);
+    for (run, source) in [(old, &grants[0]), (new, &grants[1])] {
+        let begun = audit
+            .iter()
+            .find(|line| line["event"] == "run_started" && line["run"] == json!(run));
+        assert_eq!(&begun.unwrap()["grants"], source);
+    }
+}
+
+#[tokio::test]
+async fn one_bad_file_keeps_all_as_it_was_and_says_so() {
+    let stage = Stage::bare("").await;
+    let run = async || stage.run("hello", json!({ "name": "x" })).await.exit;
+    // A good change and a bad one together.
+    let (hello, probe) = ("grants/hello.toml", "grants/probe.toml");
+    let good = std::fs::read_to_string(stage.world.path(hello)).unwrap();
+    stage
+        .world
+        .write(hello, &good.replace("tests", "others"))
+        .unwrap();
+    stage
+        .world
+        .write(probe, "task = \"probe\"\nnonsense = 1\n")
+        .unwrap();
+    stage.signal(Signal::HUP);
+    stage.logs("stay as they were").await;
+    stage.logs("grants/probe.toml:2:1: `nonsense`").await;
+    assert_eq!(run().await, 0, "the old grants admit the tests' DAG");
+    std::fs::remove_file(stage.world.path(probe)).unwrap();
+    stage.signal(Signal::HUP);
+    stage.logs("were read again").await;
+    assert_eq!(run().await, 3, "the new ones do not");
+    let (status, ..) = refusal(stage.submit("probe", json!({ "do": "trap" })).await);
+    assert_eq!(status, 404, "a task without grants is none");
+
+    // What takes a restart is refused, and so is a configuration that is wrong.
+    let file = std::fs::read_to_string(stage.world.path("cofferdam.toml")).unwrap();
+    for (change, told) in [
+        ("[engine]\ninstances = 3\n", "`[engine]` has changed"),
+        ("[server]\ndrain = \"soon\"\n", "`server.drain`"),
+    ] {
+        stage
+            .world
+            .write("cofferdam.toml", &format!("{file}{change}"))
+            .unwrap();
+        stage.signal(Signal::HUP);
+        stage.logs(told).await;
+    }
+    stage
+        .world
+        .write(
+            "cofferdam.toml",
+            &format!("{file}[[server.allow]]\nusers = [54321]\ntasks = [\"*\"]\n"),
+        )
+        .unwrap();
+    stage.signal(Signal::HUP);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (status, kind, _) = refusal(stage.client().tasks().await);
+    assert_eq!(
+        (status, kind.as_str()),
+        (403, "forbidden"),
+        "we are allowed no more"
+    );
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_used_is_no_reason_not_to_serve_the_others() {
+    let world = cofferdam_devkit::world::World::bare(crate::common::binary()).unwrap();
+    world.task("hello", &guest("hello"), "").unwrap();
+    world.task("probe", &guest("probe"), "").unwrap();
+    world
+        .write("grants/broken.toml", "task = \"broken\"\n")
+        .unwrap();
+    let text = std::fs::read_to_string(world.path("grants/probe.toml")).unwrap();
+    // Another digest than the component's.
+    let at = text.find("sha256:").unwrap() + "sha256:".len();
+    let other = format!("{}0000{}", &text[..at], &text[at + 4..]);
+    world.write("grants/probe.toml", &other).unwrap();
+    let stage = Stage::of(world, "").await;
+    stage.logs("grants/broken.toml").await;
+    let tasks = stage.client().tasks().await.unwrap().tasks;
+    let unusable: Vec<_> = (tasks.iter())
+        .filter(|task| task.unusable.is_some())
+        .map(|task| task.name.as_str())
+        .collect();
+    assert_eq!(unusable, ["broken", "probe"]);
+    assert_eq!(stage.run("hello", json!({ "name": "x" })).await.exit, 0);
+    let (status, kind, _) = refusal(stage.submit("broken", json!({})).await);
+    assert_eq!((status, kind.as_str()), (503, "unavailable"));
+}
+
+#[tokio::test]
+async fn sigterm_lets_runs_end_and_takes_no_more() {
+    let mut stage = Stage::bare("[server]\ndrain = \"20s\"\n").await;
+    let run = stage.submit("probe", json!({ "do": "sleep", "ms": 1_000 }));
+    let run = run.await.unwrap();
+    stage.running(run).await;
+    stage.signal(Signal::TERM);
+    stage.logs("takes no more runs").await;
+    let refused = stage
+        .client()
+        .submit("k", &submission("hello", json!({})))
+        .await;
+    let (status, kind, _) = refusal(refused);
+    assert_eq!((status, kind.as_str()), (503, "unavailable"));
+    assert!(!stage.client().ready().await.unwrap().ready);
+    assert_eq!(report(&stage.end_of(run).await).exit, 0);
+    assert_eq!(
+        stage.ended(Duration::from_secs(10)).await,
+        0,
+        "{}",
+        stage.log()
+    );
+    assert!(!stage.socket().exists());
+}
+
+#[tokio::test]
+async fn a_second_sigterm_does_not_wait() {
+    let mut stage = Stage::bare("[server]\ndrain = \"1h\"\n").await;
+    let run = stage.submit("probe", json!({ "do": "sleep", "ms": 60_000 }));
+    let run = run.await.unwrap();
+    stage.running(run).await;
+    stage.signal(Signal::TERM);
+    stage.logs("takes no more runs").await;
+    stage.signal(Signal::TERM);
+    assert_eq!(
+        stage.ended(Duration::from_secs(10)).await,
+        0,
+        "{}",
+        stage.log()
+    );
+    stage.start().await;
+    assert_eq!(report(&stage.end_of(run).await).exit, 130);
+}

@@ -1,0 +1,117 @@
+//! Results outlive connections and services.
+
+use std::time::{Duration, Instant};
+
+use cofferdam::api::RunState;
+use cofferdam_devkit::upstream::Upstream;
+use serde_json::json;
+
+use super::stage::{Stage, refusal, report, submission};
+use crate::common::{api, get, install, journal, nobody_lives, world};
+
+#[tokio::test]
+async fn a_restarted_service_knows_what_was() {
+    let mut stage = Stage::bare("").await;
+    let submission = submission("hello", json!({ "name": "Ada" }));
+    let first = stage.client().submit("k", &submission).await.unwrap();
+    let before = stage.end_of(first.view.run).await;
+    for is_kill in [false, true] {
+        match is_kill {
+            true => stage.kill(),
+            false => stage.stop().await,
+        }
+        stage.start().await;
+        let after = stage.end_of(first.view.run).await;
+        assert_eq!(
+            after.report.unwrap().get(),
+            before.report.as_ref().unwrap().get()
+        );
+        let again = stage.client().submit("k", &submission).await.unwrap();
+        assert!(again.replayed);
+        assert_eq!(again.view.run, first.view.run);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_died_with_its_service_is_lost_and_its_authority_too() {
+    let world = world().await;
+    let upstream = Upstream::start().unwrap();
+    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    let mut stage = Stage::of(world, "").await;
+    let submission = submission("caller", get("never"));
+    let submitted = stage.client().submit("k", &submission).await.unwrap();
+    let run = submitted.view.run;
+    let task = vec!["cofferdam-task-caller".to_owned()];
+    let begun = Instant::now();
+    while !stage
+        .world
+        .bao()
+        .unwrap()
+        .living_policies()
+        .await
+        .unwrap()
+        .contains(&task)
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "no token is minted"
+        );
+    }
+    stage.kill();
+    let living = stage.world.bao().unwrap().living_policies().await.unwrap();
+    assert!(living.contains(&task), "the kill left a token");
+    stage.start().await;
+    let living = stage.world.bao().unwrap().living_policies().await.unwrap();
+    assert!(!living.contains(&task), "{living:?}");
+    let view = stage.client().run(run, 0).await.unwrap();
+    assert_eq!((view.state, view.swept), (RunState::Lost, Some(true)));
+    assert!(view.report.is_none() && view.ended.is_some());
+    let again = stage.client().submit("k", &submission).await.unwrap();
+    assert_eq!((again.replayed, again.view.state), (true, RunState::Lost));
+    let audit = stage.world.audit().unwrap();
+    let lost = audit
+        .iter()
+        .find(|line| line["event"] == "run_lost")
+        .unwrap();
+    assert_eq!((&lost["run"], &lost["swept"]), (&json!(run), &json!(true)));
+    stage.stop().await;
+    nobody_lives(stage.world.bao().unwrap()).await;
+    assert!(journal(&stage.world).is_empty());
+}
+
+#[tokio::test]
+async fn results_are_forgotten_when_their_time_is_over() {
+    let stage = Stage::bare("[server.results]\nkeep = \"1s\"\n").await;
+    let submission = submission("hello", json!({ "name": "Ada" }));
+    let first = stage
+        .client()
+        .submit("k", &submission)
+        .await
+        .unwrap()
+        .view
+        .run;
+    assert_eq!(report(&stage.end_of(first).await).exit, 0);
+    let begun = Instant::now();
+    loop {
+        match stage.client().run(first, 0).await {
+            Ok(_) => assert!(begun.elapsed() < Duration::from_secs(10), "it is kept"),
+            refused => {
+                assert_eq!(refusal(refused).0, 404);
+                break;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let again = stage.client().submit("k", &submission).await.unwrap();
+    assert!(!again.replayed && again.view.run != first);
+}
+
+#[tokio::test]
+async fn one_folder_serves_one_service() {
+    let stage = Stage::bare("").await;
+    let output = stage.world.command(&["serve"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("another `cofferdam serve`"), "{told}");
+    assert_eq!(stage.run("hello", json!({ "name": "x" })).await.exit, 0);
+}

@@ -1,0 +1,219 @@
+//! A service in a world of its own.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cofferdam::api::{Attempt, RunState, RunView, Submission};
+use cofferdam::client::{Client, ClientError};
+use cofferdam::run::RunReport;
+use cofferdam_devkit::process::{Guarded, dying_with_us};
+use cofferdam_devkit::world::{DAG, World};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::common::{SOON, binary, guest};
+
+/// A service and the world that it serves in.
+pub(super) struct Stage {
+    pub(super) world: World,
+    service: Option<Guarded>,
+    /// Numbers the idempotency keys.
+    next: Cell<u32>,
+}
+
+impl Stage {
+    /// A service without Vault that has the tasks `probe` and `hello`.
+    pub(super) async fn bare(server: &str) -> Self {
+        let world = World::bare(binary()).unwrap();
+        world.task("probe", &guest("probe"), "").unwrap();
+        world.task("hello", &guest("hello"), "").unwrap();
+        Self::of(world, server).await
+    }
+
+    /// A service in this world, with this after what stands in its configuration.
+    pub(super) async fn of(world: World, server: &str) -> Self {
+        let file = world.path("cofferdam.toml");
+        let before = std::fs::read_to_string(file).unwrap();
+        let before = before.replace("[paths]\n", "");
+        let text = format!("{before}\n{server}\n");
+        world.write("cofferdam.toml", &text).unwrap();
+        let mut stage = Self {
+            world,
+            service: None,
+            next: Cell::new(0),
+        };
+        stage.start().await;
+        stage
+    }
+
+    /// Starts the service and waits until it answers.
+    pub(super) async fn start(&mut self) {
+        let mut command = dying_with_us(binary());
+        command.args(["--log-level", "info", "serve"]);
+        self.start_command(command).await;
+    }
+
+    /// The same with a command that was put together elsewhere.
+    pub(super) async fn start_command(&mut self, mut command: Command) {
+        assert!(self.service.is_none(), "it is up");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.world.path("serve.log"))
+            .unwrap();
+        command
+            .current_dir(self.world.folder())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        self.service = Some(Guarded::spawn(command).unwrap());
+        let begun = Instant::now();
+        while let Err(error) = self.client().ready().await {
+            let ended = self.service.as_mut().unwrap().ended().unwrap();
+            assert!(ended.is_none(), "it ended: {}", self.log());
+            assert!(begun.elapsed() < SOON, "{error}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.world.path("cofferdam.sock")
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client::unix(self.socket())
+    }
+
+    /// The process id of the service.
+    pub(super) fn pid(&self) -> u32 {
+        self.service.as_ref().unwrap().id()
+    }
+
+    /// What the service has printed so far.
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(self.world.path("serve.log")).unwrap_or_default()
+    }
+
+    /// Waits until the service has printed this.
+    pub(super) async fn logs(&self, text: &str) {
+        let begun = Instant::now();
+        while !self.log().contains(text) {
+            assert!(begun.elapsed() < SOON, "no `{text}`: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGKILL, and the end of the process.
+    pub(super) fn kill(&mut self) {
+        self.service.take().unwrap().stop();
+    }
+
+    /// Waits for the end of the process; its exit code.
+    pub(super) async fn ended(&mut self, within: Duration) -> i32 {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.service.as_mut().unwrap().ended().unwrap() {
+                self.service = None;
+                return status.code().unwrap_or(-1);
+            }
+            assert!(begun.elapsed() < within, "it does not end: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// SIGTERM, and the end of the process, which must be a good one.
+    pub(super) async fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.ended(SOON).await, 0, "{}", self.log());
+    }
+
+    /// A key that was not used before.
+    pub(super) fn key(&self) -> String {
+        self.next.set(self.next.get() + 1);
+        format!("key-{}", self.next.get())
+    }
+
+    /// Submits a run with a new key.
+    pub(super) async fn submit(&self, task: &str, input: Value) -> Result<Uuid, ClientError> {
+        let submission = submission(task, input);
+        let submitted = self.client().submit(&self.key(), &submission).await?;
+        assert!(!submitted.replayed);
+        Ok(submitted.view.run)
+    }
+
+    /// Waits for the end of a run.
+    pub(super) async fn end_of(&self, run: Uuid) -> RunView {
+        let view = self.client().run(run, 60).await.unwrap();
+        assert!(view.state.is_over(), "{view:?}");
+        view
+    }
+
+    /// Submits a run and waits for its report.
+    pub(super) async fn run(&self, task: &str, input: Value) -> RunReport {
+        let run = self.submit(task, input).await.unwrap();
+        report(&self.end_of(run).await)
+    }
+
+    /// Waits until a run is under way.
+    pub(super) async fn running(&self, run: Uuid) {
+        let begun = Instant::now();
+        loop {
+            let view = self.client().run(run, 0).await.unwrap();
+            match view.state {
+                RunState::Running => return,
+                RunState::Queued => assert!(begun.elapsed() < SOON, "it stays in the queue"),
+                _ => panic!("it is over: {view:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// A run of the tests' DAG.
+pub(super) fn submission(task: &str, input: Value) -> Submission {
+    Submission {
+        task: task.to_owned(),
+        attempt: Attempt {
+            bundle: String::new(),
+            dag_id: DAG.to_owned(),
+            task_id: None,
+            run_id: "manual".to_owned(),
+            try_number: 1,
+            map_index: -1,
+            logical_date: None,
+        },
+        input: serde_json::value::to_raw_value(&input).unwrap(),
+    }
+}
+
+/// The report of a run that is over.
+pub(super) fn report(view: &RunView) -> RunReport {
+    let report = view.report.as_ref().unwrap_or_else(|| panic!("{view:?}"));
+    serde_json::from_str(report.get()).unwrap()
+}
+
+/// The result of a run that is done.
+pub(super) fn result(report: &RunReport) -> Value {
+    assert_eq!(report.exit, 0, "{report:?}");
+    serde_json::from_str(report.result.as_ref().unwrap().get()).unwrap()
+}
+
+/// The status of a refusal, with its problem's kind and detail.
+pub(super) fn refusal<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> (u16, String, String) {
+    match answer.unwrap_err() {
+        ClientError::Refused(problem) => {
+            let kind = problem.type_uri.rsplit(':').next().unwrap().to_owned();
+            (problem.status, kind, problem.detail)
+        }
+        other => panic!("{other:?}"),
+    }
+}
