@@ -1,10 +1,13 @@
 //! `cofferdam serve`: the real binary as a service, over its real socket.
 
 mod api;
+mod bad_days;
 mod cancel;
 mod command;
+mod disk;
 mod log;
 mod queue;
 mod reload;
 mod results;
 mod stage;
+mod users;

@@ -21,6 +21,7 @@ use crate::common::{SOON, binary, guest};
 pub(super) struct Stage {
     pub(super) world: World,
     service: Option<Guarded>,
+    socket: PathBuf,
     /// Numbers the idempotency keys.
     next: Cell<u32>,
 }
@@ -36,18 +37,36 @@ impl Stage {
 
     /// A service in this world, with this after what stands in its configuration.
     pub(super) async fn of(world: World, server: &str) -> Self {
+        let mut stage = Self::prepared(world, server, "cofferdam.sock");
+        stage.start().await;
+        stage
+    }
+
+    /// The same with a command and a socket of one's own.
+    pub(super) async fn of_command(
+        world: World,
+        server: &str,
+        socket: &str,
+        command: Command,
+    ) -> Self {
+        let mut stage = Self::prepared(world, server, socket);
+        stage.start_command(command).await;
+        stage
+    }
+
+    fn prepared(world: World, server: &str, socket: &str) -> Self {
         let file = world.path("cofferdam.toml");
         let before = std::fs::read_to_string(file).unwrap();
         let before = before.replace("[paths]\n", "");
         let text = format!("{before}\n{server}\n");
-        world.write("cofferdam.toml", &text).unwrap();
-        let mut stage = Self {
+        // Its mode stays as it was.
+        std::fs::write(world.path("cofferdam.toml"), text).unwrap();
+        Self {
+            socket: world.path(socket),
             world,
             service: None,
             next: Cell::new(0),
-        };
-        stage.start().await;
-        stage
+        }
     }
 
     /// Starts the service and waits until it answers.
@@ -81,7 +100,7 @@ impl Stage {
     }
 
     pub(super) fn socket(&self) -> PathBuf {
-        self.world.path("cofferdam.sock")
+        self.socket.clone()
     }
 
     pub(super) fn client(&self) -> Client {

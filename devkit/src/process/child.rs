@@ -21,6 +21,23 @@ pub fn dying_with_us(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// The same under another user and group of this number, without further groups
+/// and without a way to more rights. Only root can start it.
+pub fn dying_with_us_as(id: u32, program: impl AsRef<OsStr>) -> Command {
+    let id = id.to_string();
+    let options = [
+        "--reuid",
+        &id,
+        "--regid",
+        &id,
+        "--clear-groups",
+        "--no-new-privs",
+    ];
+    let mut command = dying_of("KILL", &options);
+    command.arg(program);
+    command
+}
+
 /// The same with another signal, for a program that cleans up after itself,
 /// and with further options of `setpriv`. The program is the next argument.
 pub(crate) fn dying_of(signal: &str, options: &[impl AsRef<OsStr>]) -> Command {

@@ -8,6 +8,6 @@ mod ports;
 
 pub use background::Background;
 pub(crate) use child::dying_of;
-pub use child::{Guarded, dying_with_us};
+pub use child::{Guarded, dying_with_us, dying_with_us_as};
 pub use folder::{private_folder, write_private};
 pub use ports::{free_pair, free_port};

@@ -40,6 +40,9 @@ pub enum CheckId {
     /// Who else runs under the host's user.
     #[strum(serialize = "host.user")]
     HostUser,
+    /// Who may call the service.
+    #[strum(serialize = "server.callers")]
+    ServerCallers,
     /// How a node does.
     #[strum(serialize = "node.health")]
     NodeHealth,

@@ -11,7 +11,7 @@ use super::budget::Budget;
 use super::report::told;
 use super::texts::{RUN_AGAIN, USE_WRAPPED};
 use super::width::Width;
-use super::{Check, CheckId, Report, credentials, folders, journal, login, nodes, probes};
+use super::{Check, CheckId, Report, credentials, folders, journal, login, nodes, probes, server};
 use crate::config::HostConfig;
 use crate::diagnostic::Diagnostic;
 use crate::grants::{self, Grants};
@@ -106,6 +106,7 @@ impl Doctor {
         let granted = self.files(&mut report);
         report.extend(folders::check(&self.config));
         report.extend(journal::check(&self.config.state));
+        report.extend(server::check(&self.config.server));
         match &self.config.vault {
             Some(vault) => {
                 report.extend(credentials::check(vault));

@@ -21,6 +21,7 @@ mod policies;
 mod probes;
 mod report;
 mod role;
+mod server;
 mod task_role;
 mod texts;
 mod users;

@@ -136,6 +136,15 @@ impl Access {
     }
 }
 
+/// Whether the service would answer this user of the machine.
+///
+/// # Errors
+/// When `[[server.allow]]` names somebody who does not exist.
+pub fn lets_in(config: &ServerConfig, uid: u32) -> Result<bool, UnknownAccount> {
+    let gid = uzers::get_user_by_uid(uid).map_or(uid, |user| user.primary_group_id());
+    Ok(Access::new(config)?.knows(&Peer::unix(uid, gid, None)))
+}
+
 impl Rule {
     fn names(&self, peer: &Peer) -> bool {
         let Caller::Unix { uid, .. } = peer.caller;

@@ -153,7 +153,7 @@ impl Doors {
         let mut doors = self.0.lock();
         let all: u32 = doors.values().sum();
         let own = doors.entry(counted.clone()).or_default();
-        if *own >= most || all >= limits.connections {
+        if *own >= most || all >= limits.connections.min(connections_for_files()) {
             if *own == 0 {
                 doors.remove(&counted);
             }
@@ -169,6 +169,14 @@ impl Doors {
             service: service.clone(),
         })
     }
+}
+
+/// Connections for which there are file descriptors, when the service keeps a
+/// quarter of them for itself: for Vault, for APIs, for files.
+fn connections_for_files() -> u32 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let most = limit.current.unwrap_or(u64::MAX);
+    u32::try_from(most / 4 * 3).unwrap_or(u32::MAX)
 }
 
 impl Drop for Guest {

@@ -23,7 +23,7 @@ mod settings;
 mod store;
 mod watch;
 
-pub use access::UnknownAccount;
+pub use access::{UnknownAccount, lets_in};
 pub use error::ServeError;
 pub use http::document;
 pub use listen::Socket;

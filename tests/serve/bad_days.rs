@@ -1,0 +1,227 @@
+//! What goes wrong around a service that has much to do.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cofferdam::api::RunState;
+use cofferdam_devkit::clock::Skew;
+use cofferdam_devkit::openbao::{OpenBao, Provision};
+use cofferdam_devkit::process::dying_with_us;
+use cofferdam_devkit::upstream::Upstream;
+use cofferdam_devkit::world::World;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::stage::{Stage, report, submission};
+use crate::common::{SOON, TOKEN, api, binary, get, install, journal, nobody_lives, sweep, world};
+
+/// Runs that are under way at once.
+const CROWD: usize = 100;
+
+const ROOMY: &str = "[engine]\ninstances = 128\n";
+
+/// A service with the task `caller` of this API.
+async fn busy(upstream: &Upstream, server: &str) -> Stage {
+    let world = world().await;
+    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    Stage::of(world, &format!("{ROOMY}{server}")).await
+}
+
+/// Submits as many runs as the crowd has, each with its own key.
+async fn crowd(stage: &Stage, input: &Value) -> BTreeMap<String, Uuid> {
+    let mut runs = BTreeMap::new();
+    for number in 0..CROWD {
+        let key = format!("crowd-{number}");
+        let (client, run) = (stage.client(), submission("caller", input.clone()));
+        let submitted = client.submit(&key, &run).await.unwrap();
+        runs.insert(key, submitted.view.run);
+    }
+    runs
+}
+
+/// Waits until so many attempts have a token.
+async fn minted(stage: &Stage, at_least: usize) {
+    let begun = Instant::now();
+    loop {
+        let living = stage.world.bao().unwrap().living_policies().await.unwrap();
+        let task = vec!["cofferdam-task-caller".to_owned()];
+        let found = living.iter().filter(|one| **one == task).count();
+        if found >= at_least {
+            return;
+        }
+        assert!(
+            begun.elapsed() < SOON,
+            "{found} of {at_least}: {}",
+            stage.log()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn sigkill_under_load_loses_no_run_and_leaves_nothing_alive() {
+    let upstream = Upstream::start().unwrap();
+    let mut stage = busy(&upstream, "").await;
+    let done = stage.run("caller", get("status/200")).await.run;
+    let runs = crowd(&stage, &get("never")).await;
+    minted(&stage, CROWD).await;
+    stage.kill();
+    let living = stage.world.bao().unwrap().living().await.unwrap();
+    assert!(
+        living.len() >= CROWD,
+        "the kill left {} tokens",
+        living.len()
+    );
+    stage.start().await;
+    for (key, run) in &runs {
+        let (client, run_again) = (stage.client(), submission("caller", get("never")));
+        let again = client.submit(key, &run_again).await.unwrap();
+        assert!(again.replayed);
+        assert_eq!((again.view.run, again.view.state), (*run, RunState::Lost));
+        assert_eq!(again.view.swept, Some(true), "{:?}", again.view);
+    }
+    assert_eq!(
+        stage.end_of(done.parse().unwrap()).await.state,
+        RunState::Ended
+    );
+    stage.stop().await;
+    nobody_lives(stage.world.bao().unwrap()).await;
+    assert!(journal(&stage.world).is_empty());
+}
+
+#[tokio::test]
+async fn sigterm_with_a_hundred_runs_under_way_revokes_all_of_them() {
+    let upstream = Upstream::start().unwrap();
+    let mut stage = busy(&upstream, "[server]\ndrain = \"1s\"\n").await;
+    let runs = crowd(&stage, &get("never")).await;
+    minted(&stage, CROWD).await;
+    stage.signal(Signal::TERM);
+    assert_eq!(
+        stage.ended(Duration::from_secs(60)).await,
+        0,
+        "{}",
+        stage.log()
+    );
+    nobody_lives(stage.world.bao().unwrap()).await;
+    assert!(journal(&stage.world).is_empty());
+    stage.start().await;
+    for run in runs.values() {
+        let told = report(&stage.end_of(*run).await);
+        assert_eq!(told.exit, 130);
+        assert!(told.revocation.unwrap().complete);
+    }
+}
+
+#[tokio::test]
+async fn vault_that_dies_and_comes_back_under_load_is_survived() {
+    let upstream = Upstream::start().unwrap();
+    let bao = OpenBao::start_durable().await.unwrap();
+    let what = Provision {
+        kv2: vec![("api", json!({ "token": TOKEN }))],
+        kv1: vec![],
+        transit: vec![],
+    };
+    let world = World::with_bao(binary(), &what, bao).await.unwrap();
+    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    let mut stage = Stage::of(world, ROOMY).await;
+    let runs = crowd(&stage, &get("slow?pieces=1&pause=3000")).await;
+    minted(&stage, CROWD).await;
+    stage.world.bao_mut().unwrap().kill();
+    let begun = Instant::now();
+    while stage.client().ready().await.unwrap().ready {
+        assert!(begun.elapsed() < SOON, "it is not noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut exits = BTreeMap::new();
+    for run in runs.values() {
+        let told = report(&stage.end_of(*run).await);
+        *exits.entry(told.exit).or_insert(0) += 1;
+    }
+    assert!(exits.contains_key(&7), "no revocation failed: {exits:?}");
+    stage.world.bao_mut().unwrap().start_again().await.unwrap();
+    let begun = Instant::now();
+    while !stage.client().ready().await.unwrap().ready {
+        assert!(begun.elapsed() < SOON, "it is not noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let after = stage.run("caller", get("status/200")).await;
+    assert_eq!(after.exit, 0, "{after:?}");
+    stage.stop().await;
+    // What could not be revoked then is in the journal.
+    let (code, swept) = sweep(&stage.world);
+    assert_eq!(code, 0, "{swept}");
+    nobody_lives(stage.world.bao().unwrap()).await;
+    assert!(journal(&stage.world).is_empty());
+}
+
+#[tokio::test]
+async fn a_caller_without_end_of_connections_harms_itself() {
+    let mut stage = Stage::bare("").await;
+    stage.stop().await;
+    let mut command = dying_with_us("prlimit");
+    command.arg("--nofile=96:96").arg(binary());
+    command.args(["--log-level", "info", "serve"]);
+    stage.start_command(command).await;
+    let slow = stage.submit("probe", json!({ "do": "sleep", "ms": 3_000 }));
+    let slow = slow.await.unwrap();
+    let idle: Vec<_> = (0..200)
+        .map(|_| UnixStream::connect(stage.socket()))
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let refused = stage.client().version().await;
+    assert!(refused.is_err(), "all connections are taken");
+    // Even the last file descriptors.
+    let pid = stage.pid().to_string();
+    let lowered = Command::new("prlimit")
+        .args(["--pid", &pid, "--nofile=8:96"])
+        .status();
+    assert!(lowered.unwrap().success());
+    drop(idle);
+    let refused = UnixStream::connect(stage.socket());
+    stage.logs("could not be accepted").await;
+    drop(refused);
+    let raised = Command::new("prlimit")
+        .args(["--pid", &pid, "--nofile=96:96"])
+        .status();
+    assert!(raised.unwrap().success());
+    let begun = Instant::now();
+    while stage.client().version().await.is_err() {
+        assert!(
+            begun.elapsed() < SOON,
+            "it does not recover: {}",
+            stage.log()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(report(&stage.end_of(slow).await).exit, 0);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_changes_no_result() {
+    let upstream = Upstream::start().unwrap();
+    let mut stage = busy(&upstream, "").await;
+    stage.stop().await;
+    let skew = Skew::new().unwrap();
+    for seconds in [7_200, -7_200] {
+        let mut command = dying_with_us(binary());
+        skew.apply(&mut command, seconds);
+        command.args(["--log-level", "info", "serve"]);
+        stage.start_command(command).await;
+        let run = stage.submit("caller", get("status/200")).await.unwrap();
+        let view = stage.end_of(run).await;
+        let off = view
+            .submitted
+            .duration_since(jiff::Timestamp::now())
+            .as_secs();
+        assert!((off - seconds).abs() < 60, "its clock is off by {off}");
+        assert_eq!(report(&view).exit, 0);
+        stage.stop().await;
+    }
+    stage.start().await;
+    assert_eq!(stage.run("caller", get("status/200")).await.exit, 0);
+    stage.stop().await;
+    nobody_lives(stage.world.bao().unwrap()).await;
+}

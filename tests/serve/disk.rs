@@ -1,0 +1,203 @@
+//! A disk that is full, for the audit, the results, the journal and the cache.
+//! Each is a real file system of its own, which takes root.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cofferdam_devkit::upstream::Upstream;
+use cofferdam_devkit::world::World;
+use serde_json::json;
+
+use super::stage::{Stage, refusal, report};
+use crate::common::{api, binary, get, guest, install, nobody_lives, world};
+
+/// A small file system at a folder.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(path: &Path) -> Self {
+        fs::create_dir_all(path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]);
+        let done = mount.arg(path).output().unwrap();
+        assert!(
+            done.status.success(),
+            "a test needs a file system: {done:?}"
+        );
+        Self(path.to_owned())
+    }
+
+    /// Takes all the room there is.
+    fn fill(&self) {
+        let mut ballast = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.0.join("ballast"))
+            .unwrap();
+        for size in [1 << 16, 1 << 12, 1] {
+            while ballast
+                .write(&vec![0; size])
+                .is_ok_and(|written| written > 0)
+            {}
+        }
+        let refused = ballast.write(&[0]).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::StorageFull);
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("ballast")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let done = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(done.is_ok_and(|status| status.success()));
+    }
+}
+
+/// The names of what is not as it should be.
+async fn troubles(stage: &Stage) -> Vec<String> {
+    let ready = stage.client().ready().await.unwrap();
+    let bad = ready.checks.into_iter().filter(|check| !check.ok);
+    bad.map(|check| check.name).collect()
+}
+
+async fn becomes(stage: &Stage, wanted: &[&str]) {
+    let begun = Instant::now();
+    loop {
+        let found = troubles(stage).await;
+        if found == wanted {
+            return;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{found:?}: {}",
+            stage.log()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn without_room_for_the_audit_nothing_runs_until_there_is_room() {
+    let world = World::bare(binary()).unwrap();
+    world.task("hello", &guest("hello"), "").unwrap();
+    let disk = Disk::mount(&world.path("audit"));
+    let mut stage = Stage::of(world, "").await;
+    assert_eq!(stage.run("hello", json!({ "name": "x" })).await.exit, 0);
+    disk.fill();
+    // What is left of a page takes some lines.
+    let mut refused = None;
+    for _ in 0..50 {
+        let report = stage.run("hello", json!({ "name": "x" })).await;
+        if report.exit != 0 || report.audit.head.is_none() {
+            refused = Some(report);
+            break;
+        }
+    }
+    let report = refused.expect("a full disk was not noticed");
+    assert!(report.audit.head.is_none(), "{report:?}");
+    let report = stage.run("hello", json!({ "name": "x" })).await;
+    assert_eq!(report.outcome.word(), "refused", "{report:?}");
+    becomes(&stage, &["audit"]).await;
+    disk.free();
+    becomes(&stage, &[]).await;
+    let report = stage.run("hello", json!({ "name": "x" })).await;
+    assert_eq!(report.exit, 0, "{report:?}");
+    assert!(report.audit.head.is_some());
+    // The chain that was broken off says so; the others are whole.
+    stage.stop().await;
+    let files = fs::read_dir(stage.world.path("audit")).unwrap().count();
+    assert!(files >= 2, "a new chain was begun");
+}
+
+#[tokio::test]
+async fn without_room_for_results_nothing_begins_and_nothing_is_lost() {
+    let world = World::bare(binary()).unwrap();
+    world.task("probe", &guest("probe"), "").unwrap();
+    let disk = Disk::mount(&world.path("state"));
+    let mut stage = Stage::of(world, "").await;
+    let sleep = json!({ "do": "sleep", "ms": 2_000 });
+    let old = stage.submit("probe", sleep).await.unwrap();
+    stage.running(old).await;
+    disk.fill();
+    // Pages that the file has already may take a few.
+    let mut begun = Vec::new();
+    let refused = loop {
+        assert!(begun.len() < 3_000, "a full disk was not noticed");
+        let echo = json!({ "do": "echo", "value": "x".repeat(900) });
+        match stage.submit("probe", echo).await {
+            Ok(run) => begun.push(run),
+            Err(refused) => break refused,
+        }
+    };
+    let (status, kind, detail) = refusal::<()>(Err(refused));
+    assert_eq!((status, kind.as_str()), (503, "unavailable"), "{detail}");
+    assert_eq!(troubles(&stage).await, ["store"]);
+    // The work of the old one is done, and told.
+    assert_eq!(report(&stage.end_of(old).await).exit, 0);
+    disk.free();
+    becomes(&stage, &[]).await;
+    let new = stage
+        .submit("probe", json!({ "do": "echo", "value": 1 }))
+        .await
+        .unwrap();
+    begun.push(new);
+    for run in begun.iter().chain([&old]) {
+        assert_eq!(report(&stage.end_of(*run).await).exit, 0);
+    }
+    // And kept: the next service knows every one.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stage.kill();
+    stage.start().await;
+    for run in begun.iter().chain([&old]) {
+        assert_eq!(report(&stage.end_of(*run).await).exit, 0);
+    }
+}
+
+#[tokio::test]
+async fn without_room_for_the_journal_no_token_is_minted() {
+    let world = world().await;
+    let upstream = Upstream::start().unwrap();
+    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    fs::create_dir_all(world.path("state")).unwrap();
+    fs::set_permissions(
+        world.path("state"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o700),
+    )
+    .unwrap();
+    let disk = Disk::mount(&world.path("state/journal"));
+    let mut stage = Stage::of(world, "").await;
+    disk.fill();
+    let minted = stage.world.bao().unwrap().minted().unwrap();
+    let refused = stage.run("caller", get("status/200")).await;
+    assert_eq!(refused.outcome.word(), "refused", "{refused:?}");
+    let told = format!("{:?}", refused.outcome);
+    assert!(
+        told.contains("journal") || told.contains("No space"),
+        "{told}"
+    );
+    assert_eq!(stage.world.bao().unwrap().minted().unwrap(), minted);
+    disk.free();
+    let done = stage.run("caller", get("status/200")).await;
+    assert_eq!(done.exit, 0, "{done:?}");
+    stage.stop().await;
+    nobody_lives(stage.world.bao().unwrap()).await;
+}
+
+#[tokio::test]
+async fn without_room_for_the_cache_tasks_are_compiled_again() {
+    let world = World::bare(binary()).unwrap();
+    world.task("hello", &guest("hello"), "").unwrap();
+    let disk = Disk::mount(&world.path("cache"));
+    disk.fill();
+    let mut stage = Stage::of(world, "").await;
+    stage.logs("could not be cached").await;
+    assert_eq!(stage.run("hello", json!({ "name": "x" })).await.exit, 0);
+    stage.stop().await;
+    disk.free();
+}

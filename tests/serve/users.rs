@@ -1,0 +1,297 @@
+//! The service under a user of its own, its callers under others.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cofferdam_devkit::process::dying_with_us_as;
+use cofferdam_devkit::upstream::Upstream;
+use cofferdam_devkit::world::Finished;
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+use crate::common::{TOKEN, api, binary, get, guest, install, nobody_lives, world};
+
+/// The service's user; nobody's on any ordinary machine.
+const SERVICE: u32 = 54_321;
+/// A user whom a rule names.
+const CALLER: u32 = 54_322;
+/// One whom no rule names.
+const STRANGER: u32 = 54_323;
+
+/// A service under [`SERVICE`] with the task `caller` of this API.
+async fn stage(upstream: &Upstream, allow: &[u32]) -> Stage {
+    let world = world().await;
+    let grants = api(&upstream.address());
+    install(&world, "caller", "probe-http", &grants);
+    let mode = |name: &str, mode| {
+        std::fs::set_permissions(world.path(name), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    // The users are nobody's: they can go no further into this machine than here.
+    let copy = world.path("cofferdam");
+    std::fs::copy(binary(), &copy).unwrap();
+    std::fs::copy(guest("probe-http"), world.path("probe.wasm")).unwrap();
+    world
+        .task("caller", &world.path("probe.wasm"), &grants)
+        .unwrap();
+    for name in ["", "grants", "cofferdam"] {
+        mode(name, 0o755);
+    }
+    for name in [
+        "cofferdam.toml",
+        "role-id",
+        "grants/caller.toml",
+        "probe.wasm",
+    ] {
+        mode(name, 0o644);
+    }
+    for folder in ["state", "audit", "cache", "run"] {
+        let _ = std::fs::remove_dir_all(world.path(folder));
+        std::fs::create_dir(world.path(folder)).unwrap();
+        mode(folder, if folder == "run" { 0o755 } else { 0o700 });
+        chown(world.path(folder), Some(SERVICE), Some(SERVICE)).unwrap();
+    }
+    chown(world.path("secret-id"), Some(SERVICE), Some(SERVICE)).unwrap();
+    let server = format!(
+        "[server]\nsocket = \"run/cofferdam.sock\"\n\
+         [[server.allow]]\nusers = {allow:?}\ntasks = [\"caller\"]\n"
+    );
+    let mut command = dying_with_us_as(SERVICE, &copy);
+    command.args(["--log-level", "info", "serve"]);
+    Stage::of_command(world, &server, "run/cofferdam.sock", command).await
+}
+
+/// Runs a program as this user.
+fn as_user(user: u32, folder: &Path, program: &Path, arguments: &[&str]) -> Finished {
+    let mut command = dying_with_us_as(user, program);
+    let command = command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    Finished::of(command.output().unwrap()).unwrap()
+}
+
+fn shell(user: u32, stage: &Stage, script: &str) -> Finished {
+    as_user(user, stage.world.folder(), Path::new("sh"), &["-c", script])
+}
+
+fn run(user: u32, stage: &Stage, input: &Value) -> Finished {
+    let (socket, input) = (stage.socket(), input.to_string());
+    let run = [
+        "--format", "json", "run", "caller", "--dag-id", "tests", "--input", &input,
+    ];
+    let server = ["--server", socket.to_str().unwrap()];
+    let arguments: Vec<&str> = run.into_iter().chain(server).collect();
+    let program: PathBuf = stage.world.path("cofferdam");
+    as_user(user, stage.world.folder(), &program, &arguments)
+}
+
+/// What a user can do who has a compiler.
+fn other(user: u32, stage: &Stage, arguments: &[&str]) -> String {
+    let program = stage.world.path("other");
+    if !program.exists() {
+        std::fs::write(stage.world.path("other.c"), include_str!("other.c")).unwrap();
+        let mut compile = Command::new("cc");
+        compile.args(["-O1", "-o", "other", "other.c"]);
+        let done = compile.current_dir(stage.world.folder()).status();
+        assert!(done.unwrap().success());
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let done = as_user(user, stage.world.folder(), &program, arguments);
+    assert_eq!(done.code, 0, "{done:?}");
+    done.stdout
+}
+
+/// Attaches as a debugger does; what the kernel says.
+fn attach(user: u32, stage: &Stage, pid: u32) -> String {
+    let said = other(user, stage, &["attach", &pid.to_string()]);
+    said.trim().to_owned()
+}
+
+/// The answer of the service to this user, from its status on.
+fn answer(user: u32, stage: &Stage, method: &str, path: &str) -> String {
+    let said = other(user, stage, &["ask", "run/cofferdam.sock", method, path]);
+    said.strip_prefix("HTTP/1.1 ").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_caller_uses_what_it_cannot_reach() {
+    let upstream = Upstream::start().unwrap();
+    let mut stage = stage(&upstream, &[CALLER, 0]).await;
+    let done = run(CALLER, &stage, &get("status/200"));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(
+        done.result().unwrap().to_string().contains("200"),
+        "{done:?}"
+    );
+    let seen = upstream.requests();
+    let seen = seen.last().unwrap().header("authorization").unwrap();
+    assert_eq!(seen, format!("Bearer {TOKEN}").as_bytes());
+    let audit = stage.world.audit().unwrap();
+    let begun = audit
+        .iter()
+        .find(|line| line["event"] == "run_started")
+        .unwrap();
+    assert_eq!(begun["caller"]["uid"], json!(CALLER));
+
+    let pid = stage.pid();
+    for script in [
+        "cat secret-id",
+        "ls state",
+        "ls state/journal",
+        "cat state/journal/*",
+        "cat state/cache.key",
+        "cat state/results.redb",
+        "ls audit",
+        "ls cache",
+        "touch run/x",
+        "rm run/cofferdam.sock",
+        "echo >> cofferdam.toml",
+        "echo >> grants/caller.toml",
+        "touch grants/x.toml",
+    ] {
+        let tried = shell(CALLER, &stage, script);
+        assert_ne!(tried.code, 0, "{script}: {tried:?}");
+        let told = tried.stderr.to_lowercase();
+        assert!(
+            told.contains("denied") || told.contains("not permitted"),
+            "{script}: {tried:?}"
+        );
+    }
+    // The same scripts work for the service's user, so they could have.
+    for script in [
+        "cat secret-id",
+        "cat state/journal/*",
+        "cat state/results.redb",
+        "ls cache",
+    ] {
+        let tried = shell(SERVICE, &stage, script);
+        assert_eq!(tried.code, 0, "{script}: {tried:?}");
+    }
+    // The process itself is closed to its own user too: it is root's in /proc.
+    assert_eq!(std::fs::metadata(format!("/proc/{pid}")).unwrap().uid(), 0);
+    for user in [CALLER, SERVICE] {
+        for name in ["mem", "maps", "environ", "auxv", "fd/0", "root/", "cwd/"] {
+            let tried = shell(
+                user,
+                &stage,
+                &format!("head -c 1 /proc/{pid}/{name} || ls /proc/{pid}/{name}"),
+            );
+            assert_ne!(tried.code, 0, "{name}: {tried:?}");
+        }
+        assert_eq!(attach(user, &stage, pid), "Operation not permitted");
+    }
+    // An ordinary process of his can be attached to and read.
+    let mut other = dying_with_us_as(CALLER, "sleep");
+    let mut other = other.arg("60").spawn().unwrap();
+    crate::common::until("it sleeps", || {
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", other.id()));
+        name.is_ok_and(|name| name.trim() == "sleep")
+    });
+    let readable = format!("head -c 1 /proc/{}/maps", other.id());
+    assert_eq!(shell(CALLER, &stage, &readable).code, 0);
+    assert_eq!(attach(CALLER, &stage, other.id()), "attached");
+    other.kill().unwrap();
+    other.wait().unwrap();
+
+    let refused = run(STRANGER, &stage, &get("status/200"));
+    assert_eq!(refused.code, 3, "{refused:?}");
+    stage.stop().await;
+    nobody_lives(stage.world.bao().unwrap()).await;
+}
+
+#[tokio::test]
+async fn one_caller_does_not_see_the_runs_of_another() {
+    let upstream = Upstream::start().unwrap();
+    let stage = stage(&upstream, &[CALLER, STRANGER, 0]).await;
+    let mine = run(CALLER, &stage, &get("status/200")).report().unwrap();
+    let mine = mine["run"].as_str().unwrap();
+    let program = stage.world.path("cofferdam");
+    for (method, path) in [
+        ("GET", format!("/v1/runs/{mine}")),
+        ("GET", format!("/v1/runs/{mine}/log")),
+        ("POST", format!("/v1/runs/{mine}/cancel")),
+    ] {
+        assert!(
+            answer(STRANGER, &stage, method, &path).starts_with("404 "),
+            "{method} {path}"
+        );
+        assert!(
+            answer(CALLER, &stage, method, &path).starts_with("200 "),
+            "{method} {path}"
+        );
+    }
+    assert!(!answer(STRANGER, &stage, "GET", "/v1/runs").contains(mine));
+    assert!(answer(CALLER, &stage, "GET", "/v1/runs").contains(mine));
+    for path in ["/", "/metrics"] {
+        assert!(!answer(STRANGER, &stage, "GET", path).contains(mine));
+    }
+    assert!(answer(STRANGER, &stage, "GET", "/metrics").starts_with("403 "));
+    // The same key is another run for another caller.
+    let key = [
+        "run",
+        "caller",
+        "--dag-id",
+        "tests",
+        "--idempotency-key",
+        "k",
+        "--server",
+        "run/cofferdam.sock",
+    ];
+    let input = get("status/200").to_string();
+    let runs = [CALLER, STRANGER].map(|user| {
+        let arguments: Vec<&str> = key
+            .into_iter()
+            .chain(["--format", "json", "--input", &input])
+            .collect();
+        let done = as_user(user, stage.world.folder(), &program, &arguments);
+        done.report().unwrap()["run"].as_str().unwrap().to_owned()
+    });
+    assert_ne!(runs[0], runs[1]);
+}
+
+#[tokio::test]
+async fn under_one_user_doctor_warns() {
+    let upstream = Upstream::start().unwrap();
+    let stage = stage(&upstream, &[SERVICE, CALLER, 0]).await;
+    // Who runs under the service's user needs no service.
+    let read = shell(SERVICE, &stage, "cat secret-id");
+    assert_eq!(read.code, 0, "{read:?}");
+    let doctor = |user: u32| {
+        let program = stage.world.path("cofferdam");
+        let done = as_user(
+            user,
+            stage.world.folder(),
+            &program,
+            &["--format", "json", "doctor"],
+        );
+        let report = done.report().unwrap();
+        let checks = report["checks"].as_array().unwrap().clone();
+        let found = checks
+            .into_iter()
+            .find(|check| check["id"] == "server.callers");
+        found.unwrap_or_else(|| panic!("{done:?}"))
+    };
+    let warned = doctor(SERVICE);
+    assert_eq!(warned["state"], "warning", "{warned}");
+    assert!(
+        warned["what"].as_str().unwrap().contains("54321"),
+        "{warned}"
+    );
+    let file = std::fs::read_to_string(stage.world.path("cofferdam.toml")).unwrap();
+    let apart = file.replace("[54321, ", "[");
+    assert_ne!(apart, file);
+    std::fs::write(stage.world.path("cofferdam.toml"), apart).unwrap();
+    assert_eq!(doctor(SERVICE)["state"], "ok");
+}
+
+/// Rules out that the tests above pass because nothing is refused here at all.
+#[test]
+fn these_users_are_no_root() {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    assert_eq!(
+        id.stdout.trim_ascii(),
+        b"0",
+        "these tests act as other users, which takes root"
+    );
+}
