@@ -4,4 +4,6 @@
 mod headers;
 mod log;
 mod numbers;
+mod traces;
+mod trouble;
 mod world;

@@ -77,7 +77,7 @@ pub async fn main() -> Exit {
         }
     };
     let output = Output::new(cli.globals.format);
-    crate::telemetry::init(&cli.globals.log_level);
+    let telemetry = crate::telemetry::init(&cli.globals.log_level);
     let result = match cli.command {
         Command::Run(args) => run::execute(args, &cli.globals, &output).await,
         Command::Build(args) => build::execute(args, &cli.globals, &output).await,
@@ -89,5 +89,7 @@ pub async fn main() -> Exit {
         Command::Sweep(args) => sweep::execute(args, &cli.globals, &output).await,
         Command::Audit(args) => audit::execute(args, &cli.globals, &output).await,
     };
-    result.unwrap_or_else(|failure| output.ended_by(&failure))
+    let exit = result.unwrap_or_else(|failure| output.ended_by(&failure));
+    telemetry.flush().await;
+    exit
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::guarded::{self, FileError};
-use super::{ConfigError, EngineConfig, strict};
+use super::{ConfigError, EngineConfig, TelemetryConfig, strict};
 use crate::vault::VaultConfig;
 
 /// The operator's configuration, with every path absolute.
@@ -25,6 +25,8 @@ pub struct HostConfig {
     pub vault: Option<VaultConfig>,
     /// `[engine]`.
     pub engine: EngineConfig,
+    /// `[telemetry]`; none when no traces are sent.
+    pub telemetry: Option<TelemetryConfig>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,6 +37,7 @@ struct Document {
     vault: Option<VaultConfig>,
     #[serde(default)]
     engine: EngineConfig,
+    telemetry: Option<TelemetryConfig>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,6 +87,7 @@ impl HostConfig {
             cache: root.join(document.paths.cache.0),
             vault,
             engine: document.engine,
+            telemetry: document.telemetry,
         })
     }
 }

@@ -8,11 +8,13 @@ mod error;
 pub mod guarded;
 mod host;
 pub mod strict;
+mod telemetry;
 pub mod value;
 
 pub use engine::EngineConfig;
 pub use error::ConfigError;
 pub use host::HostConfig;
+pub use telemetry::{Collector, TelemetryConfig};
 
 #[cfg(test)]
 mod tests;
