@@ -22,6 +22,7 @@ mod leases;
 mod lifecycle;
 mod limits;
 mod login;
+mod observe;
 mod serve;
 mod sql;
 mod surface;

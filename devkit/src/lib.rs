@@ -13,6 +13,7 @@
 //! - [`process`] guards children, ports, private folders and threads.
 //! - [`proxy`] stands between host and server and breaks things on purpose.
 //! - [`upstream`] is a hostile HTTP API that reflects what it got.
+//! - [`collector`] takes traces over OTLP and remembers them.
 //! - [`clock`] gives a child a clock that is wrong.
 //! - [`canary`] makes secrets that are searched for afterwards, in every
 //!   spelling that a standard encoder emits.
@@ -24,6 +25,7 @@
 
 pub mod canary;
 pub mod clock;
+pub mod collector;
 pub mod guests;
 pub mod identity;
 pub mod journal;

@@ -48,8 +48,9 @@ pub struct Globals {
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// Detail of the host's own log on stderr: off, error, warn, info, debug, trace.
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn")]
-    pub log_level: String,
+    /// Default: info for `serve`, warn for everything else.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,7 +82,11 @@ pub async fn main() -> Exit {
         }
     };
     let output = Output::new(cli.globals.format);
-    crate::telemetry::init(&cli.globals.log_level);
+    let level = cli.globals.log_level.as_deref();
+    let telemetry = crate::telemetry::init(level.unwrap_or(match cli.command {
+        Command::Serve(_) => "info",
+        _ => "warn",
+    }));
     let result = match cli.command {
         Command::Run(args) => run::execute(args, &cli.globals, &output).await,
         Command::Serve(args) => serve::execute(args, &cli.globals, &output).await,
@@ -95,5 +100,7 @@ pub async fn main() -> Exit {
         Command::Sweep(args) => sweep::execute(args, &cli.globals, &output).await,
         Command::Audit(args) => audit::execute(args, &cli.globals, &output).await,
     };
-    result.unwrap_or_else(|failure| output.ended_by(&failure))
+    let exit = result.unwrap_or_else(|failure| output.ended_by(&failure));
+    telemetry.flush().await;
+    exit
 }

@@ -114,6 +114,9 @@ pub(super) async fn execute(
     }
     let request = request(args)?;
     let config = HostConfig::load(&globals.config)?;
+    if let Some(telemetry) = &config.telemetry {
+        crate::telemetry::export(telemetry);
+    }
     let runner = Runner::new(config)?;
     let report = runner
         .run(

@@ -26,6 +26,9 @@ pub(super) async fn execute(
 ) -> Result<Exit, Failure> {
     let signals = signals();
     let config = HostConfig::load(&globals.config)?;
+    if let Some(telemetry) = &config.telemetry {
+        crate::telemetry::export(telemetry);
+    }
     let socket = config.server.socket.clone();
     let file = std::path::absolute(&globals.config).unwrap_or_else(|_| globals.config.clone());
     // As many connections as the system lets us have.

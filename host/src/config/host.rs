@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::guarded::{self, FileError};
-use super::{ConfigError, EngineConfig, ServerConfig, strict};
+use super::{ConfigError, EngineConfig, ServerConfig, TelemetryConfig, strict};
 use crate::vault::VaultConfig;
 
 /// The operator's configuration, with every path absolute.
@@ -27,6 +27,8 @@ pub struct HostConfig {
     pub engine: EngineConfig,
     /// `[server]`.
     pub server: ServerConfig,
+    /// `[telemetry]`; none when no traces are sent.
+    pub telemetry: Option<TelemetryConfig>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,6 +41,7 @@ struct Document {
     engine: EngineConfig,
     #[serde(default)]
     server: ServerConfig,
+    telemetry: Option<TelemetryConfig>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,6 +110,7 @@ impl HostConfig {
             vault,
             engine: document.engine,
             server,
+            telemetry: document.telemetry,
         })
     }
 }

@@ -9,12 +9,14 @@ pub mod guarded;
 mod host;
 mod server;
 pub mod strict;
+mod telemetry;
 pub mod value;
 
 pub use engine::EngineConfig;
 pub use error::ConfigError;
 pub use host::HostConfig;
 pub use server::{Account, Allow, ResultsConfig, ServerConfig, ServerLimits, TaskPattern};
+pub use telemetry::{Collector, TelemetryConfig};
 
 #[cfg(test)]
 mod tests;

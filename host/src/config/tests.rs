@@ -34,6 +34,7 @@ fn an_empty_file_takes_every_default() {
     assert_eq!(config.cache, Path::new("/srv/cofferdam/cache"));
     assert_eq!(config.engine, EngineConfig::default());
     assert!(config.vault.is_none());
+    assert!(config.telemetry.is_none());
 }
 
 #[test]
@@ -59,9 +60,72 @@ fn the_engine_has_ranges() {
 }
 
 #[test]
+fn traces_go_to_one_collector() {
+    let telemetry = |lines: &str| {
+        let config = parse(&format!("[telemetry]\n{lines}\n"));
+        config.unwrap().telemetry.unwrap()
+    };
+    let config = telemetry("otlp = \"http://127.0.0.1:4318/\"");
+    assert_eq!(config.otlp.to_string(), "http://127.0.0.1:4318");
+    assert_eq!((config.service.as_str(), config.sample), ("cofferdam", 1.0));
+    let config =
+        telemetry("otlp = \"https://c.example.com/otlp\"\nservice = \"worker 7\"\nsample = 0.25");
+    assert_eq!(config.otlp.to_string(), "https://c.example.com/otlp");
+    assert_eq!((config.service.as_str(), config.sample), ("worker 7", 0.25));
+    for sample in ["0", "1", "0.0", "1.0"] {
+        telemetry(&format!("otlp = \"http://[::1]:1\"\nsample = {sample}"));
+    }
+    telemetry("otlp = \"http://c.example.com\"\nplain = true");
+
+    let refused = |lines: &str| refusal(&format!("[telemetry]\n{lines}\n"));
+    assert_snapshot!(refused("service = \"x\""), @r"
+    cofferdam.toml:1:1: `telemetry.otlp`: this field is missing
+    hint: docs/GRANTS.md describes every field
+    ");
+    assert_snapshot!(refused("otlp = \"http://c.example.com:4318\""), @r"
+    cofferdam.toml:2:1: `telemetry.otlp`: is plain http to another machine, where anybody on the way reads what ran
+    hint: use `https://`, or say `plain = true`
+    ");
+    assert_snapshot!(refused("otlp = \"collector\""), @r"
+    cofferdam.toml:2:8: `telemetry.otlp`: not the address of a collector
+    hint: write a URL such as `http://127.0.0.1:4318`
+    ");
+    assert_snapshot!(refused("otlp = \"grpc://127.0.0.1:4317\""), @r"
+    cofferdam.toml:2:8: `telemetry.otlp`: only `https://` and `http://` are known
+    hint: OTLP over gRPC is not; most collectors speak HTTP on port 4318
+    ");
+    assert_snapshot!(refused("otlp = \"https://u:hunter2@c.example.com\""), @r"
+    cofferdam.toml:2:8: `telemetry.otlp`: it holds a user name or a password
+    hint: send to a collector of your own, which knows the other one's password
+    ");
+    assert_snapshot!(refused("otlp = \"https://c.example.com/?a=b\""), @r"
+    cofferdam.toml:2:8: `telemetry.otlp`: it holds `?` or `#`
+    hint: leave them out
+    ");
+    assert_snapshot!(refused("otlp = \"https://c.example.com/v1/traces\""), @r"
+    cofferdam.toml:2:8: `telemetry.otlp`: it ends in `/v1/traces`
+    hint: leave that out: it is added to each request
+    ");
+    let fine = "otlp = \"http://127.0.0.1:4318\"";
+    assert_snapshot!(refused(&format!("{fine}\nservice = \"\"")), @r"
+    cofferdam.toml:3:11: `telemetry.service`: `` is not the name of a service
+    hint: write 1 to 64 characters
+    ");
+    assert_snapshot!(refused(&format!("{fine}\nsample = 2")), @r"
+    cofferdam.toml:3:10: `telemetry.sample`: `2` is out of range
+    hint: choose a value from 0 to 1, such as 0.1 for a tenth of all runs
+    ");
+    assert_snapshot!(refused(&format!("{fine}\nsample = \"all\"")), @"cofferdam.toml:3:10: `telemetry.sample`: invalid type: text, expected a number from 0 to 1");
+    assert_snapshot!(refused(&format!("{fine}\nheaders = {{}}")), @r"
+    cofferdam.toml:3:1: `telemetry.headers`: unknown field `headers`, expected one of `otlp`, `plain`, `service`, `sample`
+    hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
+    ");
+}
+
+#[test]
 fn what_is_not_known_is_refused() {
     assert_snapshot!(refusal("[path]\n"), @r"
-    cofferdam.toml:1:2: `path`: unknown field `path`, expected one of `paths`, `vault`, `engine`
+    cofferdam.toml:1:2: `path`: unknown field `path`, expected one of `paths`, `vault`, `engine`, `telemetry`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     assert_snapshot!(refusal("[paths]\nlogs = \"x\"\n"), @r"

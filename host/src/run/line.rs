@@ -9,10 +9,12 @@ use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::opening::{GivenUp, in_time};
 use super::report::guest_exit;
 use super::runner::{PreparedTask, Shared};
+use super::spans;
 use super::{
     AuditReport, MissingRights, Outcome, RevocationReport, RunError, RunReport, RunRequest,
 };
@@ -87,7 +89,8 @@ impl Line {
             deadline,
         } = opened;
         let attempt = self.attempt(&prepared, session.as_ref(), deadline, &recorder, log);
-        let guest = self.guest(&prepared, &attempt, cancel).await;
+        let guest = self.guest(&prepared, &attempt, cancel);
+        let guest = guest.instrument(spans::guest()).await;
         let missing_rights = MissingRights {
             policies: policies(session.as_ref()),
             refused: attempt.refused_by_vault(),
@@ -95,7 +98,7 @@ impl Line {
         // From here on every path revokes and seals.
         let close = async {
             match session {
-                Some(session) => Some(session.close().await),
+                Some(session) => Some(session.close().instrument(spans::revocation()).await),
                 None => None,
             }
         };
@@ -211,8 +214,11 @@ impl Line {
                 component: grants.digest,
             }),
         };
-        let opening = vault.opening(wanted, &self.secrets);
-        let opened = in_time(opening, begun + grants.limits.timeout, cancel).await;
+        let span = spans::authority();
+        // It keeps its span when it is left to itself.
+        let opening = span.in_scope(|| vault.opening(wanted, &self.secrets));
+        let opening = in_time(opening, begun + grants.limits.timeout, cancel);
+        let opened = opening.instrument(span).await;
         let session = opened.map_err(|given_up| match given_up {
             GivenUp::Failed(error) => {
                 if error.may_have_left_a_token() {
@@ -247,7 +253,7 @@ impl Line {
             vault_request_id: session.mint_request_id(),
         });
         if let Err(error) = recorded {
-            *self.left.lock() = Some(session.close().await);
+            *self.left.lock() = Some(session.close().instrument(spans::revocation()).await);
             return Err(error.into());
         }
         Ok(Some(session))
@@ -426,12 +432,13 @@ impl Line {
             exit: report.exit,
         };
         let sealed = match recorder.record(&ended) {
-            Ok(_) => recorder.seal().await,
+            Ok(_) => recorder.seal().instrument(spans::seal()).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &sealed {
             tracing::error!(%error, "the audit could not be sealed");
         }
+        spans::ended(&report);
         RunReport {
             audit: audit_report(&self.audit, sealed),
             ..report

@@ -9,6 +9,7 @@ mod opening;
 mod report;
 mod request;
 mod runner;
+mod spans;
 
 pub use error::RunError;
 pub use report::{AuditReport, MissingRights, Outcome, RevocationReport, RunReport};

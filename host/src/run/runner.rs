@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::line::{Line, audit_report, exit_with, refused_report};
+use super::spans;
 use super::{RevocationReport, RunError, RunReport, RunRequest};
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::capability::LogSink;
@@ -97,6 +99,11 @@ impl Runner {
         })))
     }
 
+    /// Vault as the runs use it; none without `[vault]`.
+    pub fn vault(&self) -> Option<&Vault> {
+        self.0.vault.as_ref()
+    }
+
     /// Resolves the grants and loads the component: steps 3 and 4. What it
     /// returns can serve many runs.
     ///
@@ -161,16 +168,13 @@ impl Runner {
             left: Mutex::default(),
         };
         let fallback = (line.run.clone(), line.request.task().to_string());
-        let walk = tokio::spawn(async move { line.walk(prepared, log, cancel).await });
+        let span = spans::run(&line.run, &line.request);
+        let walk = async move { line.walk(prepared, log, cancel).await };
+        let walk = tokio::spawn(walk.instrument(span));
         walk.await.unwrap_or_else(|_| {
             let (run, task) = fallback;
             refused_report(run, task, &audit, &RunError::Panic)
         })
-    }
-
-    /// Vault, when it is configured.
-    pub fn vault(&self) -> Option<&Vault> {
-        self.0.vault.as_ref()
     }
 
     /// The configuration that it was made with.

@@ -1,5 +1,7 @@
 //! Numbers for Prometheus, in OpenMetrics text.
 
+mod vault;
+
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
@@ -14,6 +16,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::name::TaskName;
 use crate::run::RunReport;
+use crate::vault::Vault;
+
+use vault::VaultNumbers;
 
 /// Bounds of the histogram of durations, in seconds: from what `hello` takes to
 /// the longest `timeout` that is common.
@@ -95,7 +100,7 @@ fn durations() -> Histogram {
 }
 
 impl Metrics {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(vault: Option<Vault>) -> Self {
         let metrics = Self {
             registry: Mutex::default(),
             runs: Family::default(),
@@ -168,6 +173,9 @@ impl Metrics {
             Unit::Seconds,
             gauges.uptime.clone(),
         );
+        if let Some(vault) = vault {
+            r.register_collector(Box::new(VaultNumbers(vault)));
+        }
         *metrics.registry.lock() = registry;
         metrics
     }

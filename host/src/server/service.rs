@@ -89,6 +89,7 @@ impl Service {
         let engine = config.engine;
         let state = config.state.clone();
         let runner = Runner::new(config)?;
+        let vault = runner.vault().cloned();
         let store = Store::open(&state)?;
         let (catalogue, broken) = Catalogue::load(&runner).await?;
         for one in &broken {
@@ -105,7 +106,7 @@ impl Service {
             carried: TaskTracker::new(),
             draining: AtomicBool::new(false),
             watched: Watched::default(),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(vault),
             begun: Timestamp::now(),
         }));
         service.recover().await?;
@@ -178,6 +179,7 @@ impl Service {
             ("[paths]", now.same_paths(&config)),
             ("[vault]", now.vault == config.vault),
             ("[engine]", now.engine == config.engine),
+            ("[telemetry]", now.telemetry == config.telemetry),
             ("server.socket", now.server.socket == config.server.socket),
         ];
         if let Some((what, _)) = fixed.iter().find(|(_, same)| !same) {

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use super::VaultError;
 use super::accessor::Accessor;
-use super::client::{Call, Reply};
+use super::client::{Call, Reply, RunTag};
 use super::lease::LeaseBook;
 use super::logins::HostLogin;
 use super::path::KvPath;
@@ -43,6 +43,8 @@ pub(super) struct Authority {
     pub(super) accessor: Accessor,
     pub(super) tie: Tie,
     pub(super) login: Arc<HostLogin>,
+    /// What its requests are marked with.
+    pub(super) run: Option<RunTag>,
 }
 
 /// A value from Vault with the id under which Vault audited the request.
@@ -102,10 +104,11 @@ impl SessionHandle {
 
     /// One request with the attempt's token. It changes nothing in Vault, so
     /// it may be repeated.
-    pub(super) async fn send(&self, call: &Call) -> Result<Reply, VaultError> {
+    pub(super) async fn send(&self, call: Call) -> Result<Reply, VaultError> {
         let authority = self.authority()?;
         let client = &self.0.shared.client;
-        let sent = client.send_idempotent(call, &authority.token, self.0.ends);
+        let call = call.on_behalf_of(authority.run.as_ref());
+        let sent = client.send_idempotent(&call, &authority.token, self.0.ends);
         self.judge(sent.await?, &authority).await
     }
 
@@ -113,11 +116,12 @@ impl SessionHandle {
     /// sent once.
     pub(super) async fn send_once(
         &self,
-        call: &Call,
+        call: Call,
         authority: &Authority,
     ) -> Result<Reply, VaultError> {
         let client = &self.0.shared.client;
-        let sent = client.send_until(call, Some(&authority.token), self.0.ends);
+        let call = call.on_behalf_of(authority.run.as_ref());
+        let sent = client.send_until(&call, Some(&authority.token), self.0.ends);
         self.judge(sent.await?, authority).await
     }
 
@@ -131,7 +135,9 @@ impl SessionHandle {
             if login.has_ended() && authority.tie == Tie::DiesWithLogin {
                 return Err(VaultError::Ended);
             }
-            match self.0.shared.look_up(login, accessor, LOOKUP).await {
+            let run = authority.run.as_ref();
+            let look_up = self.0.shared.look_up(login, accessor, run, LOOKUP);
+            match look_up.await {
                 Ok(Found::Nothing) => {
                     self.0.dead.store(true, Ordering::Release);
                     return Err(VaultError::Ended);

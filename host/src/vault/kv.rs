@@ -43,7 +43,7 @@ impl SessionHandle {
                         path: path.to_string(),
                     },
                 )?;
-                let (fields, request_id) = self.send(&call).await?.data()?;
+                let (fields, request_id) = self.send(call).await?.data()?;
                 Ok(Answer {
                     value: KvData {
                         fields: plain(fields),
@@ -65,7 +65,7 @@ impl SessionHandle {
                         version: *version,
                     },
                 )?;
-                let (read, request_id) = self.send(&call).await?.data::<Version2>()?;
+                let (read, request_id) = self.send(call).await?.data::<Version2>()?;
                 let Some(fields) = read.data else {
                     return Err(VaultError::NotFound {
                         path: path.api_path(),

@@ -20,7 +20,7 @@ use vaultrs::api::token::requests::LookupTokenSelfRequest;
 use super::VaultError;
 use super::accessor::Accessor;
 use super::auth::{Login, Method, Owner};
-use super::client::Call;
+use super::client::{Call, RunTag};
 use super::error::Operation;
 use super::journal::{AuthorityKind, Entry, Keep};
 use super::shared::Shared;
@@ -217,7 +217,7 @@ impl Shared {
         }
         if let Some(current) = &logins.current {
             if current.has_ended() && current.is_ours() && logins.are_in_trouble() {
-                if !self.lives(current, self.config.timeout).await? {
+                if !self.lives(current, None, self.config.timeout).await? {
                     return Err(VaultError::tokens_die_at_once());
                 }
                 // It only seemed dead.
@@ -301,6 +301,7 @@ impl Shared {
 
     async fn log_in(&self, logins: &mut Logins) -> Result<HostLogin, VaultError> {
         let made = self.make(&mut logins.method).await;
+        self.counters.logged_in(made.is_ok());
         if matches!(made, Err(VaultError::LoginRefused { .. })) {
             logins.trouble = Some(Instant::now());
         }
@@ -339,13 +340,16 @@ impl Shared {
         Ok(login)
     }
 
-    /// Whether a host token lives: a dead token and a refusal are both 403.
+    /// Whether a host token lives: a dead token and a refusal are both 403. Asked
+    /// for the run that was refused, if it was one.
     pub(super) async fn lives(
         &self,
         login: &HostLogin,
+        run: Option<&RunTag>,
         limit: Duration,
     ) -> Result<bool, VaultError> {
         let call = Call::endpoint(Operation::Lookup, &LookupTokenSelfRequest {})?;
+        let call = call.on_behalf_of(run);
         let reply = self.client.send_within(&call, login.token(), limit).await?;
         match reply.status() {
             403 => Ok(false),

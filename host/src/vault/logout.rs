@@ -119,7 +119,7 @@ impl Shared {
             &serde_json::Map::new(),
         )?;
         let reply = self.client.send_within(&call, login.token(), limit).await?;
-        if reply.status() == 403 && (login.has_ended() || !self.lives(login, limit).await?) {
+        if reply.status() == 403 && (login.has_ended() || !self.lives(login, None, limit).await?) {
             login.set_ended();
             return Err(VaultError::Ended);
         }
@@ -135,7 +135,7 @@ impl Shared {
         let Some(accessor) = login.accessor() else {
             return Ok(None);
         };
-        match self.revoke(witness, Target::Token(accessor)).await {
+        match self.revoke(witness, Target::Token(accessor), None).await {
             Ok(request_id) => {
                 login.bury();
                 Ok(request_id)

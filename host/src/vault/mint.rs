@@ -9,12 +9,12 @@ use vaultrs::api::token::requests::CreateRoleTokenRequest;
 
 use super::VaultError;
 use super::accessor::Accessor;
-use super::client::{AuthAnswer, Call, Envelope};
+use super::client::{AuthAnswer, Call, Envelope, RunTag};
 use super::error::Operation;
 use super::journal::{AuthorityKind, Entry, Keep};
 use super::logins::HostLogin;
 use super::policy::task_policy_name;
-use super::revoke::{self, Tie};
+use super::revoke::{self, Target, Tie};
 use super::session::{AttemptAuthority, SessionKind, VaultIdentity};
 use super::shared::Shared;
 use super::turns;
@@ -47,6 +47,8 @@ pub(super) struct Minted {
     pub(super) tie: Tie,
     pub(super) identity: VaultIdentity,
     pub(super) entry: Entry,
+    /// What its requests are marked with.
+    pub(super) run: Option<RunTag>,
     pub(super) login: Arc<HostLogin>,
     /// The life that Vault confirmed.
     pub(super) life: Duration,
@@ -88,6 +90,8 @@ impl Shared {
                 life.as_secs(),
             ),
         )?;
+        let run = RunTag::new(&attempt.run);
+        let call = call.on_behalf_of(run.as_ref());
 
         let answer = self.ask(&call, &mut login, life).await;
         let (answer, asked) = match answer {
@@ -151,6 +155,7 @@ impl Shared {
                 accessor,
                 tie: Tie::DiesWithLogin,
                 entry,
+                run,
                 login,
                 life: Duration::from_secs(auth.lease_duration),
                 ends: asked + Duration::from_secs(auth.lease_duration),
@@ -158,8 +163,8 @@ impl Shared {
                 policy_exists,
             }),
             Some(refusal) => {
-                let tie = Tie::DiesWithLogin;
-                Err(self.refuse(login, &accessor, tie, entry, refusal).await)
+                let target = Tie::DiesWithLogin.of(&accessor);
+                Err(self.refuse(login, target, run, entry, refusal).await)
             }
         }
     }
@@ -174,7 +179,7 @@ impl Shared {
     ) -> Result<(Envelope<IgnoredAny>, Instant), VaultError> {
         let mut asked = Instant::now();
         let mut reply = self.client.send(call, Some(login.token())).await?;
-        if reply.status() == 403 && !self.lives(login, self.config.timeout).await? {
+        if reply.status() == 403 && !self.lives(login, call.run(), self.config.timeout).await? {
             *login = self.login_after(login, life).await?;
             asked = Instant::now();
             reply = self.client.send(call, Some(login.token())).await?;
@@ -186,12 +191,12 @@ impl Shared {
     pub(super) async fn refuse(
         self: &Arc<Self>,
         mut login: Arc<HostLogin>,
-        accessor: &Accessor,
-        tie: Tie,
+        target: Target<'_>,
+        run: Option<RunTag>,
         entry: Entry,
         refusal: VaultError,
     ) -> VaultError {
-        match self.revoke(&mut login, tie.of(accessor)).await {
+        match self.revoke(&mut login, target, run.as_ref()).await {
             Ok(_) => {
                 entry.done();
                 refusal

@@ -7,7 +7,8 @@
 //! end, `mint` (or `identity`, for an attempt that logs in as itself) and `revoke`
 //! begin and end an attempt's token, `sweep` ends what was left behind, `kv`,
 //! `transit` and `lease` are what an attempt may do, `reads` keeps for a moment
-//! what attempts may share, `inspect` gathers what `cofferdam doctor` judges. No
+//! what attempts may share, `inspect` gathers what `cofferdam doctor` judges,
+//! `stats` counts. No
 //! token and no lease id leaves this module.
 
 mod accessor;
@@ -37,6 +38,7 @@ mod schedule;
 mod seconds;
 mod session;
 mod shared;
+mod stats;
 mod sweep;
 mod transit;
 mod turns;
@@ -56,4 +58,5 @@ pub use reads::{Circle, KvRead};
 pub use session::{
     AttemptAuthority, LeaseEnd, Revocation, Session, SessionKind, Vault, VaultIdentity,
 };
+pub use stats::{LogInStats, NodeStats, RequestOutcome, RequestStats, Stats};
 pub use sweep::{SweepOutcome, SweepReport, Swept};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::{Session, VaultError};
 
@@ -27,11 +28,12 @@ pub(super) struct Openings {
 impl Openings {
     /// Lets one go on, to be closed as soon as it is open.
     pub(super) fn leave(&self, opening: Opening) {
-        let left = self.tasks.spawn(async move {
+        let left = async move {
             if let Ok(session) = opening.await {
                 session.close().await;
             }
-        });
+        };
+        let left = self.tasks.spawn(left.in_current_span());
         let mut aborts = self.aborts.lock();
         aborts.retain(|task| !task.is_finished());
         aborts.push(left.abort_handle());

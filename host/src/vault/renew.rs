@@ -29,6 +29,16 @@ impl Shared {
         login: &HostLogin,
         wanted: Option<Duration>,
     ) -> Result<(), VaultError> {
+        let renewed = self.ask_to_renew(login, wanted).await;
+        self.counters.renewed(renewed.is_ok());
+        renewed
+    }
+
+    async fn ask_to_renew(
+        &self,
+        login: &HostLogin,
+        wanted: Option<Duration>,
+    ) -> Result<(), VaultError> {
         let call = Call::with_body(
             Operation::Renew,
             http::Method::POST,
@@ -41,7 +51,7 @@ impl Shared {
         let asked = Instant::now();
         let limit = self.config.timeout;
         let reply = self.client.send_within(&call, login.token(), limit).await?;
-        if reply.status() == 403 && !self.lives(login, limit).await? {
+        if reply.status() == 403 && !self.lives(login, None, limit).await? {
             login.set_ended();
             self.reads.clear();
             return Err(VaultError::Ended);

@@ -10,7 +10,7 @@ use vaultrs::api::token::requests::{LookupTokenAccessorRequest, RevokeTokenAcces
 
 use super::VaultError;
 use super::accessor::Accessor;
-use super::client::{Call, Reply, jittered};
+use super::client::{Call, Reply, RunTag, jittered};
 use super::error::{Operation, VaultErrorKind};
 use super::lease::LeaseId;
 use super::logins::HostLogin;
@@ -143,12 +143,13 @@ impl Patience {
 }
 
 impl Shared {
-    /// Ends a token or a lease. Success means that Vault confirmed it, or knows
-    /// no such thing any more.
+    /// Ends a token or a lease, for a run or (none) for the process itself.
+    /// Success means that Vault confirmed it, or knows no such thing any more.
     pub(super) async fn revoke(
         self: &Arc<Self>,
         login: &mut Arc<HostLogin>,
         target: Target<'_>,
+        run: Option<&RunTag>,
     ) -> Result<Option<String>, VaultError> {
         let mut patience = Patience::new();
         let mut logged_in_again = false;
@@ -170,9 +171,13 @@ impl Shared {
             }
             let tried = match target {
                 Target::Child(accessor) | Target::Token(accessor) => {
-                    self.try_revoke(login, accessor, patience.limit()).await
+                    self.try_revoke(login, accessor, run, patience.limit())
+                        .await
                 }
-                Target::Lease(id) => self.try_revoke_lease(login, id, patience.limit()).await,
+                Target::Lease(id) => {
+                    self.try_revoke_lease(login, id, run, patience.limit())
+                        .await
+                }
             };
             match tried {
                 Ok(Verdict::Dead(request_id)) => return Ok(request_id),
@@ -192,6 +197,7 @@ impl Shared {
         &self,
         login: &HostLogin,
         accessor: &Accessor,
+        run: Option<&RunTag>,
         limit: Duration,
     ) -> Result<Verdict, VaultError> {
         let call = Call::endpoint(
@@ -200,6 +206,7 @@ impl Shared {
                 accessor: accessor.expose().to_owned(),
             },
         )?;
+        let call = call.on_behalf_of(run);
         let reply = self.client.send_within(&call, login.token(), limit).await?;
         if unknown(&reply) {
             return Ok(Verdict::Dead(None));
@@ -209,11 +216,11 @@ impl Shared {
             // for an accessor that it does not know. Both are dead.
             return reply.confirmed().map(Verdict::Dead);
         }
-        if reply.status() == 403 && !self.lives(login, limit).await? {
+        if reply.status() == 403 && !self.lives(login, run, limit).await? {
             return Ok(Verdict::LoginDead);
         }
         // A refusal, or a server that words an unknown accessor differently.
-        match self.look_up(login, accessor, limit).await? {
+        match self.look_up(login, accessor, run, limit).await? {
             Found::Nothing => Ok(Verdict::Dead(None)),
             Found::LoginDead => Ok(Verdict::LoginDead),
             Found::Alive => reply.confirmed().map(Verdict::Dead),
@@ -224,6 +231,7 @@ impl Shared {
         &self,
         login: &HostLogin,
         id: &LeaseId,
+        run: Option<&RunTag>,
         limit: Duration,
     ) -> Result<Verdict, VaultError> {
         let body = LeaseBody {
@@ -236,12 +244,13 @@ impl Shared {
             "sys/leases/revoke",
             &body,
         )?;
+        let call = call.on_behalf_of(run);
         let reply = self.client.send_within(&call, login.token(), limit).await?;
         // OpenBao and Vault say 204 for a lease that they do not know.
         if reply.status() == 400 && reply.says("failed to revoke entry") {
             return Err(VaultError::LeaseStays);
         }
-        if reply.status() == 403 && !self.lives(login, limit).await? {
+        if reply.status() == 403 && !self.lives(login, run, limit).await? {
             return Ok(Verdict::LoginDead);
         }
         reply.confirmed().map(Verdict::Dead)
@@ -253,6 +262,7 @@ impl Shared {
         self: &Arc<Self>,
         login: &Arc<HostLogin>,
         leases: Vec<(u32, LeaseId)>,
+        run: Option<&RunTag>,
     ) -> Vec<LeaseEnd> {
         let until = Instant::now() + LEASES_TOTAL;
         let away = Mutex::new(None);
@@ -264,7 +274,7 @@ impl Shared {
                 Some(NO_TIME)
             } else {
                 let mut login = Arc::clone(login);
-                let revoked = self.revoke(&mut login, Target::Lease(&id)).await;
+                let revoked = self.revoke(&mut login, Target::Lease(&id), run).await;
                 revoked.err().map(|error| {
                     if error.kind() == VaultErrorKind::Unavailable {
                         away.lock().get_or_insert(error.reason());
@@ -285,6 +295,7 @@ impl Shared {
         &self,
         login: &HostLogin,
         accessor: &Accessor,
+        run: Option<&RunTag>,
         limit: Duration,
     ) -> Result<Found, VaultError> {
         let call = Call::endpoint(
@@ -293,11 +304,12 @@ impl Shared {
                 accessor: accessor.expose().to_owned(),
             },
         )?;
+        let call = call.on_behalf_of(run);
         let reply = self.client.send_within(&call, login.token(), limit).await?;
         if unknown(&reply) {
             return Ok(Found::Nothing);
         }
-        if reply.status() == 403 && !self.lives(login, limit).await? {
+        if reply.status() == 403 && !self.lives(login, run, limit).await? {
             return Ok(Found::LoginDead);
         }
         Ok(Found::Alive)

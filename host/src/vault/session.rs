@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::accessor::Accessor;
-use super::client::NodeHealth;
+use super::client::RunTag;
 use super::config::{Addresses, VaultConfig};
 use super::handle::{Authority, SessionHandle};
 use super::identity::{Clock, JwtLogin};
@@ -16,6 +18,7 @@ use super::openings::Opening;
 use super::reads::Circle;
 use super::revoke::{NO_TIME, Tie};
 use super::shared::Shared;
+use super::stats::LiveToken;
 use super::sweep::SweepReport;
 use super::{VaultError, VaultErrorKind};
 use crate::name::TaskName;
@@ -95,6 +98,8 @@ struct Open {
     login: Arc<HostLogin>,
     accessor: Accessor,
     tie: Tie,
+    run: Option<RunTag>,
+    live: LiveToken,
 }
 
 /// What became of an attempt's authority, or of the log-in.
@@ -254,8 +259,9 @@ impl Vault {
                     accessor: minted.accessor.clone(),
                     tie: minted.tie,
                     login: Arc::clone(&minted.login),
+                    run: minted.run.clone(),
                 },
-                LeaseBook::new(minted.entry),
+                LeaseBook::new(minted.entry, &self.0.counters),
                 minted.ends,
                 attempt.circle,
             ),
@@ -268,6 +274,8 @@ impl Vault {
                 login: minted.login,
                 accessor: minted.accessor,
                 tie: minted.tie,
+                run: minted.run,
+                live: self.0.counters.token(),
             }),
         })
     }
@@ -276,18 +284,14 @@ impl Vault {
     /// [`Vault::leave`].
     pub fn opening(&self, attempt: AttemptAuthority, secrets: &SecretSet) -> Opening {
         let (vault, secrets) = (self.clone(), secrets.clone());
-        Box::pin(async move { vault.open(attempt, &secrets).await })
+        let opening = async move { vault.open(attempt, &secrets).await };
+        Box::pin(opening.in_current_span())
     }
 
     /// Nobody waits for this authority any more. It goes on by itself and is
     /// closed as soon as it is open; [`Vault::close`] waits for it for a moment.
     pub fn leave(&self, opening: Opening) {
         self.0.openings.leave(opening);
-    }
-
-    /// Asks every node how it does, all at once, each within this time.
-    pub async fn health(&self, limit: Duration) -> Vec<NodeHealth> {
-        self.0.client.health_of_all(limit).await
     }
 
     /// Revokes what dead processes left behind, and touches nobody who lives.
@@ -361,9 +365,10 @@ impl Session {
         let leases = book.all();
         let mut revocation = match self.shared.turns.wait().await {
             Some(_turn) => {
-                let leases = self.shared.revoke_leases(&open.login, leases).await;
+                let (shared, run) = (&self.shared, open.run.as_ref());
+                let leases = shared.revoke_leases(&open.login, leases, run).await;
                 let token = open.tie.of(&open.accessor);
-                let result = self.shared.revoke(&mut open.login, token).await;
+                let result = shared.revoke(&mut open.login, token, run).await;
                 Revocation::from(result).with(leases)
             }
             None => Revocation::out_of_time(leases),
@@ -383,7 +388,8 @@ impl Session {
             // Dropped, it would stay for the sweep.
             entry.done();
         }
-        drop(open.login);
+        book.forget();
+        drop((open.login, open.live));
         self.shared.end_retired().await;
         revocation
     }
@@ -395,6 +401,7 @@ impl Drop for Session {
             self.handle.end();
             // A forgotten handle must not keep its file locked.
             self.handle.leases().take_entry();
+            self.handle.leases().forget();
             tracing::error!("an attempt's authority was not closed; the next sweep revokes it");
         }
     }

@@ -1,6 +1,7 @@
 //! What everything that talks to Vault in this process shares.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::journal::{AuthorityKind, Intent, Journal};
 use super::logins::Logins;
 use super::openings::Openings;
 use super::reads::Reads;
+use super::stats::Counters;
 use super::turns::Turns;
 use super::{VaultConfig, VaultError};
 
@@ -40,14 +42,18 @@ pub(super) struct Shared {
     pub(super) openings: Openings,
     /// Attempts that end at the same time.
     pub(super) turns: Turns,
+    /// The same as the client's.
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Shared {
     pub(super) fn new(config: VaultConfig, state: &Path, clock: Clock) -> Result<Self, VaultError> {
         let identity = config.identity.clone();
+        let client = Client::new(&config)?;
         Ok(Self {
             signer: identity.map(|identity| Signer::new(identity, state, clock)),
-            client: Client::new(&config)?,
+            counters: Arc::clone(client.counters()),
+            client,
             journal: Journal::new(state),
             logins: Mutex::new(Logins::new(Method::new(&config))),
             reads: Reads::default(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::client::RunTag;
 use super::journal::{AuthorityKind, Entry, Found, Intent};
 use super::lease::LeaseCount;
 use super::logins::HostLogin;
@@ -157,9 +158,16 @@ impl Shared {
                     }
                 },
             };
+            // It is done for the run that left it, whoever does it.
+            let run = match intent.kind {
+                AuthorityKind::Attempt => RunTag::new(&intent.id),
+                AuthorityKind::Login => None,
+            };
             // Leases first: with the token they would end in Vault's own time.
             let leases = entry.leases().iter().cloned();
-            let ends = self.revoke_leases(login, (1..).zip(leases).collect()).await;
+            let ends = self
+                .revoke_leases(login, (1..).zip(leases).collect(), run.as_ref())
+                .await;
             let left = ends.iter().find_map(|end| end.left);
             if !ends.is_empty() {
                 let left = ends.iter().filter(|end| end.left.is_some()).count();
@@ -168,7 +176,9 @@ impl Shared {
             }
             // The log-in may be dead by now: `revoke` logs in again, once.
             if let Some(accessor) = entry.accessor()
-                && let Err(error) = self.revoke(login, Target::Token(accessor)).await
+                && let Err(error) = self
+                    .revoke(login, Target::Token(accessor), run.as_ref())
+                    .await
             {
                 swept.reason = Some(error.reason());
                 // A refusal concerns this one token; anything else all of them.

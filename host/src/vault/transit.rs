@@ -55,7 +55,7 @@ impl SessionHandle {
             ..SignDataRequest::default()
         };
         self.transit(
-            &Call::endpoint(Operation::Key, &request)?,
+            Call::endpoint(Operation::Key, &request)?,
             |Signed { signature }| Some(signature),
         )
         .await
@@ -77,7 +77,7 @@ impl SessionHandle {
             ..VerifySignedDataRequest::default()
         };
         self.transit(
-            &Call::endpoint(Operation::Key, &request)?,
+            Call::endpoint(Operation::Key, &request)?,
             |Verified { valid }| Some(valid),
         )
         .await
@@ -96,7 +96,7 @@ impl SessionHandle {
             ..GenerateHmacRequest::default()
         };
         self.transit(
-            &Call::endpoint(Operation::Key, &request)?,
+            Call::endpoint(Operation::Key, &request)?,
             |Digested { hmac }| Some(hmac),
         )
         .await
@@ -115,7 +115,7 @@ impl SessionHandle {
             ..EncryptDataRequest::default()
         };
         self.transit(
-            &Call::endpoint(Operation::Key, &request)?,
+            Call::endpoint(Operation::Key, &request)?,
             |Encrypted { ciphertext }| Some(ciphertext),
         )
         .await
@@ -134,7 +134,7 @@ impl SessionHandle {
             ..DecryptDataRequest::default()
         };
         self.transit(
-            &Call::endpoint(Operation::Key, &request)?,
+            Call::endpoint(Operation::Key, &request)?,
             |Decrypted { plaintext }| decode(&plaintext),
         )
         .await
@@ -142,7 +142,7 @@ impl SessionHandle {
 
     async fn transit<T: serde::de::DeserializeOwned, R>(
         &self,
-        call: &Call,
+        call: Call,
         read: impl FnOnce(T) -> Option<R>,
     ) -> Result<Answer<R>, VaultError> {
         let (data, request_id) = self.send(call).await?.data::<T>()?;

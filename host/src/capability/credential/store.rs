@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tracing::Instrument as _;
 
 use super::lookout::Lookout;
 use super::slot::Slot;
@@ -50,7 +51,8 @@ impl Credentials {
         // next would make another.
         let (session, source) = (session.clone(), source.clone());
         let lookout = Arc::clone(&self.lookout);
-        let asked = tokio::spawn(async move { slot.current(&session, &source, &lookout).await });
+        let asking = async move { slot.current(&session, &source, &lookout).await };
+        let asked = tokio::spawn(asking.in_current_span());
         asked.await.unwrap_or(Err(VaultError::Closed))
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+use super::RunTag;
 use crate::vault::VaultError;
 use crate::vault::config::UserName;
 use crate::vault::error::Operation;
@@ -20,6 +21,8 @@ pub(in crate::vault) struct Call {
     pub(super) path: String,
     pub(super) query: Option<String>,
     pub(super) body: Option<Zeroizing<Vec<u8>>>,
+    /// Whose attempt it is made for; none for the process's own.
+    pub(super) run: Option<RunTag>,
 }
 
 impl Call {
@@ -53,6 +56,7 @@ impl Call {
                 .map_err(|_| faulty("the body cannot be written"))?
                 .filter(|body| !body.is_empty())
                 .map(Zeroizing::new),
+            run: None,
         })
     }
 
@@ -75,6 +79,7 @@ impl Call {
             body: Some(Zeroizing::new(
                 serde_json::to_vec(body).map_err(|_| faulty("the body cannot be written"))?,
             )),
+            run: None,
         })
     }
 
@@ -99,7 +104,19 @@ impl Call {
                 .to_string(),
             query: Some(query).filter(|query| !query.is_empty()),
             body: None,
+            run: None,
         })
+    }
+
+    /// The run on whose behalf it is made.
+    pub(in crate::vault) fn run(&self) -> Option<&RunTag> {
+        self.run.as_ref()
+    }
+
+    /// The same on behalf of a run.
+    pub(in crate::vault) fn on_behalf_of(mut self, run: Option<&RunTag>) -> Self {
+        self.run = run.cloned();
+        self
     }
 
     /// A request that reads, for what vaultrs lacks.

@@ -2,14 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use http::{HeaderMap, Method};
 use jiff::Timestamp;
+use tracing::Instrument as _;
 
 use super::clock::date;
+use super::exchange::receive;
 use super::fault::fault;
 use super::nodes::{Health, HealthBody, Node};
-use super::transport::{Client, NAMESPACE, receive};
+use super::transport::{Client, NAMESPACE};
+use super::{Reply, spans};
 use crate::vault::VaultError;
 use crate::vault::error::Operation;
+use crate::vault::stats::{NodeStats, RequestOutcome};
+
+/// Where a node says how it does.
+const HEALTH: &str = "sys/health";
 
 /// What one node says of itself.
 #[derive(Debug, Clone)]
@@ -61,6 +69,19 @@ impl Client {
         }
     }
 
+    /// What is known of each node, in their order.
+    pub(in crate::vault) fn node_stats(&self) -> Vec<NodeStats> {
+        let current = self.nodes.current();
+        let nodes = self.nodes.all().iter().enumerate();
+        nodes
+            .map(|(place, node)| NodeStats {
+                address: node.address.clone(),
+                is_current: place == current,
+                health: node.last_health(),
+            })
+            .collect()
+    }
+
     /// Vault's time; asks a node when no answer has told it yet. None when
     /// nobody tells it.
     pub(in crate::vault) async fn time(&self) -> Option<Timestamp> {
@@ -93,6 +114,7 @@ impl Client {
     pub(super) async fn health_of(&self, node: &Node, limit: Duration) -> NodeHealth {
         let (mut found, cluster) = self.ask_health(node, limit).await;
         self.place_in_cluster(&mut found, cluster.as_deref());
+        node.note(&found);
         found
     }
 
@@ -105,8 +127,10 @@ impl Client {
             .iter()
             .map(|node| self.ask_health(node, limit));
         let mut all = Vec::new();
-        for (mut found, cluster) in futures_util::future::join_all(asked).await {
+        let answers = futures_util::future::join_all(asked).await;
+        for (node, (mut found, cluster)) in self.nodes.all().iter().zip(answers) {
             self.place_in_cluster(&mut found, cluster.as_deref());
+            node.note(&found);
             all.push(found);
         }
         all
@@ -118,7 +142,38 @@ impl Client {
         }
     }
 
-    /// `sys/health` takes no token, and no namespace. Gives the cluster's id too.
+    /// One question to one node, counted and traced. `sys/health` takes no token,
+    /// and no namespace.
+    async fn get_health(
+        &self,
+        node: &Node,
+        limit: Duration,
+    ) -> Result<(Reply, HeaderMap), VaultError> {
+        let mut headers = self.headers.clone();
+        headers.remove(&NAMESPACE);
+        let url = format!("{}{HEALTH}", node.base);
+        let request = self.http.get(url).headers(headers).timeout(limit);
+        let asking = async {
+            let response = (request.send().await).map_err(|error| fault(node, &error))?;
+            let headers = response.headers().clone();
+            let path = HEALTH.to_owned();
+            let reply = receive(node, Operation::Health, path, response).await?;
+            Ok((reply, headers))
+        };
+        let asked = self.counters.ask(Operation::Health);
+        let span = spans::request(Operation::Health, &Method::GET, HEALTH, node);
+        let answer = asking.instrument(span.clone()).await;
+        let outcome = match &answer {
+            Ok((reply, _)) if Health::of(reply.status()).serves() => RequestOutcome::Ok,
+            Ok(_) => RequestOutcome::Unavailable,
+            Err(error) => RequestOutcome::of_failure(error),
+        };
+        asked.ended(outcome);
+        spans::answered(&span, answer.as_ref().ok().map(|(reply, _)| reply), outcome);
+        answer
+    }
+
+    /// What a node says of itself, and the cluster's id.
     async fn ask_health(&self, node: &Node, limit: Duration) -> (NodeHealth, Option<String>) {
         let mut cluster = None;
         let mut found = NodeHealth {
@@ -128,18 +183,7 @@ impl Client {
             clock: None,
             answered: None,
         };
-        let url = format!("{}sys/health", node.base);
-        let asked = async {
-            let mut headers = self.headers.clone();
-            headers.remove(&NAMESPACE);
-            let request = self.http.get(url).headers(headers).timeout(limit);
-            let response = (request.send().await).map_err(|error| fault(node, &error))?;
-            let headers = response.headers().clone();
-            let path = "sys/health".to_owned();
-            let reply = receive(node, Operation::Health, path, response).await?;
-            Ok((reply, headers))
-        };
-        match asked.await {
+        match self.get_health(node, limit).await {
             Ok((reply, headers)) => {
                 found.clock = date(&headers).map(Timestamp::as_second);
                 found.answered = Some(Instant::now());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::Deserialize;
 
+use super::NodeHealth;
 use crate::vault::config::{Addresses, VaultAddress};
 use crate::vault::error::ConnectionFault;
 
@@ -25,6 +26,8 @@ pub(super) struct Node {
     pub(super) address: String,
     /// Ends in `/v1/`.
     pub(super) base: String,
+    /// What it last said of its health, and when.
+    health: Mutex<Option<(NodeHealth, Instant)>>,
 }
 
 /// The configured nodes in the operator's order.
@@ -111,11 +114,27 @@ impl Health {
     }
 }
 
+impl Node {
+    /// Keeps what it said of its health.
+    pub(super) fn note(&self, health: &NodeHealth) {
+        *self.health.lock() = Some((health.clone(), Instant::now()));
+    }
+
+    /// What it last said of its health, and how long ago.
+    pub(super) fn last_health(&self) -> Option<(NodeHealth, Duration)> {
+        let health = self.health.lock();
+        health
+            .as_ref()
+            .map(|(health, seen)| (health.clone(), seen.elapsed()))
+    }
+}
+
 impl Nodes {
     pub(super) fn new(addresses: &Addresses) -> Self {
         let node = |address: &VaultAddress| Node {
             address: address.to_string(),
             base: format!("{address}/v1/"),
+            health: Mutex::new(None),
         };
         Self {
             all: addresses.iter().map(node).collect(),

@@ -66,6 +66,12 @@ pub(in crate::vault) struct AuthAnswer {
     pub(in crate::vault) num_uses: u64,
 }
 
+/// What every answer with a body begins with.
+#[derive(Deserialize)]
+struct Id {
+    request_id: Option<String>,
+}
+
 /// The body of a refusal. Its texts are compared with fixed ones, never shown.
 #[derive(Deserialize)]
 struct Refusal {
@@ -95,6 +101,12 @@ impl Reply {
     /// The HTTP status.
     pub(in crate::vault) fn status(&self) -> u16 {
         self.status
+    }
+
+    /// Vault's id of the request, when the answer tells it.
+    pub(super) fn request_id(&self) -> Option<String> {
+        let id = serde_json::from_slice::<Id>(&self.body).ok()?.request_id?;
+        is_an_id(&id).then_some(id)
     }
 
     /// Whether the body is a refusal that says this. Only for texts that the

@@ -1,27 +1,19 @@
-//! Sending and receiving.
+//! Sending, and sending again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect;
-use zeroize::Zeroizing;
 
 use super::clock::ServerClock;
-use super::fault::fault;
-use super::nodes::{Node, Nodes};
+use super::nodes::Nodes;
 use super::waits::Waits;
 use super::{Call, Reply, tls};
 use crate::secret::Secret;
-use crate::vault::error::{ConnectionFault, Operation};
-use crate::vault::{VaultConfig, VaultError, seconds};
-
-/// Largest answer that is read. KV secrets are at most 1 MiB by default
-/// (`max_entry_size` of the integrated storage), transit doubles at most.
-const MAX_ANSWER: usize = 4 << 20;
-
-/// First allocation for an answer without a declared length.
-const FIRST_READ: usize = 4 << 10;
+use crate::vault::error::ConnectionFault;
+use crate::vault::stats::Counters;
+use crate::vault::{VaultConfig, VaultError};
 
 /// Idle connections are closed before a server's or balancer's own limit, so
 /// that a request does not meet a connection that just closes.
@@ -35,7 +27,6 @@ const MIN_SHARE: Duration = Duration::from_secs(1);
 /// sent again after a second.
 const CONNECT_TO_ONE_OF_SEVERAL: Duration = Duration::from_secs(2);
 
-static TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 pub(super) static NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// Agents and proxies that guard against request forgery demand it.
 static REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
@@ -45,6 +36,7 @@ pub(in crate::vault) struct Client {
     pub(super) http: reqwest::Client,
     pub(super) nodes: Arc<Nodes>,
     pub(super) clock: Arc<ServerClock>,
+    pub(super) counters: Arc<Counters>,
     pub(super) headers: HeaderMap,
     pub(super) timeout: Duration,
 }
@@ -75,6 +67,7 @@ impl Client {
             http,
             nodes: Arc::new(Nodes::new(&config.addresses)),
             clock: Arc::new(ServerClock::new()),
+            counters: Arc::default(),
             headers,
             timeout: config.timeout,
         })
@@ -89,9 +82,15 @@ impl Client {
             http: pool(config)?,
             nodes: Arc::clone(&self.nodes),
             clock: Arc::clone(&self.clock),
+            counters: Arc::clone(&self.counters),
             headers: self.headers.clone(),
             timeout: self.timeout,
         })
+    }
+
+    /// What it counts.
+    pub(in crate::vault) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// The time for one call, all repetitions included.
@@ -245,45 +244,6 @@ impl Client {
         // At least the first was asked.
         result.unwrap_or(Err(VaultError::Closed))
     }
-
-    /// One exchange with one node.
-    async fn one(
-        &self,
-        node: &Node,
-        call: &Call,
-        token: Option<&Secret>,
-        timeout: Duration,
-    ) -> Result<Reply, VaultError> {
-        let operation = call.operation;
-        let protocol = |fault| VaultError::Protocol { operation, fault };
-        let mut url = format!("{}{}", node.base, call.path);
-        if let Some(query) = &call.query {
-            url.push('?');
-            url.push_str(query);
-        }
-        let mut request = self
-            .http
-            .request(call.method.clone(), url)
-            .headers(self.headers.clone())
-            .timeout(timeout);
-        if let Some(token) = token {
-            let mut value = HeaderValue::from_bytes(token.expose())
-                .map_err(|_| protocol("a token with control characters"))?;
-            value.set_sensitive(true);
-            request = request.header(TOKEN.clone(), value);
-        }
-        if let Some(body) = &call.body {
-            request = request
-                .header(
-                    http::header::CONTENT_TYPE,
-                    HeaderValue::from_static("application/json"),
-                )
-                .body(body.to_vec());
-        }
-        let response = request.send().await.map_err(|error| fault(node, &error))?;
-        let (operation, path) = (call.operation, call.path.clone());
-        receive(node, operation, path, response).await
-    }
 }
 
 fn pool(config: &VaultConfig) -> Result<reqwest::Client, VaultError> {
@@ -305,72 +265,4 @@ fn pool(config: &VaultConfig) -> Result<reqwest::Client, VaultError> {
         .map_err(|_| VaultError::Settings {
             fault: "the HTTP client cannot be built".to_owned(),
         })
-}
-
-/// Reads an answer, up to [`MAX_ANSWER`].
-pub(super) async fn receive(
-    node: &Node,
-    operation: Operation,
-    path: String,
-    mut response: reqwest::Response,
-) -> Result<Reply, VaultError> {
-    let mut reply = Reply {
-        operation,
-        address: node.address.clone(),
-        path,
-        status: response.status().as_u16(),
-        retry_after: retry_after(response.headers()),
-        body: Zeroizing::new(Vec::with_capacity(
-            response
-                .content_length()
-                .and_then(|length| usize::try_from(length).ok())
-                .unwrap_or(FIRST_READ)
-                .min(MAX_ANSWER),
-        )),
-    };
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| fault(node, &error))?
-    {
-        if reply.body.len() + chunk.len() > MAX_ANSWER {
-            return Err(VaultError::TooLarge {
-                operation,
-                limit: MAX_ANSWER,
-            });
-        }
-        append(&mut reply.body, &chunk);
-    }
-    Ok(reply)
-}
-
-/// Appends without leaving a copy behind in a buffer that was outgrown.
-fn append(buffer: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
-    let needed = buffer.len() + chunk.len();
-    if needed > buffer.capacity() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * buffer.capacity())));
-        larger.extend_from_slice(buffer);
-        *buffer = larger;
-    }
-    buffer.extend_from_slice(chunk);
-}
-
-/// How long the server asks to wait.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let header = headers.get(http::header::RETRY_AFTER)?;
-    seconds::wait(header.to_str().ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn appending_keeps_every_byte() {
-        let mut buffer = Zeroizing::new(Vec::with_capacity(2));
-        for chunk in [&b"ab"[..], b"c", b"", b"defghij"] {
-            append(&mut buffer, chunk);
-        }
-        assert_eq!(buffer.as_slice(), b"abcdefghij");
-    }
 }

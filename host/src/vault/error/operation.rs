@@ -1,7 +1,7 @@
 //! What was asked of Vault.
 
 /// What was asked of Vault, in words for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumCount, strum::EnumIter)]
 pub enum Operation {
     /// A log-in.
     #[strum(serialize = "log-in")]
@@ -48,4 +48,27 @@ pub enum Operation {
     /// Reading a policy, a role or an identity with a reviewer's token.
     #[strum(serialize = "review")]
     Review,
+}
+
+impl Operation {
+    /// A fixed word for machines, such as a label of a metric.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::LogIn => "log_in",
+            Self::WrapLookup => "wrap_lookup",
+            Self::Unwrap => "unwrap",
+            Self::Mint => "mint",
+            Self::Revoke => "revoke",
+            Self::Lookup => "lookup",
+            Self::Renew => "renew",
+            Self::Lease => "lease",
+            Self::RenewLease => "renew_lease",
+            Self::RevokeLease => "revoke_lease",
+            Self::Health => "health",
+            Self::Read => "read",
+            Self::Key => "key",
+            Self::Write => "write",
+            Self::Review => "review",
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::identity::Identity;
 use crate::scrub::SecretSet;
 use crate::secret::{MIN_SECRET_LEN, Secret};
 use crate::vault::accessor::Accessor;
-use crate::vault::client::{AuthAnswer, Call};
+use crate::vault::client::{AuthAnswer, Call, RunTag};
 use crate::vault::error::Operation;
 use crate::vault::journal::{AuthorityKind, Keep};
 use crate::vault::logins::HostLogin;
@@ -99,6 +99,7 @@ impl Shared {
         })?;
         // A JWT has hundreds of bytes.
         let _ = secrets.add_own(&signed);
+        let run = RunTag::new(&attempt.run);
         let mut entry = self.journal.begin(self.intent(
             AuthorityKind::Attempt,
             attempt.run.clone(),
@@ -110,7 +111,7 @@ impl Shared {
             auth,
             asked,
             request_id,
-        } = match self.show(jwt, &signed).await {
+        } = match self.show(jwt, &signed, run.as_ref()).await {
             Ok(answered) => answered,
             Err(error) => {
                 if !error.may_have_made_a_token() {
@@ -140,7 +141,7 @@ impl Shared {
         };
         let mut life = Duration::ZERO;
         if refusal.is_none() {
-            match self.look(&mut login, &accessor).await {
+            match self.look(&mut login, &accessor, run.as_ref()).await {
                 Ok(token) => {
                     life = token.end();
                     refusal = wanted
@@ -163,6 +164,7 @@ impl Shared {
                 accessor,
                 tie: Tie::Outlives,
                 entry,
+                run,
                 login,
                 life,
                 // Vault does not say, and a policy that does not exist allows nothing.
@@ -171,19 +173,24 @@ impl Shared {
                 request_id,
             }),
             Some(refusal) => Err(self
-                .refuse(login, &accessor, Tie::Outlives, entry, refusal)
+                .refuse(login, Tie::Outlives.of(&accessor), run, entry, refusal)
                 .await),
         }
     }
 
     /// Shows the JWT to its mount, once.
-    async fn show(&self, jwt: &JwtLogin, signed: &Secret) -> Result<Answered, VaultError> {
+    async fn show(
+        &self,
+        jwt: &JwtLogin,
+        signed: &Secret,
+        run: Option<&RunTag>,
+    ) -> Result<Answered, VaultError> {
         let body = Body {
             role: jwt.role.as_str(),
             jwt: signed.expose_str().unwrap_or_default(),
         };
         let path = format!("auth/{}/login", jwt.mount);
-        let call = Call::with_body(Operation::LogIn, Method::POST, &path, &body)?;
+        let call = Call::with_body(Operation::LogIn, Method::POST, &path, &body)?.on_behalf_of(run);
         // Before the request, so that the end is not thought later than it is.
         let asked = Instant::now();
         let reply = self.client.send(&call, None).await?;
@@ -207,16 +214,17 @@ impl Shared {
         self: &Arc<Self>,
         login: &mut Arc<HostLogin>,
         accessor: &Accessor,
+        run: Option<&RunTag>,
     ) -> Result<Looked, VaultError> {
         let request = LookupTokenAccessorRequest {
             accessor: accessor.expose().to_owned(),
         };
-        let call = Call::endpoint(Operation::Lookup, &request)?;
+        let call = Call::endpoint(Operation::Lookup, &request)?.on_behalf_of(run);
         let mut reply = self
             .client
             .send_within(&call, login.token(), LOOKUP)
             .await?;
-        if reply.status() == 403 && !self.lives(login, LOOKUP).await? {
+        if reply.status() == 403 && !self.lives(login, run, LOOKUP).await? {
             *login = self.login_after(login, Duration::ZERO).await?;
             reply = self
                 .client

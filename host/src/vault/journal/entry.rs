@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::JournalError;
+use super::left::Unsettled;
 use super::record::{self, Intent};
 use super::slot::{Slot, Spares};
 use crate::disk;
@@ -13,6 +14,7 @@ use crate::vault::lease::LeaseId;
 /// leaves the file for the sweep.
 pub(in crate::vault) struct Entry {
     pub(super) slot: Slot,
+    pub(super) unsettled: Unsettled,
     /// Where the file goes when the token is dead; else it is removed.
     pub(super) spares: Option<Arc<Spares>>,
     pub(super) intent: Intent,
@@ -80,6 +82,7 @@ impl Entry {
     /// Forgets the token: it is dead, or was never made. Inline: it takes
     /// microseconds.
     pub(in crate::vault) fn done(self) {
+        self.unsettled.settle();
         match self.spares {
             Some(spares) => spares.put(self.slot),
             None => self.slot.remove(),

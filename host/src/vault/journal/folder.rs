@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::OFlags;
 
+use super::left::{Left, Unsettled};
 use super::record::{self, Intent};
 use super::slot::{Slot, Spares, is_unlinked};
 use super::{AuthorityKind, Entry, JournalError};
@@ -22,6 +23,7 @@ pub(in crate::vault) struct Journal {
     folder: PathBuf,
     checked: AtomicBool,
     spares: Arc<Spares>,
+    left: Arc<Left>,
 }
 
 /// What a sweep finds behind a name.
@@ -43,6 +45,7 @@ impl Journal {
             folder: state.join("journal"),
             checked: AtomicBool::new(false),
             spares: Arc::default(),
+            left: Arc::default(),
         }
     }
 
@@ -62,6 +65,7 @@ impl Journal {
             None => self.create(&intent, &line)?,
         };
         Ok(Entry {
+            unsettled: Unsettled::new(&self.left, &slot.path),
             slot,
             spares,
             intent,
@@ -89,8 +93,26 @@ impl Journal {
         self.spares.remove();
     }
 
+    /// How many files tell of something that may live, and belong to nobody who
+    /// lives in this process, as far as it knows.
+    pub(in crate::vault) fn left(&self) -> usize {
+        self.left.count()
+    }
+
     /// The names of all files. Empty when there is no folder yet.
     pub(in crate::vault) fn names(&self) -> Result<Vec<PathBuf>, JournalError> {
+        let left = self.left.all();
+        let names = self.list()?;
+        // Another process swept them, or somebody by hand.
+        self.left.forget(
+            left.iter()
+                .filter(|path| names.binary_search(path).is_err()),
+        );
+        Ok(names)
+    }
+
+    /// Every file, sorted.
+    fn list(&self) -> Result<Vec<PathBuf>, JournalError> {
         let listed = match std::fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             listed => listed.map_err(JournalError::io(&self.folder, "listed"))?,
@@ -162,6 +184,7 @@ impl Journal {
                     );
                 }
                 Found::Left(Box::new(Entry {
+                    unsettled: Unsettled::new(&self.left, path),
                     slot: Slot {
                         file,
                         path: path.to_owned(),

@@ -19,6 +19,7 @@
 mod entry;
 mod error;
 mod folder;
+mod left;
 mod record;
 mod slot;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use tracing::Instrument as _;
 
 use super::renewal::Renewal;
 use super::{LeaseId, LeaseState, LeaseWatcher};
@@ -68,10 +69,8 @@ impl SessionHandle {
         watcher: Arc<dyn LeaseWatcher>,
     ) -> Result<Answer<Leased>, VaultError> {
         let (handle, path) = (self.clone(), path.clone());
-        let asked = self
-            .leases()
-            .asks
-            .spawn(async move { handle.ask(&path, watcher).await });
+        let asked = async move { handle.ask(&path, watcher).await };
+        let asked = self.leases().asks.spawn(asked.in_current_span());
         asked.await.unwrap_or(Err(VaultError::Closed))
     }
 
@@ -85,7 +84,7 @@ impl SessionHandle {
         let authority = self.authority()?;
         let call = Call::read(Operation::Lease, &path.api_path())?;
         let asked = Instant::now();
-        let answer = match self.send_once(&call, &authority).await {
+        let answer = match self.send_once(call, &authority).await {
             Ok(reply) => reply.envelope::<BTreeMap<String, Field>>(),
             Err(error) => Err(error),
         };
@@ -127,6 +126,7 @@ impl SessionHandle {
         let renewal = Renewal {
             shared: Arc::downgrade(self.shared()),
             login: Arc::downgrade(&authority.login),
+            run: authority.run.clone(),
             tie: authority.tie,
             id: id.clone(),
             lease,
@@ -155,7 +155,9 @@ impl SessionHandle {
     /// Ends a lease whose credential nobody will use.
     async fn revoke_unused(&self, id: &LeaseId, authority: Authority) {
         let mut login = authority.login;
-        if let Err(error) = self.shared().revoke(&mut login, Target::Lease(id)).await {
+        let run = authority.run.as_ref();
+        let revoked = self.shared().revoke(&mut login, Target::Lease(id), run);
+        if let Err(error) = revoked.await {
             tracing::warn!(
                 reason = error.reason(),
                 "an unused lease could not be revoked; it ends with the attempt's token"
@@ -172,7 +174,7 @@ impl SessionHandle {
         role: &StaticRole,
     ) -> Result<Answer<StaticCredential>, VaultError> {
         let call = Call::read(Operation::Read, &role.api_path())?;
-        let reply = self.send(&call).await?;
+        let reply = self.send(call).await?;
         let (Ttl { ttl }, request_id) = reply.data()?;
         let (mut fields, _) = reply.data::<BTreeMap<String, Field>>()?;
         fields.retain(|name, _| !STATIC_METADATA.contains(&name.as_str()));

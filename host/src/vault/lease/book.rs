@@ -10,6 +10,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::{LeaseId, LeaseState};
 use crate::vault::VaultError;
 use crate::vault::journal::Entry;
+use crate::vault::stats::{Counters, LiveLease};
 
 /// Leases of one attempt at most. A day of credentials that live for two
 /// minutes fits; more would be a task that makes users without end.
@@ -32,6 +33,7 @@ pub(in crate::vault) struct LeaseBook {
     lost: AtomicU32,
     ended: AtomicBool,
     pub(super) asks: TaskTracker,
+    counters: Arc<Counters>,
 }
 
 /// One lease of it.
@@ -40,10 +42,11 @@ struct Held {
     id: LeaseId,
     state: LeaseState,
     renewing: Option<AbortOnDropHandle<()>>,
+    _live: LiveLease,
 }
 
 impl LeaseBook {
-    pub(in crate::vault) fn new(entry: Entry) -> Self {
+    pub(in crate::vault) fn new(entry: Entry, counters: &Arc<Counters>) -> Self {
         Self {
             entry: Arc::new(Mutex::new(Some(entry))),
             leases: Mutex::default(),
@@ -51,6 +54,7 @@ impl LeaseBook {
             lost: AtomicU32::new(0),
             ended: AtomicBool::new(false),
             asks: TaskTracker::new(),
+            counters: Arc::clone(counters),
         }
     }
 
@@ -110,6 +114,7 @@ impl LeaseBook {
             id,
             state: state.clone(),
             renewing,
+            _live: self.counters.lease(),
         });
         Ok(())
     }
@@ -142,6 +147,11 @@ impl LeaseBook {
             .iter()
             .map(|held| (held.lease, held.id.clone()))
             .collect()
+    }
+
+    /// Forgets them: they were revoked, or left to a sweep.
+    pub(in crate::vault) fn forget(&self) {
+        self.leases.lock().clear();
     }
 
     /// The journal file.

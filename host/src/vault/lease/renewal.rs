@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use super::{LeaseId, LeaseState};
 use crate::vault::VaultError;
-use crate::vault::client::Call;
+use crate::vault::client::{Call, RunTag};
 use crate::vault::error::Operation;
 use crate::vault::logins::HostLogin;
 use crate::vault::revoke::Tie;
@@ -47,6 +48,7 @@ enum Renewed {
 pub(super) struct Renewal {
     pub(super) shared: Weak<Shared>,
     pub(super) login: Weak<HostLogin>,
+    pub(super) run: Option<RunTag>,
     /// What becomes of the lease when that log-in ends.
     pub(super) tie: Tie,
     pub(super) id: LeaseId,
@@ -62,7 +64,7 @@ impl Renewal {
     /// Renews in the background until the value is dropped. Holds neither the
     /// log-in nor the process's state meanwhile.
     pub(super) fn start(self) -> AbortOnDropHandle<()> {
-        AbortOnDropHandle::new(tokio::spawn(self.run()))
+        AbortOnDropHandle::new(tokio::spawn(self.run().in_current_span()))
     }
 
     async fn run(mut self) {
@@ -118,8 +120,8 @@ impl Renewal {
         shared: &Arc<Shared>,
         mut login: Arc<HostLogin>,
     ) -> Result<Renewed, VaultError> {
-        let (id, life, tie) = (&self.id, self.life, self.tie);
-        let renewed = shared.renew_lease(&mut login, tie, id, life).await;
+        let (of, life, tie) = ((&self.id, self.run.as_ref()), self.life, self.tie);
+        let renewed = shared.renew_lease(&mut login, tie, of, life).await;
         self.login = Arc::downgrade(&login);
         renewed
     }
@@ -132,7 +134,7 @@ impl Shared {
         self: &Arc<Self>,
         login: &mut Arc<HostLogin>,
         tie: Tie,
-        id: &LeaseId,
+        (id, run): (&LeaseId, Option<&RunTag>),
         life: Duration,
     ) -> Result<Renewed, VaultError> {
         let body = Body {
@@ -144,7 +146,8 @@ impl Shared {
             http::Method::POST,
             "sys/leases/renew",
             &body,
-        )?;
+        )?
+        .on_behalf_of(run);
         let limit = self.config.timeout;
         let mut logged_in_again = false;
         let reply = loop {
@@ -156,7 +159,7 @@ impl Shared {
                 *login = self.login_after(login, Duration::ZERO).await?;
             }
             let reply = self.client.send_within(&call, login.token(), limit).await?;
-            if reply.status() != 403 || self.lives(login, limit).await? {
+            if reply.status() != 403 || self.lives(login, run, limit).await? {
                 break reply;
             }
             login.set_ended();

@@ -1,23 +1,26 @@
-//! The host's own log, on stderr.
+//! The log.
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::Subscriber;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, fmt};
 
-/// Starts the log. Only our own events are shown: libraries may log what they
-/// send, so their events are dropped at every level.
-pub fn init(level: &str) {
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter(level))
+/// Writes our own events to stderr, with the spans around them.
+pub(super) fn layer<S>(level: &str) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        .try_init();
+        .with_filter(filter(level))
 }
 
 /// A level and nothing else: filters for libraries could hide in the text.
-fn filter(level: &str) -> EnvFilter {
+pub(super) fn filter(level: &str) -> EnvFilter {
     let level = level.parse().unwrap_or(LevelFilter::WARN);
     EnvFilter::new(format!("off,cofferdam={level}"))
 }
