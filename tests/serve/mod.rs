@@ -6,6 +6,7 @@ mod cancel;
 mod command;
 mod disk;
 mod log;
+mod openapi;
 mod queue;
 mod reload;
 mod results;

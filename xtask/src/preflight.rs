@@ -20,6 +20,8 @@ pub(crate) enum Need {
     Postgres,
     /// moto, or a way to get it.
     Moto,
+    /// schemathesis, or a way to get it.
+    Schemathesis,
     /// A way to act as another user.
     SecondUser,
 }
@@ -66,6 +68,13 @@ impl Need {
             Self::Moto => match tools::moto_at_hand() {
                 Ok(Some(_)) => vec![],
                 Ok(None) => vec![venv("to install moto, which stands in for AWS")],
+                Err(error) => vec![Some(format!("{error:#}"))],
+            },
+            Self::Schemathesis => match tools::schemathesis_at_hand() {
+                Ok(Some(_)) => vec![],
+                Ok(None) => vec![venv(
+                    "to install schemathesis, which tests the service's API",
+                )],
                 Err(error) => vec![Some(format!("{error:#}"))],
             },
             Self::SecondUser => vec![second_user()],

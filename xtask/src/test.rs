@@ -22,6 +22,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         Need::Bao,
         Need::Postgres,
         Need::Moto,
+        Need::Schemathesis,
         Need::WasmTarget,
         Need::SecondUser,
     ];
@@ -54,6 +55,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
             let bao = tools::bao()?;
             tools::postgres()?;
             tools::moto()?;
+            tools::schemathesis()?;
             let mut tests = cargo();
             tests.args(["test", "--workspace", "--no-fail-fast", "--"]);
             must(tests.args(filter).env(tools::BAO_VARIABLE, bao))

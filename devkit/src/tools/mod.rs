@@ -6,6 +6,7 @@ mod cargo;
 mod moto;
 mod postgres;
 mod python;
+mod schemathesis;
 mod wasm;
 
 pub use bao::{BAO_VARIABLE, bao, bao_at_hand};
@@ -14,4 +15,5 @@ pub use cache::{target_folder, workspace};
 pub use cargo::forget_outer_cargo;
 pub use moto::{moto, moto_at_hand};
 pub use postgres::{postgres, postgres_probe};
+pub use schemathesis::{schemathesis, schemathesis_at_hand};
 pub use wasm::{GuestEnv, wasm_probe, wasm_target};

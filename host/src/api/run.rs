@@ -14,7 +14,7 @@ use crate::run::RunReport;
 #[serde(deny_unknown_fields)]
 pub struct Submission {
     /// The task; `GET /v1/tasks` lists them.
-    #[schema(example = "invoice-sync", max_length = 64)]
+    #[schema(example = "invoice-sync", pattern = "^[a-z0-9-]{1,64}$")]
     pub task: String,
     /// Which attempt of which task instance it is.
     pub attempt: Attempt,
@@ -35,18 +35,32 @@ fn empty() -> Box<RawValue> {
 pub struct Attempt {
     /// The DAG bundle that the DAG came from; empty when there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schema(max_length = 250)]
+    #[schema(
+        max_length = 250,
+        pattern = r#"^([^*+/{},"\\\x00-\x1f\x7f-\x9f.]\.?)*$"#
+    )]
     pub bundle: String,
     /// Airflow's dag_id; the grants say which may run the task.
-    #[schema(example = "billing", min_length = 1, max_length = 250)]
+    #[schema(
+        example = "billing",
+        max_length = 250,
+        pattern = r#"^([^*+/{},"\\\x00-\x1f\x7f-\x9f.]\.?)+$"#
+    )]
     pub dag_id: String,
     /// Airflow's task_id; the task's name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 250)]
+    #[schema(
+        max_length = 250,
+        pattern = r#"^([^*+/{},"\\\x00-\x1f\x7f-\x9f.]\.?)+$"#
+    )]
     pub task_id: Option<String>,
     /// Airflow's run_id.
     #[serde(default = "manual")]
-    #[schema(default = "manual", min_length = 1, max_length = 250)]
+    #[schema(
+        default = "manual",
+        max_length = 250,
+        pattern = r#"^([^*/{},"\\\x00-\x1f\x7f-\x9f.]\.?)+$"#
+    )]
     pub run_id: String,
     /// Airflow's try_number; the first is 1.
     #[serde(default = "first")]

@@ -11,7 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 
 use super::ask::{self, Caller, Query};
-use crate::api::{LogEnd, LogEntry, Problem, ProblemKind, RunState};
+use crate::api::{LogEnd, LogEntry, Problem, RunState};
 use crate::server::live::LiveRun;
 use crate::server::log::RunLog;
 use crate::server::refused::Refused;
@@ -36,7 +36,7 @@ const ALIVE: Duration = Duration::from_secs(10);
     params(
         ("run" = uuid::Uuid, Path, description = "The run's id"),
         ("after" = Option<u64>, Query, description = "Only lines after this one", minimum = 0),
-        ("Last-Event-ID" = Option<u64>, Header, description = "The same; browsers send it when they come back", minimum = 0),
+        ("Last-Event-ID" = Option<u64>, Header, description = "The same, and the one that counts: who comes back repeats his query", minimum = 0),
     ),
     responses(
         (status = 200, description = "Events `line` with a LogEntry each, then `end` with a LogEnd", body = String, content_type = "text/event-stream"),
@@ -59,15 +59,8 @@ pub(super) async fn log(
         let text = value.to_str().unwrap_or("not a number");
         ask::sequence(text)
     });
-    let after = match (query.after()?, resumed.transpose()?) {
-        (Some(one), Some(other)) if one != other => {
-            return Err(Refused::new(
-                ProblemKind::BadRequest,
-                "`after` and `Last-Event-ID` name different lines",
-            ));
-        }
-        (one, other) => one.or(other).unwrap_or(0),
-    };
+    // A reader that comes back repeats its first query.
+    let after = resumed.transpose()?.or(query.after()?).unwrap_or(0);
     let reader = Reader::new(service.log(&peer, run)?, after);
     let events = stream::unfold(reader, |mut reader| async {
         reader.next().await.map(|event| (Ok(event), reader))
