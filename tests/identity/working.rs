@@ -4,7 +4,8 @@ use cofferdam::scrub::SecretSet;
 use cofferdam::vault::SessionKind;
 use serde_json::json;
 
-use super::stage::{AUDIENCE, Stage, attempt, identity, open, parts, reads};
+use super::stage::{AUDIENCE, MOUNT, Stage, attempt, identity, open, parts, reads};
+use crate::observe::world::{asked, declare, lines};
 
 #[tokio::test]
 async fn an_attempt_is_its_dag_to_vault() {
@@ -48,6 +49,35 @@ async fn an_attempt_is_its_dag_to_vault() {
     assert_eq!(stage.world.journal().len(), 2);
     assert!(session.close().await.complete);
     assert_eq!(stage.world.living().await.len(), 1);
+    stage.nothing_is_left(vault).await;
+}
+
+#[tokio::test]
+async fn vaults_audit_tells_which_run_logged_in() {
+    let stage = Stage::set().await;
+    let bao = &stage.world.bao;
+    declare(stage.world.folder.path(), bao);
+    let from = lines(bao);
+    let vault = stage.vault();
+    let wanted = attempt("run-1", "any", identity("billing"));
+    let session = vault.open(wanted, &SecretSet::default()).await.unwrap();
+    assert!(reads(&session, "billing").await);
+    assert!(session.close().await.complete);
+    let (own, of_run): (Vec<_>, Vec<_>) = asked(bao, from)
+        .into_iter()
+        .partition(|(path, _)| path == "auth/approle/login");
+    assert!(own.len() == 1 && own[0].1.is_none(), "{own:?}");
+    for path in [
+        &format!("auth/{MOUNT}/login"),
+        "auth/token/lookup-accessor",
+        "secret/data/dags/billing/api",
+        "auth/token/revoke-accessor",
+    ] {
+        let found = of_run.iter().filter(|(asked, _)| asked == path);
+        assert_eq!(found.count(), 1, "{path}: {of_run:?}");
+    }
+    let marked = |(_, run): &(String, Option<String>)| run.as_deref() == Some("run-1");
+    assert!(of_run.iter().all(marked), "{of_run:?}");
     stage.nothing_is_left(vault).await;
 }
 

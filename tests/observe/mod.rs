@@ -6,4 +6,4 @@ mod log;
 mod numbers;
 mod traces;
 mod trouble;
-mod world;
+pub(crate) mod world;

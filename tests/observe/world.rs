@@ -104,14 +104,14 @@ pub(super) fn trace(world: &World, collector: &str) {
 }
 
 /// Makes the server's audit show the header, as docs/VAULT.md tells it.
-pub(super) fn declare(folder: &std::path::Path, bao: &OpenBao) {
+pub(crate) fn declare(folder: &std::path::Path, bao: &OpenBao) {
     for block in section("Which run asked").shell {
         type_in(folder, bao, &block, &[]);
     }
 }
 
 /// The lines of a server's audit so far.
-pub(super) fn lines(bao: &OpenBao) -> usize {
+pub(crate) fn lines(bao: &OpenBao) -> usize {
     std::fs::read_to_string(bao.audit_file())
         .unwrap()
         .lines()
@@ -119,7 +119,7 @@ pub(super) fn lines(bao: &OpenBao) -> usize {
 }
 
 /// What a server was asked by anybody but root, from this line of its audit on.
-pub(super) fn asked(bao: &OpenBao, from: usize) -> Vec<(String, Option<String>)> {
+pub(crate) fn asked(bao: &OpenBao, from: usize) -> Vec<(String, Option<String>)> {
     let text = std::fs::read_to_string(bao.audit_file()).unwrap();
     let lines = text.lines().skip(from).map(|line| {
         let line: Value = serde_json::from_str(line).unwrap();
