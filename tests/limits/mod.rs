@@ -1,7 +1,9 @@
 //! Every limit of the grants file bites, is named, and hurts nobody else.
 
 mod cache;
+mod compiling;
 mod handles;
+mod hostile;
 mod neighbours;
 mod wat;
 

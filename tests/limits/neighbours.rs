@@ -84,8 +84,8 @@ async fn a_good_task_does_not_notice_the_bad_ones() {
             async move { run(&runner, "bad", input).await },
         ));
     }
-    // Three loops, a flood and a storm of calls hold both threads for 3 s. The
-    // good one gets its turn at every 10 ms tick of each.
+    // Three loops, a flood and a storm of calls want both processors for 3 s. All
+    // end as they should, and the good one gets its turns.
     let begun = Instant::now();
     let mut rounds = 0;
     while begun.elapsed() < Duration::from_secs(2) {

@@ -3,6 +3,7 @@
 //! nanoseconds. It knows nothing of Cofferdam's code.
 
 mod component;
+mod digest;
 mod secret;
 mod sql;
 
@@ -54,6 +55,8 @@ enum Command {
     },
     /// Call upstream only.
     Upstream { plan: secret::Plan, n: usize },
+    /// SHA-256 over a file.
+    Digest { path: String, n: usize },
 }
 
 #[derive(Serialize)]
@@ -100,6 +103,7 @@ async fn serve() -> Result<()> {
                 statement,
                 n,
             } => sql::attempts(&client, &plan, &database, &statement, n).await?,
+            Command::Digest { path, n } => digest::digests(&path, n)?,
             Command::Upstream { plan, n } => secret::upstream_calls(&client, &plan, n).await?,
         };
         let mut answer = serde_json::to_vec(&Answer { nanos })?;

@@ -23,8 +23,8 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 /// The groups of figures.
-const GROUPS: [&str; 9] = [
-    "line", "trips", "single", "parallel", "secret", "upstream", "sql", "cold", "live",
+const GROUPS: [&str; 10] = [
+    "line", "trips", "single", "parallel", "secret", "upstream", "sql", "cold", "live", "verify",
 ];
 
 /// Measures Cofferdam against the bare baseline.
@@ -98,6 +98,9 @@ async fn main() -> Result<ExitCode> {
     }
     if wanted("live") {
         report.add(figures::live::measure()?)?;
+    }
+    if wanted("verify") {
+        report.add(figures::verify::measure(effort)?)?;
     }
     let is_within = report.close()?;
     Ok(if is_within || !arguments.check {

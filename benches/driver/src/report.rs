@@ -27,10 +27,10 @@ pub(crate) struct Figure {
 /// What a figure may not exceed.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Bound {
-    /// `ratio`, `difference` in the figure's unit, `at_least` as a ratio, or
-    /// `value`.
+    /// `ratio`, `difference` in the figure's unit, `at_least` as a ratio,
+    /// `value`, or `least` in the figure's unit.
     pub(crate) bound_on: &'static str,
-    /// The most that is allowed; the least for `at_least`.
+    /// The most that is allowed; the least for `at_least` and `least`.
     pub(crate) bound: f64,
     /// What it is.
     pub(crate) measured: f64,
@@ -92,6 +92,19 @@ impl Figure {
         figure
     }
 
+    /// A rate with a bound of its own, beside the baseline's.
+    pub(crate) fn at_least(
+        name: &'static str,
+        unit: &'static str,
+        pair: (f64, f64),
+        least: f64,
+    ) -> Self {
+        let mut figure = Self::ratio(name, unit, pair, least);
+        figure.bound.bound_on = "least";
+        figure.bound.measured = figure.value;
+        figure
+    }
+
     /// A count that has a bound of its own.
     pub(crate) fn at_most(
         name: &'static str,
@@ -119,7 +132,7 @@ impl Figure {
             measured,
         } = self.bound;
         match bound_on {
-            "at_least" => measured >= bound,
+            "at_least" | "least" => measured >= bound,
             _ => measured <= bound,
         }
     }
@@ -161,6 +174,7 @@ impl Report {
                 let bound = figure.bound;
                 let of = |value: f64| match bound.bound_on {
                     "ratio" | "at_least" => format!("{value:.2}x"),
+                    "least" => number(value),
                     "value" => format!("{value:.0}"),
                     _ => format!("+{}", number(value)),
                 };

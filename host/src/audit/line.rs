@@ -8,13 +8,13 @@
 //! the `hash` of the line before, 64 zeros in the first. So a verifier needs no
 //! canonical JSON: it hashes what stands there.
 
-use std::borrow::Cow;
 use std::io::Write as _;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::AuditError;
+use super::head::Head;
 
 /// Version of the format, the member `v`.
 pub(super) const VERSION: u32 = 1;
@@ -84,32 +84,13 @@ pub(super) struct Line<'a> {
     pub(super) computed: Hash,
 }
 
-/// The members that every line has.
-#[derive(Deserialize)]
-pub(super) struct Head<'a> {
-    /// Format.
-    pub(super) v: u32,
-    /// Sequence number, from 1.
-    pub(super) seq: u64,
-    /// RFC 3339.
-    #[serde(borrow)]
-    pub(super) time: Cow<'a, str>,
-    /// The run that it belongs to; none for the chain's own.
-    #[serde(borrow)]
-    pub(super) run: Option<Cow<'a, str>>,
-    /// Which event.
-    #[serde(borrow)]
-    pub(super) event: Cow<'a, str>,
-}
-
 impl<'a> Line<'a> {
     /// Reads a line; none when it is not one of ours.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (rest, hash) = bytes.strip_suffix(END)?.split_last_chunk::<64>()?;
         let (rest, prev) = rest.strip_suffix(HASH)?.split_last_chunk::<64>()?;
         rest.strip_suffix(PREV)?;
-        let is_hex = |text: &Hash| text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let head: Head<'_> = serde_json::from_slice(bytes).ok()?;
+        let head = Head::read(bytes)?;
         if head.v != VERSION || !is_hex(hash) || !is_hex(prev) {
             return None;
         }
@@ -121,6 +102,14 @@ impl<'a> Line<'a> {
             computed: hash_of(hashed, b"\""),
         })
     }
+}
+
+/// Whether these are lower-case hex digits. All are looked at, for then many are
+/// looked at together.
+fn is_hex(text: &Hash) -> bool {
+    text.iter().fold(true, |so_far, digit| {
+        so_far & matches!(digit, b'0'..=b'9' | b'a'..=b'f')
+    })
 }
 
 /// Hash of the line up to `,"hash":`; `tail` is the quote that closes `prev`.

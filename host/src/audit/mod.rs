@@ -7,6 +7,7 @@
 mod error;
 mod event;
 mod files;
+mod head;
 mod line;
 mod log;
 mod timeline;

@@ -14,6 +14,9 @@ use crate::digest::Digest;
 /// Findings that are kept in detail; the rest is counted.
 const MAX_FINDINGS: usize = 100;
 
+/// How much of a file is read at once, in bytes.
+const READ: usize = 256 << 10;
+
 /// Gaps that may still be filled by lines further down.
 const MAX_GAPS: usize = 64;
 
@@ -117,7 +120,7 @@ pub fn parse_head(text: &str) -> Result<Digest, AuditError> {
 /// When the file cannot be read.
 pub fn verify(path: &Path, head: Option<&Digest>) -> Result<ChainReport, AuditError> {
     File::open(path)
-        .and_then(|file| verify_lines(BufReader::with_capacity(1 << 16, file), head))
+        .and_then(|file| verify_lines(BufReader::with_capacity(READ, file), head))
         .map_err(|source| AuditError::Read {
             path: path.to_owned(),
             source,

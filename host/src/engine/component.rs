@@ -3,12 +3,15 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use wasmtime::component::Component;
 
 use super::LoadError;
+use super::lane::Lane;
 use super::setup::{Engine, Progress};
 use super::state::TaskState;
+use super::ticker::Activity;
 use crate::capability::bindings::TaskPre;
 use crate::digest::Digest;
 use crate::grants::{self, Grants, Limits};
@@ -23,36 +26,49 @@ const CONTROL: &str = "cofferdam:task/control@";
 /// host. Cheap to clone. [`LoadedTask::covered_by`] must hold for the grants of
 /// each run.
 #[derive(Clone)]
-pub struct LoadedTask {
+pub struct LoadedTask(Arc<Loaded>);
+
+struct Loaded {
     digest: Digest,
     pre: TaskPre<TaskState>,
-    imports: std::sync::Arc<[String]>,
+    imports: Vec<String>,
+    /// Of the engine that it runs on.
+    activity: Arc<Activity>,
+    lane: Arc<Lane>,
 }
 
 impl LoadedTask {
     /// The digest of the component's bytes.
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.0.digest
     }
 
     /// The interfaces that it imports, with versions.
     pub fn imports(&self) -> &[String] {
-        &self.imports
+        &self.0.imports
     }
 
     /// Whether the task can ask if it was cancelled.
     pub(crate) fn watches_cancellation(&self) -> bool {
-        self.imports
+        self.imports()
             .iter()
             .any(|import| import.starts_with(CONTROL))
     }
 
     pub(super) fn pre(&self) -> &TaskPre<TaskState> {
-        &self.pre
+        &self.0.pre
+    }
+
+    pub(super) fn activity(&self) -> &Activity {
+        &self.0.activity
+    }
+
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        &self.0.lane
     }
 
     fn covered_by(&self, grants: &Grants, path: &Path) -> Result<(), LoadError> {
-        match grants::uncovered(&self.imports, grants).into_iter().next() {
+        match grants::uncovered(self.imports(), grants).into_iter().next() {
             Some(uncovered) => Err(LoadError::Uncovered {
                 path: path.to_owned(),
                 uncovered,
@@ -64,8 +80,10 @@ impl LoadedTask {
 
 impl Engine {
     /// Loads the component that the grants pin. A component that was loaded
-    /// before under the same digest is not read again. Blocks while it reads
-    /// and compiles.
+    /// before under the same digest is not read again, nor is one that is being
+    /// loaded: all who want it wait for the one that came first. Compiling is one
+    /// component at a time and on threads of low priority. Blocks while it reads,
+    /// compiles and waits.
     ///
     /// # Errors
     /// [`LoadError`] for a file that is missing, malformed, not the pinned one,
@@ -78,18 +96,8 @@ impl Engine {
     ) -> Result<LoadedTask, LoadError> {
         self.holds(&grants.limits)?;
         let path = root.join(&grants.component);
-        let known = self.inner().loaded.lock().get(&grants.digest).cloned();
-        let task = match known {
-            Some(task) => task,
-            None => {
-                let task = self.load_file(&path, grants.digest, progress)?;
-                self.inner()
-                    .loaded
-                    .lock()
-                    .insert(grants.digest, task.clone());
-                task
-            }
-        };
+        let load = || self.load_file(&path, grants.digest, progress);
+        let task = self.inner().loaded.get_or_load(grants.digest, load)?;
         task.covered_by(grants, &path)?;
         Ok(task)
     }
@@ -148,11 +156,13 @@ impl Engine {
             .linker
             .instantiate_pre(&component)
             .map_err(world)?;
-        Ok(LoadedTask {
+        Ok(LoadedTask(Arc::new(Loaded {
             digest: found,
             pre: TaskPre::new(pre).map_err(world)?,
             imports,
-        })
+            activity: Arc::clone(&self.inner().activity),
+            lane: Arc::clone(&self.inner().lane),
+        })))
     }
 
     fn compile(
@@ -176,8 +186,8 @@ impl Engine {
                 path: path.to_owned(),
             });
         }
-        progress.compiling(path);
-        let compiled = Component::from_binary(&inner.wasmtime, bytes);
+        let begins = || progress.compiling(path);
+        let compiled = inner.compiler.compile(&inner.wasmtime, bytes, begins);
         progress.compiled();
         let component = compiled.map_err(|source| LoadError::Malformed {
             path: path.to_owned(),

@@ -1,5 +1,7 @@
 //! One attempt: a store of its own, run until it ends or is ended.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,8 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{CallHook, Store, Trap};
 
 use super::LoadedTask;
-use super::limiter::Limit;
+use super::limiter::{Growth, Limit};
+use super::running::Running;
 use super::state::{HostCallsExceeded, TaskState};
 use crate::capability::Attempt;
 use crate::capability::bindings::cofferdam::task::outcome;
@@ -85,19 +88,19 @@ pub async fn run(
     input: &str,
     cancel: &CancellationToken,
 ) -> GuestRun {
-    let mut store = store(task, attempt, limits);
-    let ended = {
-        let call = call(task, &mut store, input);
-        tokio::pin!(call);
-        tokio::select! {
-            biased;
-            () = stopped(task, attempt, limits, cancel) => End::Stopped,
-            limit = timed_out(attempt, limits) => End::Limit(limit),
-            result = &mut call => End::Returned(result),
-        }
+    let growth = Growth::default();
+    let state = TaskState::new(Arc::clone(attempt), limits, growth.clone());
+    let guest = call(task.clone(), store(task, state), input.to_owned());
+    let mut guest = Running::new(Box::pin(guest), growth.clone(), task.lane());
+    // On this thread wherever the guest is: its deadline waits for nobody.
+    let ended = tokio::select! {
+        biased;
+        () = stopped(task, attempt, limits, cancel) => End::Stopped,
+        limit = timed_out(attempt, limits) => End::Limit(limit),
+        result = guest.result() => End::Returned(result),
     };
-    let refused = store.data().limiter.refused();
-    store.data().flush();
+    guest.end().await;
+    let refused = growth.refused();
     let outcome = match ended {
         End::Stopped => GuestOutcome::Cancelled,
         End::Limit(limit) => GuestOutcome::OutOfLimits(limit),
@@ -153,14 +156,11 @@ const UNTYPED: [(&str, Limit); 2] = [
     ("instance count too high", Limit::Instances),
 ];
 
-fn store(task: &LoadedTask, attempt: &Arc<Attempt>, limits: &Limits) -> Store<TaskState> {
-    let mut store = Store::new(
-        task.pre().engine(),
-        TaskState::new(Arc::clone(attempt), limits),
-    );
-    store.limiter(|state| &mut state.limiter);
+fn store(task: &LoadedTask, state: TaskState) -> Store<TaskState> {
+    let mut store = Store::new(task.pre().engine(), state);
+    store.limiter_async(|state| &mut state.limiter);
     store.set_hostcall_fuel(CALL_BYTES);
-    // Every tick the guest yields to the executor: its neighbours, its deadline.
+    // Every tick the guest gives its thread to others.
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
     store.call_hook(|mut context, hook| {
@@ -172,13 +172,23 @@ fn store(task: &LoadedTask, attempt: &Arc<Attempt>, limits: &Limits) -> Store<Ta
     store
 }
 
+/// The guest from its instance to its result. It owns all that it needs, for it
+/// may change threads.
 async fn call(
-    task: &LoadedTask,
-    store: &mut Store<TaskState>,
-    input: &str,
+    task: LoadedTask,
+    mut store: Store<TaskState>,
+    input: String,
 ) -> wasmtime::Result<Result<String, outcome::Failed>> {
-    let instance = task.pre().instantiate_async(&mut *store).await?;
-    instance.call_run(&mut *store, input).await
+    let call = async {
+        let instance = task.pre().instantiate_async(&mut store).await?;
+        instance.call_run(&mut store, &input).await
+    };
+    let mut call = pin!(call);
+    poll_fn(|cx| {
+        task.activity().note();
+        call.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Resolves when the attempt was cancelled and its grace period is over. A

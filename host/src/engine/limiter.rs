@@ -1,7 +1,13 @@
 //! Counts what a store uses and remembers which limit bit.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde::Serialize;
-use wasmtime::ResourceLimiter;
+use tokio::task::yield_now;
+use wasmtime::ResourceLimiterAsync;
 
 use crate::grants::Limits;
 
@@ -55,24 +61,73 @@ const MAX_TABLES: usize = 64;
 pub(super) struct Limiter {
     memory_left: usize,
     elements_left: usize,
+    /// What is left before the guest counts as large.
+    small: Small,
     instances: usize,
-    refused: Option<Limit>,
+    growth: Growth,
+}
+
+/// Up to here a guest is small. One instruction can fill all the memory there is,
+/// and no tick interrupts it: a larger guest may not do so on a thread that others
+/// wait for. A small one takes about as long for it as its share of such a thread.
+struct Small {
+    memory: usize,
+    elements: usize,
+}
+
+impl Default for Small {
+    fn default() -> Self {
+        Self {
+            memory: 4 << 20,
+            elements: 64 << 10,
+        }
+    }
+}
+
+/// What is known of how a guest grew, also when its store is gone. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Growth(Arc<Grown>);
+
+#[derive(Default)]
+struct Grown {
+    refused: Mutex<Option<Limit>>,
+    is_large: AtomicBool,
+}
+
+impl Growth {
+    /// The last growth that was refused. A guest that runs out of memory ends in a
+    /// plain `unreachable`; this tells what really happened.
+    pub(super) fn refused(&self) -> Option<Limit> {
+        *self.0.refused.lock()
+    }
+
+    /// Whether the guest is, or wants to be, too large for a thread that others
+    /// wait for.
+    pub(super) fn is_large(&self) -> bool {
+        self.0.is_large.load(Ordering::Relaxed)
+    }
+
+    fn refuse(&self, limit: Limit) {
+        *self.0.refused.lock() = Some(limit);
+    }
+
+    /// Gives the guest's thread to others, once, so that it can go on elsewhere.
+    async fn becomes_large(&self) {
+        if !self.0.is_large.swap(true, Ordering::Relaxed) {
+            yield_now().await;
+        }
+    }
 }
 
 impl Limiter {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, growth: Growth) -> Self {
         Self {
             memory_left: limits.memory,
             elements_left: limits.table_elements,
+            small: Small::default(),
             instances: limits.instances,
-            refused: None,
+            growth,
         }
-    }
-
-    /// The last growth that was refused. A guest that runs out of memory ends
-    /// in a plain `unreachable`; this tells what really happened.
-    pub(super) fn refused(&self) -> Option<Limit> {
-        self.refused
     }
 
     fn take(left: &mut usize, current: usize, desired: usize) -> bool {
@@ -86,8 +141,9 @@ impl Limiter {
     }
 }
 
-impl ResourceLimiter for Limiter {
-    fn memory_growing(
+#[async_trait]
+impl ResourceLimiterAsync for Limiter {
+    async fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
@@ -95,12 +151,14 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let granted = Self::take(&mut self.memory_left, current, desired);
         if !granted {
-            self.refused = Some(Limit::Memory);
+            self.growth.refuse(Limit::Memory);
+        } else if !Self::take(&mut self.small.memory, current, desired) {
+            self.growth.becomes_large().await;
         }
         Ok(granted)
     }
 
-    fn table_growing(
+    async fn table_growing(
         &mut self,
         current: usize,
         desired: usize,
@@ -108,7 +166,9 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let granted = Self::take(&mut self.elements_left, current, desired);
         if !granted {
-            self.refused = Some(Limit::TableElements);
+            self.growth.refuse(Limit::TableElements);
+        } else if !Self::take(&mut self.small.elements, current, desired) {
+            self.growth.becomes_large().await;
         }
         Ok(granted)
     }

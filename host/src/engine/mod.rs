@@ -6,13 +6,18 @@
 //! - [`instance::run`]: one attempt in a store of its own, under [`Limits`](crate::grants::Limits).
 
 mod cache;
+mod compiler;
 mod component;
 mod error;
 pub mod instance;
+mod lane;
 mod limiter;
+mod priority;
+mod running;
 mod setup;
 mod state;
 mod stdio;
+mod ticker;
 
 pub use component::LoadedTask;
 pub use error::LoadError;

@@ -1,26 +1,20 @@
 //! The engine of one process.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
-use parking_lot::Mutex;
 use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::LoadError;
 use super::cache::CodeCache;
+use super::compiler::{Compiler, Loaded};
+use super::lane::Lane;
 use super::state::TaskState;
-use super::{LoadError, LoadedTask};
+use super::ticker::{self, Activity};
 use crate::capability::Capabilities;
 use crate::capability::bindings::cofferdam;
 use crate::config::EngineConfig;
-use crate::digest::Digest;
-
-/// How often a running guest is interrupted so that the deadline, a
-/// cancellation and its neighbours get their turn.
-const EPOCH_TICK: Duration = Duration::from_millis(10);
 
 /// Stack of a guest. wasmtime's own default; a deeper recursion traps and is
 /// reported as the limit `stack`.
@@ -64,7 +58,10 @@ pub(super) struct Inner {
     pub(super) linker: Linker<TaskState>,
     pub(super) config: EngineConfig,
     pub(super) cache: CodeCache,
-    pub(super) loaded: Mutex<HashMap<Digest, LoadedTask>>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) lane: Arc<Lane>,
+    pub(super) compiler: Compiler,
+    pub(super) loaded: Loaded,
 }
 
 impl Engine {
@@ -79,13 +76,16 @@ impl Engine {
             wasmtime::Engine::new(&wasmtime_config(&config)).map_err(LoadError::Engine)?;
         let linker = linker(&wasmtime).map_err(LoadError::Engine)?;
         let cache = CodeCache::open(cache, state, &wasmtime)?;
-        tick(&wasmtime)?;
+        let activity = ticker::start(&wasmtime)?;
         Ok(Self(Arc::new(Inner {
             wasmtime,
             linker,
             config,
             cache,
-            loaded: Mutex::default(),
+            activity,
+            lane: Arc::new(Lane::new()),
+            compiler: Compiler::default(),
+            loaded: Loaded::default(),
         })))
     }
 
@@ -134,21 +134,4 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<TaskState>> {
     cofferdam::task::log::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
     cofferdam::task::control::add_to_linker::<_, Capabilities>(l, TaskState::view)?;
     Ok(linker)
-}
-
-/// Starts the thread that moves the epoch on; it ends with the engine.
-fn tick(engine: &wasmtime::Engine) -> Result<(), LoadError> {
-    let engine = engine.weak();
-    let ticker = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(EPOCH_TICK);
-        }
-    };
-    thread::Builder::new()
-        .name("epoch".to_owned())
-        .spawn(ticker)
-        .map(drop)
-        .map_err(|error| LoadError::Engine(error.into()))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::limiter::Limiter;
+use super::limiter::{Growth, Limiter};
 use super::stdio::LogPipe;
 use crate::capability::{Attempt, View};
 use crate::grants::Limits;
@@ -23,13 +23,20 @@ pub(super) struct TaskState {
     pub(super) limiter: Limiter,
 }
 
+impl Drop for TaskState {
+    /// Writes out what the guest printed without a final newline, however it ended.
+    fn drop(&mut self) {
+        self.pipes.iter().for_each(LogPipe::flush);
+    }
+}
+
 /// The trap of a task that called the host too often.
 #[derive(Debug, thiserror::Error)]
 #[error("the task used up its host calls")]
 pub(super) struct HostCallsExceeded;
 
 impl TaskState {
-    pub(super) fn new(attempt: Arc<Attempt>, limits: &Limits) -> Self {
+    pub(super) fn new(attempt: Arc<Attempt>, limits: &Limits, growth: Growth) -> Self {
         let stdout = LogPipe::new("stdout", Arc::clone(&attempt.parts().log));
         let stderr = LogPipe::new("stderr", Arc::clone(&attempt.parts().log));
         // WASI with nothing in it: no files, no environment, no arguments, no
@@ -50,7 +57,7 @@ impl TaskState {
             attempt,
             pipes: [stdout, stderr],
             host_calls_left: limits.host_calls,
-            limiter: Limiter::new(limits),
+            limiter: Limiter::new(limits, growth),
         }
     }
 
@@ -69,11 +76,6 @@ impl TaskState {
             .checked_sub(1)
             .ok_or(HostCallsExceeded)?;
         Ok(())
-    }
-
-    /// Writes out what a guest printed without a final newline.
-    pub(super) fn flush(&self) {
-        self.pipes.iter().for_each(LogPipe::flush);
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod single;
 pub(crate) mod sql;
 pub(crate) mod trips;
 pub(crate) mod upstream;
+pub(crate) mod verify;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]

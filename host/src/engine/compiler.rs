@@ -1,0 +1,72 @@
+//! Compiling: one component at a time, and never at the cost of running guests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use wasmtime::component::Component;
+
+use super::LoadedTask;
+use super::priority::lower_this_thread;
+use crate::digest::Digest;
+
+/// What is loaded, by digest. Who wants a component that is being loaded waits
+/// for it; components that differ are loaded side by side.
+#[derive(Default)]
+pub(super) struct Loaded(Mutex<HashMap<Digest, Slot>>);
+
+/// Empty until it was loaded once.
+type Slot = Arc<Mutex<Option<LoadedTask>>>;
+
+impl Loaded {
+    /// The component with this digest, loaded now if it was not before. A
+    /// failure is not kept: the next one tries again.
+    pub(super) fn get_or_load<E>(
+        &self,
+        digest: Digest,
+        load: impl FnOnce() -> Result<LoadedTask, E>,
+    ) -> Result<LoadedTask, E> {
+        let slot = Arc::clone(self.0.lock().entry(digest).or_default());
+        let mut slot = slot.lock();
+        if let Some(task) = &*slot {
+            return Ok(task.clone());
+        }
+        let task = load()?;
+        *slot = Some(task.clone());
+        Ok(task)
+    }
+}
+
+/// Compiles one component after the other.
+#[derive(Default)]
+pub(super) struct Compiler(Mutex<()>);
+
+impl Compiler {
+    /// Compiles these bytes; blocks until its turn has come and it is done.
+    /// `begins` is called when the turn has come.
+    ///
+    /// wasmtime compiles functions in parallel on the pool of the thread that
+    /// asks. It gets one of low priority, which lives as long as the compile: on
+    /// an idle machine that costs nothing, on a busy one the guests come first.
+    pub(super) fn compile(
+        &self,
+        engine: &wasmtime::Engine,
+        bytes: &[u8],
+        begins: impl FnOnce(),
+    ) -> wasmtime::Result<Component> {
+        let _turn = self.0.lock();
+        begins();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .thread_name(|number| format!("compile-{number}"))
+            .start_handler(|_| lower_this_thread())
+            .build();
+        match pool {
+            Ok(pool) => pool.install(|| Component::from_binary(engine, bytes)),
+            // No threads left: slower and less polite, but done.
+            Err(error) => {
+                tracing::warn!(%error, "compiling without threads of its own");
+                Component::from_binary(engine, bytes)
+            }
+        }
+    }
+}

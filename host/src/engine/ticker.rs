@@ -1,0 +1,60 @@
+//! The clock that interrupts running guests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::LoadError;
+
+/// How often a running guest is interrupted so that its neighbours get their
+/// turn. It is what one guest can delay another at once.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The same while no guest does anything: waking up for nobody costs power, and
+/// time of whoever shares the processor.
+const IDLE_TICK: Duration = Duration::from_millis(5);
+
+/// So many ticks without a turn of any guest are idleness.
+const IDLE_AFTER: u32 = 20;
+
+/// Counts the turns of all guests, so that the clock knows whether there are any.
+#[derive(Default)]
+pub(super) struct Activity(AtomicU64);
+
+impl Activity {
+    /// A guest gets a turn.
+    pub(super) fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Starts the thread that moves the epoch on; it ends with the engine.
+///
+/// # Errors
+/// When the system has no thread.
+pub(super) fn start(engine: &wasmtime::Engine) -> Result<Arc<Activity>, LoadError> {
+    let engine = engine.weak();
+    let activity = Arc::new(Activity::default());
+    let seen = Arc::clone(&activity);
+    let ticker = move || {
+        let (mut last, mut idle) = (0, 0_u32);
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            let turns = seen.0.load(Ordering::Relaxed);
+            idle = if turns == last {
+                idle.saturating_add(1)
+            } else {
+                0
+            };
+            last = turns;
+            thread::sleep(if idle < IDLE_AFTER { TICK } else { IDLE_TICK });
+        }
+    };
+    thread::Builder::new()
+        .name("epoch".to_owned())
+        .spawn(ticker)
+        .map_err(|error| LoadError::Engine(error.into()))?;
+    Ok(activity)
+}
