@@ -7,6 +7,18 @@ use utoipa::ToSchema;
 use super::RunState;
 use crate::capability::LogLevel;
 
+/// One event of a log's stream, as it stands between two blank lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogStreamEvent {
+    /// `line` or `end`.
+    pub event: String,
+    /// The number of the line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// JSON: a [`LogEntry`] or a [`LogEnd`].
+    pub data: String,
+}
+
 /// One line; the `data` of an event `line`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogEntry {

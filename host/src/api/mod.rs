@@ -11,7 +11,7 @@ mod run;
 mod task;
 
 pub use health::{Check, Health, Readiness, VaultHealth, VaultNode, Version};
-pub use log::{LogEnd, LogEntry};
+pub use log::{LogEnd, LogEntry, LogStreamEvent};
 pub use problem::{Problem, ProblemKind};
 pub use run::{Attempt, RunList, RunState, RunView, Submission};
 pub use task::{TaskList, TaskView};

@@ -114,7 +114,9 @@ impl Query {
 
 /// The number of a line.
 pub(super) fn sequence(text: &str) -> Result<u64, Refused> {
-    number(text).ok_or_else(|| {
+    // As large as the document's `int64` can be.
+    let number = number(text).filter(|number| i64::try_from(*number).is_ok());
+    number.ok_or_else(|| {
         Refused::new(
             ProblemKind::BadRequest,
             "a log's cursor is the number of the last line that you have, 0 for none",

@@ -3,6 +3,9 @@
 use axum::Json;
 use axum::extract::RawQuery;
 use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::{Schema, SchemaType, Type};
 
 use super::ask::Query;
 use super::{health, page, runs, stream};
@@ -42,7 +45,31 @@ struct Described;
 
 /// The OpenAPI document.
 pub fn document() -> utoipa::openapi::OpenApi {
-    Described::openapi()
+    let mut document = Described::openapi();
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            operation
+                .parameters
+                .iter_mut()
+                .flatten()
+                .for_each(absent_is_not_null);
+        }
+    }
+    document
+}
+
+/// A parameter that may be absent is described as one that may be null, for which
+/// there is no way to write it.
+fn absent_is_not_null(parameter: &mut RefOr<Parameter>) {
+    if let RefOr::T(parameter) = parameter
+        && let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+        && let SchemaType::Array(types) = &mut object.schema_type
+    {
+        types.retain(|one| *one != Type::Null);
+        if let [only] = types.as_slice() {
+            object.schema_type = SchemaType::Type(only.clone());
+        }
+    }
 }
 
 /// Show this document.

@@ -11,7 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 
 use super::ask::{self, Caller, Query};
-use crate::api::{LogEnd, LogEntry, Problem, RunState};
+use crate::api::{LogEnd, LogEntry, LogStreamEvent, Problem, RunState};
 use crate::server::live::LiveRun;
 use crate::server::log::RunLog;
 use crate::server::refused::Refused;
@@ -39,7 +39,7 @@ const ALIVE: Duration = Duration::from_secs(10);
         ("Last-Event-ID" = Option<u64>, Header, description = "The same, and the one that counts: who comes back repeats his query", minimum = 0),
     ),
     responses(
-        (status = 200, description = "Events `line` with a LogEntry each, then `end` with a LogEnd", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events `line` with a LogEntry each, then `end` with a LogEnd", body = LogStreamEvent, content_type = "text/event-stream"),
         (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such run", body = Problem, content_type = "application/problem+json"),
