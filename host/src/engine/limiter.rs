@@ -112,7 +112,7 @@ impl Growth {
     }
 
     /// Gives the guest's thread to others, once, so that it can go on elsewhere.
-    async fn becomes_large(&self) {
+    pub(super) async fn becomes_large(&self) {
         if !self.0.is_large.swap(true, Ordering::Relaxed) {
             yield_now().await;
         }

@@ -100,3 +100,88 @@ impl<T: Send + 'static> Running<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// Holds its thread so long in each turn; on which thread it ends.
+    async fn turns(count: u32, each: Duration) -> String {
+        for _ in 0..count {
+            let begun = Instant::now();
+            while begun.elapsed() < each {}
+            yield_now().await;
+        }
+        place()
+    }
+
+    fn place() -> String {
+        thread::current().name().unwrap_or_default().to_owned()
+    }
+
+    async fn run<T: Send + 'static>(
+        lane: &Arc<Lane>,
+        growth: &Growth,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let mut running = Running::new(Box::pin(work), growth.clone(), lane);
+        let result = running.result().await;
+        running.end().await;
+        result
+    }
+
+    #[tokio::test]
+    async fn who_has_used_its_share_up_goes_on_in_the_background() {
+        let lane = Arc::new(Lane::new());
+        let work = turns(20, Duration::from_micros(200));
+        assert_eq!(run(&lane, &Growth::default(), work).await, "background");
+    }
+
+    #[tokio::test]
+    async fn who_does_little_in_each_turn_stays() {
+        let lane = Arc::new(Lane::new());
+        // 2 ms in all. Another process may take the processor away in one turn, but
+        // hardly in each try.
+        let mut places = Vec::new();
+        for _ in 0..20 {
+            let work = turns(200, Duration::from_micros(10));
+            places.push(run(&lane, &Growth::default(), work).await);
+        }
+        assert!(places.contains(&place()), "{places:?}");
+    }
+
+    #[tokio::test]
+    async fn who_grows_large_goes_on_in_the_background_before_it_does() {
+        let (lane, growth) = (Arc::new(Lane::new()), Growth::default());
+        let work = {
+            let growth = growth.clone();
+            async move {
+                growth.becomes_large().await;
+                place()
+            }
+        };
+        assert_eq!(run(&lane, &growth, work).await, "background");
+    }
+
+    #[tokio::test]
+    async fn who_is_ended_is_gone() {
+        let lane = Arc::new(Lane::new());
+        for each in [1, 300].map(Duration::from_micros) {
+            let held = Arc::new(());
+            let own = Arc::clone(&held);
+            let work = async move {
+                let _own = own;
+                turns(u32::MAX, each).await
+            };
+            let mut running = Running::new(Box::pin(work), Growth::default(), &lane);
+            let limit = tokio::time::timeout(Duration::from_millis(30), running.result());
+            assert!(limit.await.is_err());
+            running.end().await;
+            assert_eq!(Arc::strong_count(&held), 1);
+        }
+    }
+}
