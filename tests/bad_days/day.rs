@@ -15,7 +15,7 @@ use cofferdam_devkit::world::World;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::common::{TOKEN, api, binary, install, journal, nobody_lives, signal, signer};
+use crate::common::{SOON, TOKEN, api, binary, install, journal, nobody_lives, signal, signer};
 use crate::leaks::traces::{Traces, minted_in};
 
 /// The task of every bad day: `probe-all` with an API, a key, a plaintext and a
@@ -244,10 +244,7 @@ impl Day {
             if leases.is_empty() && users.is_empty() && sessions.is_empty() {
                 return;
             }
-            assert!(
-                begun.elapsed() < Duration::from_secs(5),
-                "{users:?} and {sessions:?} live"
-            );
+            assert!(begun.elapsed() < SOON, "{users:?} and {sessions:?} live");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -10,7 +10,7 @@ use cofferdam::engine::Progress;
 use cofferdam::run::Runner;
 use cofferdam_devkit::world::World;
 
-use crate::common::{binary, guest};
+use crate::common::{binary, guest, until};
 
 /// Counts compiles by file, and how many there were at once.
 #[derive(Default)]
@@ -91,10 +91,12 @@ async fn each_digest_is_compiled_once_and_none_beside_another() {
     let counts = (count.of("probe.wasm"), count.of("hello.wasm"));
     assert_eq!(counts, (1, 1), "{:?}", count.by_file);
     assert_eq!(count.most.load(Ordering::SeqCst), 1);
-    assert!(!niceness.is_empty(), "no thread was seen compiling");
-    let usual = niceness.iter().filter(|nice| *nice != "19").count();
-    // One that was seen between its start and its first act.
-    assert!(usual * 10 < niceness.len(), "{niceness:?}");
+    assert!(niceness.iter().any(|nice| nice == "19"), "{niceness:?}");
+    // Other tests of this process begin to compile at any moment, and a thread
+    // can be seen between its start and its first act.
+    until("every thread that compiles is at low priority", || {
+        compiling_threads().iter().all(|nice| nice == "19")
+    });
 }
 
 #[tokio::test]

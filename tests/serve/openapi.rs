@@ -36,7 +36,14 @@ async fn schemathesis(folder: &Path, document: &Path, url: &str, more: &[&str]) 
         .args(["--config-file", "schemathesis.toml", "run"])
         .arg(document)
         .args(["--url", url, "--phases", "coverage,fuzzing,stateful"])
-        .args(["--max-examples", "25", "--max-time", "45", "--no-color"])
+        // Bounded by their number: on a busy machine a time would cut some off.
+        .args([
+            "--max-examples",
+            "20",
+            "--request-timeout",
+            "90",
+            "--no-color",
+        ])
         .args(more)
         .current_dir(folder)
         .env("HYPOTHESIS_STORAGE_DIRECTORY", folder.join("hypothesis"));

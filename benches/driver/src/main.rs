@@ -23,8 +23,9 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 /// The groups of figures.
-const GROUPS: [&str; 10] = [
+const GROUPS: [&str; 11] = [
     "line", "trips", "single", "parallel", "secret", "upstream", "sql", "cold", "live", "verify",
+    "serve",
 ];
 
 /// Measures Cofferdam against the bare baseline.
@@ -101,6 +102,11 @@ async fn main() -> Result<ExitCode> {
     }
     if wanted("verify") {
         report.add(figures::verify::measure(effort)?)?;
+    }
+    if wanted("serve") {
+        for figure in figures::serve::measure(effort)? {
+            report.add(figure)?;
+        }
     }
     let is_within = report.close()?;
     Ok(if is_within || !arguments.check {

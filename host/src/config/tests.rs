@@ -125,7 +125,7 @@ fn traces_go_to_one_collector() {
 #[test]
 fn what_is_not_known_is_refused() {
     assert_snapshot!(refusal("[path]\n"), @r"
-    cofferdam.toml:1:2: `path`: unknown field `path`, expected one of `paths`, `vault`, `engine`, `telemetry`
+    cofferdam.toml:1:2: `path`: unknown field `path`, expected one of `paths`, `vault`, `engine`, `server`, `telemetry`
     hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
     ");
     assert_snapshot!(refusal("[paths]\nlogs = \"x\"\n"), @r"

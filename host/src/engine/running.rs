@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
+
 use super::lane::{Lane, Ticket, Work};
 use super::limiter::Growth;
 
@@ -84,6 +86,8 @@ impl<T: Send + 'static> Running<T> {
         let Place::Here(work) = std::mem::replace(&mut self.place, Place::Over) else {
             return Poll::Ready(None);
         };
+        // What it does there is told under its run all the same.
+        let work: Work<T> = Box::pin(work.in_current_span());
         self.place = match self.lane.take(work) {
             Ok(ticket) => Place::Lane(ticket),
             // No threads are left in the system: it goes on here.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Grants, Limits};
 use crate::config::value::{Range, show_duration, show_size};
-use crate::config::{EngineConfig, HostConfig};
+use crate::config::{EngineConfig, HostConfig, ResultsConfig, ServerConfig, ServerLimits};
 use crate::digest::Digest;
 
 const REFERENCE: &str = include_str!("../../../docs/GRANTS.md");
@@ -39,7 +39,7 @@ fn parse(name: &str, text: &str) -> Result<(), String> {
 #[test]
 fn every_example_is_taken() {
     let examples = examples();
-    assert_eq!(examples.len(), 7);
+    assert_eq!(examples.len(), 9);
     for (name, text) in examples {
         assert_eq!(parse(name, text), Ok(()), "{text}");
         assert!(parse(name, &format!("unknown = 1\n{text}")).is_err());
@@ -74,6 +74,11 @@ fn every_field_is_described() {
         "[vault.auth.approle]\n",
         "[vault.auth.token_file]\n",
         "[vault.identity]\n",
+        "[server]\n",
+        "[[server.allow]]\n",
+        "[server.limits]\n",
+        "[server.results]\n",
+        "[telemetry]\n",
     ];
     for table in tables {
         let (name, text) = example(table);
@@ -90,6 +95,7 @@ fn every_field_is_described() {
             let described = REFERENCE.contains(&format!("| `{field}` |"))
                 || REFERENCE.contains(&format!("`[{field}."))
                 || REFERENCE.contains(&format!("`[{field}]`"))
+                || REFERENCE.contains(&format!(".{field}]`"))
                 || REFERENCE.contains(&format!("{{ {field} = "))
                 || REFERENCE.contains(&format!(", {field} = "));
             assert!(described, "`{field}` of {table:?} is not described");
@@ -159,6 +165,19 @@ fn every_range_is_as_described() {
         row("memory", EngineConfig::MEMORY, show_size),
         row("table_elements", EngineConfig::TABLE_ELEMENTS, number),
         row("core_instances", EngineConfig::CORE_INSTANCES, small),
+        row("drain", ServerConfig::DRAIN, show_duration),
+        row("queue", ServerLimits::QUEUE, small),
+        row("queue_per_caller", ServerLimits::QUEUE_PER_CALLER, small),
+        row("submissions_per_second", ServerLimits::SUBMISSIONS, small),
+        row("body", ServerLimits::BODY, show_size),
+        row("connections", ServerLimits::CONNECTIONS, small),
+        row(
+            "connections_per_caller",
+            ServerLimits::CONNECTIONS_PER_CALLER,
+            small,
+        ),
+        row("keep", ResultsConfig::KEEP, show_duration),
+        row("most", ResultsConfig::MOST, |value| value.to_string()),
     ] {
         assert!(REFERENCE.contains(&row), "not in the reference: {row}");
     }

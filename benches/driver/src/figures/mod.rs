@@ -5,6 +5,7 @@ pub(crate) mod line;
 pub(crate) mod live;
 pub(crate) mod parallel;
 pub(crate) mod secret;
+pub(crate) mod serve;
 pub(crate) mod single;
 pub(crate) mod sql;
 pub(crate) mod trips;
