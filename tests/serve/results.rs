@@ -80,6 +80,38 @@ async fn a_run_that_died_with_its_service_is_lost_and_its_authority_too() {
 }
 
 #[tokio::test]
+async fn a_service_that_cannot_listen_leaves_no_log_in() {
+    let world = world().await;
+    let upstream = Upstream::start().unwrap();
+    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    let mut stage = Stage::of(world, "").await;
+    let run = stage.submit("caller", get("never")).await.unwrap();
+    stage.running(run).await;
+    let bao = stage.world.bao().unwrap();
+    let begun = Instant::now();
+    while bao.minted().unwrap() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no token");
+    }
+    stage.kill();
+    // What the kill left makes the next service log in, to sweep it.
+    std::fs::remove_file(stage.socket()).unwrap();
+    let _other = std::os::unix::net::UnixListener::bind(stage.socket()).unwrap();
+    let log_ins = stage
+        .world
+        .bao()
+        .unwrap()
+        .tokens_made("auth/approle/login")
+        .unwrap();
+    let output = stage.world.command(&["serve"]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("another process listens"), "{told}");
+    let bao = stage.world.bao().unwrap();
+    assert!(bao.tokens_made("auth/approle/login").unwrap() > log_ins);
+    nobody_lives(bao).await;
+}
+
+#[tokio::test]
 async fn results_are_forgotten_when_their_time_is_over() {
     let stage = Stage::bare("[server.results]\nkeep = \"1s\"\n").await;
     let submission = submission("hello", json!({ "name": "Ada" }));

@@ -44,7 +44,14 @@ pub async fn serve(
     let (path, drain) = (config.server.socket.clone(), config.server.drain);
     let service = Service::start(config, file).await?;
     service.look_at_vault(VAULT_LIMIT).await;
-    let socket = Socket::open(&path)?;
+    let socket = match Socket::open(&path) {
+        Ok(socket) => socket,
+        Err(error) => {
+            // The sweep may have logged in.
+            service.close().await;
+            return Err(error);
+        }
+    };
     let closing = CancellationToken::new();
     let listening = tokio::spawn(socket.serve(service.clone(), closing.clone()));
     let care = tokio::spawn(care(service.clone()));

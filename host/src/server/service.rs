@@ -109,7 +109,11 @@ impl Service {
             metrics: Metrics::new(vault),
             begun: Timestamp::now(),
         }));
-        service.recover().await?;
+        if let Err(error) = service.recover().await {
+            // The sweep may have logged in.
+            service.close().await;
+            return Err(error);
+        }
         Ok(service)
     }
 
