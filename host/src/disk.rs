@@ -1,11 +1,18 @@
 //! Waiting for the disk: without holding up others, and together with them.
 
 use std::fs::File;
-use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, mem, thread};
 
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
+
+/// How long a thread that writes for many waits for more of them once several
+/// came together: about what a good disk takes. A sync costs the processor as much
+/// as a short run does, however many share it; one who comes alone does not wait.
+pub(crate) const GATHER: Duration = Duration::from_micros(500);
 
 /// Does on this very thread what waits for the disk. Another thread takes over
 /// what else the runtime had for this one: handing the work itself over, and
@@ -18,123 +25,158 @@ pub(crate) fn wait<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The syncs of one file. Those who wait at the same time share one.
-pub(crate) struct Syncs {
+/// The syncs of one file. Those who wait at the same time share one, and no
+/// thread of the runtime does it: a thread that only waits for the disk does
+/// them one after the other for as long as anybody wants one.
+#[derive(Clone)]
+pub(crate) struct Syncs(Arc<Shared>);
+
+struct Shared {
+    file: Arc<File>,
     state: Mutex<State>,
-    /// Tells those who wait that one has ended.
-    ended: watch::Sender<()>,
 }
+
+type Waiting = Vec<oneshot::Sender<io::Result<()>>>;
 
 #[derive(Default)]
 struct State {
-    /// How many began.
-    begun: u64,
-    /// How many ended.
-    ended: u64,
+    /// Who waits for the next one.
+    waiting: Waiting,
+    /// There is a thread that does the next one.
+    is_under_way: bool,
     /// What one that failed said. What is on the disk is unknown then, and the
     /// next one would not tell.
-    failed: Option<(io::ErrorKind, Option<i32>)>,
+    failed: Option<Failure>,
 }
 
-/// What is left to do for one who waits.
-enum Turn {
-    /// To do the next one, for all who wait.
-    Lead,
-    /// To wait until the one under way has ended.
-    Wait(watch::Receiver<()>),
-}
-
-impl Default for Syncs {
-    fn default() -> Self {
-        Self {
-            state: Mutex::default(),
-            ended: watch::Sender::new(()),
-        }
-    }
-}
+/// An error that can be told to many.
+#[derive(Clone, Copy)]
+struct Failure(io::ErrorKind, Option<i32>);
 
 impl Syncs {
+    pub(crate) fn new(file: Arc<File>) -> Self {
+        Self(Arc::new(Shared {
+            file,
+            state: Mutex::default(),
+        }))
+    }
+
     /// Waits for a sync that begins after this call: all that was written
-    /// before is on disk then.
+    /// before is on disk then. It must be called within a runtime.
     ///
     /// # Errors
     /// When it fails, or an earlier one did.
-    pub(crate) async fn sync(&self, file: &File) -> io::Result<()> {
-        let ours = self.state.lock().begun + 1;
-        while let Some(turn) = self.turn(ours)? {
-            match turn {
-                Turn::Lead => self.lead(file),
-                // Ends only with this value, which is borrowed.
-                Turn::Wait(mut ended) => _ = ended.changed().await,
+    pub(crate) async fn sync(&self) -> io::Result<()> {
+        let (tell, told) = oneshot::channel();
+        let is_first = {
+            let mut state = self.0.state.lock();
+            if let Some(failure) = state.failed {
+                return Err(failure.into());
+            }
+            state.waiting.push(tell);
+            !mem::replace(&mut state.is_under_way, true)
+        };
+        if is_first {
+            let shared = Arc::clone(&self.0);
+            tokio::task::spawn_blocking(move || shared.work());
+        }
+        let told = told.await;
+        told.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")))
+    }
+}
+
+impl Shared {
+    /// Syncs as long as anybody waits.
+    fn work(&self) {
+        let mut were_many = false;
+        while let Some((waiting, failed)) = self.next(were_many) {
+            were_many = waiting.len() > 1;
+            let result = match failed {
+                Some(failure) => Err(failure),
+                None => self.file.sync_data().map_err(|error| Failure::of(&error)),
+            };
+            self.state.lock().failed = result.err();
+            for tell in waiting {
+                // Who does not wait any more need not know.
+                let _ = tell.send(result.map_err(Into::into));
             }
         }
-        Ok(())
     }
 
-    /// What is to be done until the sync with this number, or a later one, has
-    /// ended; nothing when it has.
-    fn turn(&self, ours: u64) -> io::Result<Option<Turn>> {
-        let mut state = self.state.lock();
-        if let Some((kind, code)) = state.failed {
-            return Err(code.map_or_else(|| kind.into(), io::Error::from_raw_os_error));
+    /// Those whose turn it is, and whether one failed before theirs.
+    fn next(&self, were_many: bool) -> Option<(Waiting, Option<Failure>)> {
+        if were_many {
+            thread::sleep(GATHER);
         }
-        Ok(if state.ended >= ours {
-            None
-        } else if state.begun == state.ended {
-            state.begun += 1;
-            Some(Turn::Lead)
-        } else {
-            // Under the lock, so that its end is not missed.
-            Some(Turn::Wait(self.ended.subscribe()))
-        })
-    }
-
-    fn lead(&self, file: &File) {
-        let result = wait(|| file.sync_data());
         let mut state = self.state.lock();
-        state.ended = state.begun;
-        state.failed = result
-            .err()
-            .map(|error| (error.kind(), error.raw_os_error()));
-        drop(state);
-        self.ended.send_replace(());
+        state.is_under_way = !state.waiting.is_empty();
+        (state.is_under_way).then(|| (mem::take(&mut state.waiting), state.failed))
+    }
+}
+
+impl Failure {
+    fn of(error: &io::Error) -> Self {
+        Self(error.kind(), error.raw_os_error())
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(Failure(kind, code): Failure) -> Self {
+        code.map_or_else(|| kind.into(), Self::from_raw_os_error)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn who_waits_at_the_same_time_shares() {
         let file = Arc::new(tempfile::tempfile().expect("a file"));
-        let syncs = Arc::new(Syncs::default());
-        let many = (0..400).map(|_| {
-            let (file, syncs) = (Arc::clone(&file), Arc::clone(&syncs));
-            tokio::spawn(async move {
-                let begun = syncs.state.lock().begun;
-                syncs.sync(&file).await.expect("synced");
-                let ended = syncs.state.lock().ended;
-                assert!(ended > begun, "one that began before");
-            })
-        });
-        for one in futures_util::future::join_all(many).await {
-            one.expect("no panic");
+        let syncs = Syncs::new(file);
+        for _ in 0..20 {
+            let many = (0..100).map(|_| {
+                let syncs = syncs.clone();
+                tokio::spawn(async move { syncs.sync().await.expect("synced") })
+            });
+            for one in futures_util::future::join_all(many).await {
+                one.expect("no panic");
+            }
         }
-        let state = syncs.state.lock();
-        assert_eq!(state.begun, state.ended);
-        assert!(state.begun <= 400, "{}", state.begun);
+        let state = syncs.0.state.lock();
+        assert!(state.waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_of_a_sync_that_began_before() {
+        let syncs = Syncs::new(Arc::new(tempfile::tempfile().expect("a file")));
+        // One is under way for as long as we like.
+        syncs.0.state.lock().is_under_way = true;
+        let told = Arc::new(AtomicBool::new(false));
+        let waiting = {
+            let (syncs, told) = (syncs.clone(), Arc::clone(&told));
+            tokio::spawn(async move {
+                syncs.sync().await.expect("synced");
+                told.store(true, Ordering::SeqCst);
+            })
+        };
+        tokio::task::yield_now().await;
+        assert!(!told.load(Ordering::SeqCst), "it waits for the next one");
+        syncs.0.work();
+        waiting.await.expect("no panic");
+        assert!(!syncs.0.state.lock().is_under_way);
     }
 
     #[tokio::test]
     async fn one_that_failed_fails_for_ever() {
         let (read, _write) = io::pipe().expect("a pipe");
         let pipe = File::from(std::os::fd::OwnedFd::from(read));
-        let syncs = Syncs::default();
-        assert!(syncs.sync(&pipe).await.is_err(), "a pipe has no disk");
-        let good = tempfile::tempfile().expect("a file");
-        assert!(syncs.sync(&good).await.is_err());
+        let syncs = Syncs::new(Arc::new(pipe));
+        assert!(syncs.sync().await.is_err(), "a pipe has no disk");
+        assert!(syncs.0.state.lock().failed.is_some());
+        assert!(syncs.sync().await.is_err());
+        assert!(syncs.0.state.lock().waiting.is_empty());
     }
 }

@@ -7,6 +7,7 @@ mod command;
 mod disk;
 mod log;
 mod openapi;
+mod priority;
 mod queue;
 mod reload;
 mod results;

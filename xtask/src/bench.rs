@@ -24,3 +24,12 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
             .env(tools::BAO_VARIABLE, tools::bao()?),
     )
 }
+
+/// The driver's arguments for a soak of so many runs.
+pub(crate) fn soak(hello: u64, secret: u64) -> [OsString; 3] {
+    [
+        "--soak".into(),
+        hello.to_string().into(),
+        secret.to_string().into(),
+    ]
+}

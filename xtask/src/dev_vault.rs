@@ -73,7 +73,7 @@ fn introduce(stage: &Stage) -> Result<()> {
 }
 
 /// A run of the example as one types it.
-pub(crate) fn command_line(template: &Template) -> Result<String> {
+fn command_line(template: &Template) -> Result<String> {
     Ok(format!(
         "cofferdam {}",
         Stage::run_arguments(template)?.join(" ")

@@ -38,6 +38,15 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// Send very many runs through one service, optimised: memory must stay flat and nothing alive.
+    Soak {
+        /// Runs of `hello`.
+        #[arg(long, default_value_t = 1_000_000)]
+        hello: u64,
+        /// Runs with a secret, a mild part of which meets a fault.
+        #[arg(long, default_value_t = 50_000)]
+        secret: u64,
+    },
     /// Build the guest components that the tests use, when they are not up to date.
     Guests,
     /// Keep a ready-made OpenBao, PostgreSQL and API in the foreground, for trying by hand.
@@ -50,6 +59,7 @@ async fn main() -> ExitCode {
         Chore::Demo => demo::run().await,
         Chore::Test { filter } => test::run(&filter),
         Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::Soak { hello, secret } => bench::run(&bench::soak(hello, secret)),
         Chore::Guests => chores::guests(),
         Chore::DevVault => dev_vault::run().await,
     };

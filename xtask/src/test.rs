@@ -6,12 +6,16 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use cofferdam_devkit::tools;
 
-use crate::chores::{build_binaries, build_guests, cargo, must};
-use crate::console;
+use crate::chores::{binary, build_binaries, build_guests, cargo, must};
 use crate::preflight::{Need, check};
+use crate::{bench, console};
 
 /// The host's workspace.
 const WORKSPACE: &str = "Cargo.toml";
+/// Runs of the short soak, without and with a secret; `cargo xtask soak` is the
+/// long one.
+const SOAK: (u64, u64) = (5_000, 500);
+
 /// The workspace of everything that is compiled to WebAssembly. Its own checks
 /// run natively: clippy may not know the wasm target's library.
 const GUESTS: &str = "guest-sdk/Cargo.toml";
@@ -48,6 +52,13 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
     if is_built && filter.is_empty() {
         // What the README promises first.
         run.step("demo", || must(cargo().args(["xtask", "demo"])));
+    }
+    if is_built && filter.is_empty() {
+        run.step("soak, short", || {
+            let mut driver = Command::new(binary("cofferdam-bench"));
+            let soak = driver.args(bench::soak(SOAK.0, SOAK.1));
+            must(soak.env(tools::BAO_VARIABLE, tools::bao()?))
+        });
     }
     if is_built {
         run.step("tests", || {

@@ -71,7 +71,7 @@ impl Bare {
     pub(crate) fn load(path: &str) -> Result<Self> {
         // As the host keeps them: warm slots, wiped byte by byte.
         let mut pool = PoolingAllocationConfig::new();
-        pool.linear_memory_keep_resident(128 << 10)
+        pool.linear_memory_keep_resident(256 << 10)
             .table_keep_resident(16 << 10);
         let mut config = Config::new();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

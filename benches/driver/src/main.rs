@@ -15,12 +15,13 @@ use anyhow::{Result, bail};
 use clap::Parser;
 
 use figures::Effort;
+use figures::serve::Soak;
 use report::Report;
 
 /// As in the host's own binary: freed memory is wiped, which costs time.
 #[global_allocator]
-static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
-    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc> =
+    zeroizing_alloc::ZeroAlloc(mimalloc::MiMalloc);
 
 /// The groups of figures.
 const GROUPS: [&str; 11] = [
@@ -43,6 +44,13 @@ struct Arguments {
     /// Only the figures of this group: the first word of their names.
     #[arg(long)]
     only: Option<String>,
+    /// Draw how long runs wait under which load; with the figures of `serve`.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<std::path::PathBuf>,
+    /// No figures: so many runs of `hello` through one service, and so many with a
+    /// secret under a mild fault rate; fails when memory grows or something is left.
+    #[arg(long, num_args = 2, value_names = ["HELLO", "SECRET"])]
+    soak: Option<Vec<u64>>,
     /// Measures live tasks in this process, for the parent.
     #[arg(long, hide = true, value_name = "FOLDER")]
     live: Option<std::path::PathBuf>,
@@ -53,6 +61,12 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if let Some(folder) = &arguments.live {
         return figures::live::in_this_process(folder).await;
+    }
+    if let Some([hello, secret]) = arguments.soak.as_deref() {
+        let (hello, secret) = (*hello, *secret);
+        let seen = figures::serve::soak(Soak { hello, secret }).await?;
+        report::print(&seen)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let effort = Effort {
         rounds: if arguments.quick { 2 } else { 20 },
@@ -104,9 +118,7 @@ async fn main() -> Result<ExitCode> {
         report.add(figures::verify::measure(effort)?)?;
     }
     if wanted("serve") {
-        for figure in figures::serve::measure(effort)? {
-            report.add(figure)?;
-        }
+        figures::serve::measure(effort, &mut report, arguments.plot.as_deref()).await?;
     }
     let is_within = report.close()?;
     Ok(if is_within || !arguments.check {

@@ -138,6 +138,11 @@ impl Figure {
     }
 }
 
+/// Prints one document.
+pub(crate) fn print(document: &serde_json::Value) -> Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{document:#}")?)
+}
+
 /// Collects figures and prints them.
 pub(crate) struct Report {
     is_json: bool,

@@ -25,11 +25,18 @@ impl Client {
         })
     }
 
-    /// Submits a run and waits for its report; whether it is done.
-    pub(crate) async fn submit(&mut self, key: &str, body: &str) -> Result<bool> {
+    /// Submits a run and waits for its report, or only for its number; whether it
+    /// is done, or taken.
+    pub(crate) async fn submit(
+        &mut self,
+        key: &str,
+        body: &str,
+        is_detached: bool,
+    ) -> Result<bool> {
         let length = body.len();
+        let wait = if is_detached { 0 } else { 60 };
         let request = format!(
-            "POST /v1/runs?wait=60 HTTP/1.1\r\nhost: load\r\ncontent-type: application/json\r\n\
+            "POST /v1/runs?wait={wait} HTTP/1.1\r\nhost: load\r\ncontent-type: application/json\r\n\
              idempotency-key: {key}\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         self.stream.write_all(request.as_bytes()).await?;
@@ -46,7 +53,7 @@ impl Client {
         if status != 201 {
             bail!("{status}: {}", String::from_utf8_lossy(answer));
         }
-        let is_done = memmem::find(answer, b"\"exit\":0}").is_some();
+        let is_done = is_detached || memmem::find(answer, b"\"exit\":0}").is_some();
         self.buffer.drain(..head + length);
         Ok(is_done)
     }

@@ -49,6 +49,9 @@ struct Arguments {
     /// Stop after so many runs.
     #[arg(long, default_value_t = u64::MAX)]
     runs: u64,
+    /// Do not wait for the end of a run: its number is all that is asked for.
+    #[arg(long)]
+    detached: bool,
     /// Count runs that end with another exit code instead of failing.
     #[arg(long)]
     tolerant: bool,
@@ -148,7 +151,7 @@ async fn lane(plan: Rc<Plan>, _number: usize, mut client: Client) -> Result<Time
     while let Some((number, due)) = plan.next() {
         tokio::time::sleep_until(due.into()).await;
         let key = format!("{}-{number}", plan.prefix);
-        let is_good = client.submit(&key, &body).await?;
+        let is_good = client.submit(&key, &body, plan.arguments.detached).await?;
         times.note(due.elapsed(), is_good)?;
     }
     Ok(times)

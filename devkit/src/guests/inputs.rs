@@ -8,7 +8,8 @@ use walkdir::{DirEntry, WalkDir};
 
 /// Where guests and what they are made of lie, from the workspace's root. The
 /// last two embed the manifest.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
+    ".cargo/config.toml",
     "wit",
     "guest-sdk",
     "examples",

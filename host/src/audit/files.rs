@@ -1,10 +1,13 @@
 //! Finding and reading the files of chains.
 
-use std::io::{self, BufRead};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::AuditError;
+use serde::Deserialize;
+
 use super::line::MAX_LINE;
+use super::{AuditError, Link};
 
 /// The chains at a path: the file itself, or every `.jsonl` of a folder, the
 /// oldest first.
@@ -33,6 +36,34 @@ pub fn chain_files(path: &Path) -> Result<Vec<PathBuf>, AuditError> {
     }
     files.sort();
     Ok(files)
+}
+
+/// What the first line of a chain says about its place among others.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ChainStart {
+    /// The chain's id.
+    pub chain: String,
+    /// The chain after which it began; none for the first of a process.
+    pub previous: Option<Link>,
+}
+
+/// Reads the first line of a file; none when it does not say. Whether it is
+/// genuine, only [`verify`](super::verify) finds out.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn chain_start(path: &Path) -> Result<Option<ChainStart>, AuditError> {
+    let mut buffer = Vec::new();
+    let read = |file| match next_line(&mut BufReader::new(file), &mut buffer)? {
+        Some(Raw::Line(bytes)) => Ok(serde_json::from_slice(bytes).ok()),
+        _ => Ok(None),
+    };
+    File::open(path)
+        .and_then(read)
+        .map_err(|source| AuditError::Read {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 /// One line of a file.

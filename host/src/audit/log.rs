@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::line::{self, Hash};
 use super::{AuditError, Event};
@@ -20,7 +20,9 @@ use crate::disk::Syncs;
 pub struct AuditLog(Arc<Shared>);
 
 struct Shared {
-    file: File,
+    /// The chain's id.
+    id: String,
+    file: Arc<File>,
     path: PathBuf,
     options: AuditOptions,
     chain: Mutex<Chain>,
@@ -32,6 +34,8 @@ struct Chain {
     sequence: u64,
     /// Hash of the last line.
     head: Hash,
+    /// Bytes that were written.
+    size: u64,
     /// A line could not be written whole: nothing may follow it.
     closed: bool,
     /// Reused from line to line.
@@ -90,6 +94,18 @@ pub struct SealedAudit {
     pub synced: bool,
 }
 
+/// The line of an earlier chain after which a chain began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The earlier chain's id.
+    pub chain: String,
+    /// The line's sequence number.
+    pub seq: u64,
+    /// Its hash: the earlier chain's head at that moment. Runs that were under
+    /// way then may have written more lines there.
+    pub head: Digest,
+}
+
 /// The first line of a chain.
 #[derive(Serialize)]
 #[serde(tag = "event", rename = "chain_started")]
@@ -98,6 +114,8 @@ struct ChainStarted<'a> {
     host_version: &'a str,
     hostname: Option<&'a str>,
     pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<Link>,
 }
 
 impl AuditLog {
@@ -115,6 +133,31 @@ impl AuditLog {
     /// # Errors
     /// As [`AuditLog::create`].
     pub fn create_with(folder: &Path, options: AuditOptions) -> Result<Self, AuditError> {
+        Self::begin(folder, options, None)
+    }
+
+    /// Starts the chain that comes after this one. Its first line names the last
+    /// of this one.
+    ///
+    /// # Errors
+    /// As [`AuditLog::create`].
+    pub fn followed(&self, folder: &Path) -> Result<Self, AuditError> {
+        let previous = {
+            let chain = self.0.chain.lock();
+            Link {
+                chain: self.0.id.clone(),
+                seq: chain.sequence - 1,
+                head: digest(&chain.head),
+            }
+        };
+        Self::begin(folder, self.0.options, Some(previous))
+    }
+
+    fn begin(
+        folder: &Path,
+        options: AuditOptions,
+        previous: Option<Link>,
+    ) -> Result<Self, AuditError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| AuditError::Io { path, source }
@@ -139,17 +182,20 @@ impl AuditLog {
             .mode(0o600)
             .open(&path)
             .map_err(failed(&path))?;
+        let file = Arc::new(file);
         let log = Self(Arc::new(Shared {
+            id: chain.clone(),
+            syncs: Syncs::new(Arc::clone(&file)),
             file,
             path,
             options,
             chain: Mutex::new(Chain {
                 sequence: 1,
                 head: line::NO_HASH,
+                size: 0,
                 closed: false,
                 buffer: Vec::with_capacity(1024),
             }),
-            syncs: Syncs::default(),
         }));
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let first = ChainStarted {
@@ -157,6 +203,7 @@ impl AuditLog {
             host_version: env!("CARGO_PKG_VERSION"),
             hostname: hostname.as_deref().map(str::trim),
             pid: std::process::id(),
+            previous,
         };
         log.append(None, &first)?;
         if options.sync {
@@ -190,6 +237,11 @@ impl AuditLog {
         self.0.chain.lock().closed
     }
 
+    /// Bytes of the chain so far.
+    pub fn size(&self) -> u64 {
+        self.0.chain.lock().size
+    }
+
     /// The chain's file.
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -204,6 +256,7 @@ impl AuditLog {
         let Chain {
             sequence,
             head,
+            size,
             closed,
             buffer,
         } = &mut *chain;
@@ -214,7 +267,7 @@ impl AuditLog {
         };
         // One write(2), so that no reader and no crash of ours finds half a
         // line; not `write_all`, which would go on after half of one.
-        match (&mut &*file).write(buffer) {
+        match (&mut &**file).write(buffer) {
             Ok(written) if written == buffer.len() => {}
             Ok(_) => {
                 *closed = true;
@@ -226,6 +279,7 @@ impl AuditLog {
             }
         }
         let written = *sequence;
+        *size += buffer.len() as u64;
         *head = hash;
         *sequence += 1;
         Ok(written)
@@ -264,7 +318,7 @@ impl Recorder {
         };
         // Without the lock: everything up to the head is written already.
         if shared.options.sync
-            && let Err(source) = shared.syncs.sync(&shared.file).await
+            && let Err(source) = shared.syncs.sync().await
         {
             // What is on the disk is unknown now, and a second sync would not tell.
             shared.chain.lock().closed = true;
@@ -273,14 +327,18 @@ impl Recorder {
                 source,
             });
         }
-        let mut digest = [0; 32];
-        // 64 hex digits of our own fill 32 bytes exactly.
-        let _ = hex::decode_to_slice(head, &mut digest);
         Ok(SealedAudit {
-            head: Digest::from_bytes(digest),
+            head: digest(&head),
             synced: shared.options.sync,
         })
     }
+}
+
+fn digest(hash: &Hash) -> Digest {
+    let mut bytes = [0; 32];
+    // 64 hex digits of our own fill 32 bytes exactly.
+    let _ = hex::decode_to_slice(hash, &mut bytes);
+    Digest::from_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -288,18 +346,20 @@ impl AuditLog {
     /// A log whose every write fails: on Linux, `/dev/full`.
     pub(crate) fn on_full_disk() -> Self {
         let path = PathBuf::from("/dev/full");
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let file = Arc::new(OpenOptions::new().write(true).open(&path).unwrap());
         Self(Arc::new(Shared {
+            id: "full".to_owned(),
+            syncs: Syncs::new(Arc::clone(&file)),
             file,
             path,
             options: AuditOptions::default(),
             chain: Mutex::new(Chain {
                 sequence: 1,
                 head: line::NO_HASH,
+                size: 0,
                 closed: false,
                 buffer: Vec::new(),
             }),
-            syncs: Syncs::default(),
         }))
     }
 }

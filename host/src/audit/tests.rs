@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
-use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
 use super::verify::verify_lines;
@@ -21,9 +20,9 @@ fn intent(target: &str) -> Event<'_> {
     }
 }
 
-/// Nobody else syncs here, so nothing is waited for.
 fn seal(recorder: &Recorder) -> Result<SealedAudit, AuditError> {
-    recorder.seal().now_or_never().unwrap()
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(recorder.seal())
 }
 
 /// A chain of `1 + count` lines, and its head.
@@ -49,7 +48,7 @@ fn chain(count: usize) -> (Vec<Vec<u8>>, Digest) {
 }
 
 fn check(bytes: &[u8], head: Option<&Digest>) -> ChainReport {
-    verify_lines(bytes, head).unwrap()
+    verify_lines(bytes, head, &[]).unwrap()
 }
 
 fn kinds(lines: &[Vec<u8>]) -> Vec<(u64, FindingKind)> {
@@ -112,6 +111,59 @@ fn a_cut_end_is_found_with_the_head_only() {
     assert_eq!(report.anchor, None);
     report.head_not_found();
     assert_eq!(report.findings[0].kind, FindingKind::HeadNotFound);
+}
+
+#[test]
+fn a_chain_that_is_followed_must_have_the_line_that_the_next_one_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = AuditLog::create(folder.path()).unwrap();
+    let recorder = first.recorder("run-1");
+    for target in ["a", "b"] {
+        recorder.record(&intent(target)).unwrap();
+    }
+    let second = first.followed(folder.path()).unwrap();
+    assert_ne!(first.path(), second.path());
+    // A run that was under way goes on in its own chain.
+    recorder.record(&intent("c")).unwrap();
+    assert_eq!(
+        second
+            .recorder("run-2")
+            .record(&intent("d"))
+            .unwrap()
+            .sequence(),
+        2
+    );
+
+    let [start, next] = [&first, &second].map(|log| chain_start(log.path()).unwrap().unwrap());
+    assert_eq!(start.previous, None);
+    let link = next.previous.unwrap();
+    assert_eq!((link.chain.as_str(), link.seq), (start.chain.as_str(), 3));
+    let text = std::fs::read_to_string(first.path()).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let kinds = |text: &str| {
+        let report = verify_lines(text.as_bytes(), None, &[&link]).unwrap();
+        report
+            .findings
+            .iter()
+            .map(|one| one.kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&text), []);
+    assert_eq!(
+        kinds(&lines[..3].concat()),
+        [],
+        "up to the line that is named"
+    );
+    assert_eq!(kinds(&lines[..2].concat()), [FindingKind::Unlinked]);
+    // Rewritten as a whole, so that the chain itself is consistent.
+    let other = folder.path().join("other");
+    let other = AuditLog::create(&other).unwrap();
+    for target in ["a", "x", "c"] {
+        other.recorder("run-1").record(&intent(target)).unwrap();
+    }
+    let rewritten = std::fs::read_to_string(other.path()).unwrap();
+    assert!(check(rewritten.as_bytes(), None).is_consistent());
+    assert_eq!(kinds(&rewritten), [FindingKind::Unlinked]);
 }
 
 #[test]
@@ -215,7 +267,7 @@ fn recorders_beside_each_other_keep_the_chain() {
         }
     });
     let head = seal(&log.recorder("last")).unwrap().head;
-    let report = verify(log.path(), Some(&head)).unwrap();
+    let report = verify(log.path(), Some(&head), &[]).unwrap();
     assert!(report.is_consistent(), "{:?}", report.findings);
     assert_eq!(report.lines, 1601);
     assert_eq!(
@@ -261,7 +313,11 @@ fn long_and_hostile_texts_stay_one_line() {
         })
         .unwrap();
     let head = seal(&recorder).unwrap().head;
-    assert!(verify(log.path(), Some(&head)).unwrap().is_consistent());
+    assert!(
+        verify(log.path(), Some(&head), &[])
+            .unwrap()
+            .is_consistent()
+    );
     let text = std::fs::read_to_string(log.path()).unwrap();
     assert_eq!(text.lines().count(), 3);
     assert!(text.lines().all(|line| line.len() < 20_000));

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::AuditError;
 use super::files::{Raw, next_line};
 use super::line::{Hash, Line, NO_HASH};
+use super::{AuditError, Link};
 use crate::digest::Digest;
 
 /// Findings that are kept in detail; the rest is counted.
@@ -41,6 +41,8 @@ pub enum FindingKind {
     Torn,
     /// No line has the head that was asked for.
     HeadNotFound,
+    /// The line that the next chain names is not there.
+    Unlinked,
 }
 
 /// One thing that is wrong.
@@ -114,13 +116,18 @@ pub fn parse_head(text: &str) -> Result<Digest, AuditError> {
 }
 
 /// Checks one file in one pass, in constant memory. That the head is not there
-/// is no finding yet: it may stand in another file of the folder.
+/// is no finding yet: it may stand in another file of the folder. `links` are
+/// what later chains say about this one.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn verify(path: &Path, head: Option<&Digest>) -> Result<ChainReport, AuditError> {
+pub fn verify(
+    path: &Path,
+    head: Option<&Digest>,
+    links: &[&Link],
+) -> Result<ChainReport, AuditError> {
     File::open(path)
-        .and_then(|file| verify_lines(BufReader::with_capacity(READ, file), head))
+        .and_then(|file| verify_lines(BufReader::with_capacity(READ, file), head, links))
         .map_err(|source| AuditError::Read {
             path: path.to_owned(),
             source,
@@ -131,8 +138,9 @@ pub fn verify(path: &Path, head: Option<&Digest>) -> Result<ChainReport, AuditEr
 pub(super) fn verify_lines(
     mut input: impl BufRead,
     head: Option<&Digest>,
+    links: &[&Link],
 ) -> io::Result<ChainReport> {
-    let mut checker = Checker::new(head);
+    let mut checker = Checker::new(head, links);
     let mut buffer = Vec::new();
     while let Some(raw) = next_line(&mut input, &mut buffer)? {
         checker.line += 1;
@@ -154,6 +162,8 @@ pub(super) fn verify_lines(
 
 struct Checker {
     wanted: Option<Hash>,
+    /// Lines that later chains name, until they are found.
+    linked: Vec<(u64, Hash)>,
     anchor: Option<Anchor>,
     /// The line being read.
     line: u64,
@@ -170,14 +180,13 @@ struct Checker {
 }
 
 impl Checker {
-    fn new(head: Option<&Digest>) -> Self {
+    fn new(head: Option<&Digest>, links: &[&Link]) -> Self {
         Self {
-            wanted: head.map(|digest| {
-                let mut digits = NO_HASH;
-                // 32 bytes fill 64 digits exactly.
-                let _ = hex::encode_to_slice(digest.as_bytes(), &mut digits);
-                digits
-            }),
+            wanted: head.map(hash),
+            linked: links
+                .iter()
+                .map(|link| (link.seq, hash(&link.head)))
+                .collect(),
             anchor: None,
             line: 0,
             top: (0, NO_HASH),
@@ -206,6 +215,9 @@ impl Checker {
                 line: self.line,
                 seq,
             });
+        }
+        if unchanged && !self.linked.is_empty() {
+            self.linked.retain(|link| *link != (seq, line.computed));
         }
         let expected = self.top.0.saturating_add(1);
         if seq >= expected {
@@ -306,6 +318,13 @@ impl Checker {
         for (first, last, line) in std::mem::take(&mut self.gaps) {
             self.missing(first, last, line);
         }
+        for (seq, _) in std::mem::take(&mut self.linked) {
+            let message = format!(
+                "a later chain names a line with seq {seq} that is not here: the end was cut off \
+                 or rewritten"
+            );
+            self.find(Some(seq), FindingKind::Unlinked, &message);
+        }
         self.findings.sort_by_key(|finding| finding.line);
         if self.line == 0 {
             self.find(
@@ -324,4 +343,11 @@ impl Checker {
             findings_total: self.total,
         }
     }
+}
+
+fn hash(digest: &Digest) -> Hash {
+    let mut digits = NO_HASH;
+    // 32 bytes fill 64 digits exactly.
+    let _ = hex::encode_to_slice(digest.as_bytes(), &mut digits);
+    digits
 }

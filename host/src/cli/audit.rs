@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Failure, Format, Globals, Output};
-use crate::audit::{self, ChainReport, Shown};
+use crate::audit::{self, ChainReport, ChainStart, Shown};
 use crate::config::{ConfigError, HostConfig};
 use crate::diagnostic::Exit;
 use crate::digest::Digest;
@@ -73,8 +73,18 @@ fn default_folder(globals: &Globals) -> Result<PathBuf, ConfigError> {
 struct FileReport {
     file: String,
     status: &'static str,
+    /// The chain that this one names as the one before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<Previous>,
     #[serde(flatten)]
     chain: ChainReport,
+}
+
+#[derive(Serialize)]
+struct Previous {
+    chain: String,
+    /// Whether its file was checked too.
+    checked: bool,
 }
 
 #[derive(Serialize)]
@@ -89,25 +99,40 @@ fn verify(args: &VerifyArgs, globals: &Globals, output: &Output) -> Result<Exit,
         Some(path) => path.clone(),
         None => default_folder(globals)?,
     };
-    let mut files = Vec::new();
+    let mut starts = Vec::new();
     for file in audit::chain_files(&path)? {
-        files.push((audit::verify(&file, head.as_ref())?, file));
+        starts.push((audit::chain_start(&file)?, file));
+    }
+    let known: Vec<_> = starts
+        .iter()
+        .filter_map(|(start, _)| start.clone())
+        .collect();
+    let mut files = Vec::new();
+    for (start, file) in starts {
+        let id = start.as_ref().map(|start| start.chain.as_str());
+        let links = known.iter().filter_map(|later| later.previous.as_ref());
+        let links: Vec<_> = links
+            .filter(|link| Some(link.chain.as_str()) == id)
+            .collect();
+        let chain = audit::verify(&file, head.as_ref(), &links)?;
+        files.push((chain, previous(start, &known), file));
     }
     // The head may stand in any file of a folder.
     if head.is_some()
-        && files.iter().all(|(chain, _)| chain.anchor.is_none())
-        && let Some((last, _)) = files.last_mut()
+        && files.iter().all(|(chain, ..)| chain.anchor.is_none())
+        && let Some((last, ..)) = files.last_mut()
     {
         last.head_not_found();
     }
-    let ok = files.iter().all(|(chain, _)| chain.is_consistent());
+    let ok = files.iter().all(|(chain, ..)| chain.is_consistent());
     let report = VerifyReport {
         ok,
         files: files
             .into_iter()
-            .map(|(chain, file)| FileReport {
+            .map(|(chain, previous, file)| FileReport {
                 file: file.display().to_string(),
                 status: status(&chain),
+                previous,
                 chain,
             })
             .collect(),
@@ -121,6 +146,15 @@ fn verify(args: &VerifyArgs, globals: &Globals, output: &Output) -> Result<Exit,
         }
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+/// The chain before this one, and whether it is among those that are checked.
+fn previous(start: Option<ChainStart>, known: &[ChainStart]) -> Option<Previous> {
+    let link = start?.previous?;
+    Some(Previous {
+        checked: known.iter().any(|start| start.chain == link.chain),
+        chain: link.chain,
+    })
 }
 
 fn status(chain: &ChainReport) -> &'static str {
@@ -164,6 +198,16 @@ fn describe(report: &FileReport, head: Option<&Digest>, output: &Output) {
         (true, None) => "consistent, end not anchored".to_owned(),
     };
     output.data(format_args!("{file}: {} lines, {verdict}", chain.lines));
+    if let Some(Previous {
+        chain,
+        checked: false,
+    }) = &report.previous
+    {
+        output.note(format_args!(
+            "{file}: goes on after the chain {}, which is not here",
+            escape_control(chain)
+        ));
+    }
     if head.is_none()
         && chain.is_consistent()
         && let Some(head) = chain.head
@@ -211,7 +255,6 @@ mod tests {
     use super::*;
     use crate::audit::{AuditLog, Event};
     use clap::Parser as _;
-    use futures_util::FutureExt as _;
 
     #[derive(clap::Parser)]
     struct TestCli {
@@ -244,13 +287,7 @@ mod tests {
                 exit: 0,
             })
             .unwrap();
-        let head = recorder
-            .seal()
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-            .head
-            .to_string();
+        let head = recorder.seal().await.unwrap().head.to_string();
         let other = AuditLog::create(&audit).unwrap();
         let config = folder.path().join("cofferdam.toml");
         std::fs::write(&config, "[paths]\n").unwrap();

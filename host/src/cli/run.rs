@@ -117,7 +117,7 @@ pub(super) async fn execute(
     if let Some(telemetry) = &config.telemetry {
         crate::telemetry::export(telemetry);
     }
-    let runner = Runner::new(config)?;
+    let runner = Runner::alone(config)?;
     let report = runner
         .run(
             request,

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use wasmtime::component::Component;
 
 use super::LoadedTask;
-use super::priority::lower_this_thread;
+use super::priority::Background;
 use crate::digest::Digest;
 
 /// What is loaded, by digest. Who wants a component that is being loaded waits
@@ -38,27 +38,38 @@ impl Loaded {
 }
 
 /// Compiles one component after the other.
-#[derive(Default)]
-pub(super) struct Compiler(Mutex<()>);
+pub(super) struct Compiler {
+    turn: Mutex<()>,
+    priority: Background,
+}
 
 impl Compiler {
+    pub(super) fn new(priority: Background) -> Self {
+        Self {
+            turn: Mutex::default(),
+            priority,
+        }
+    }
+
     /// Compiles these bytes; blocks until its turn has come and it is done.
     /// `begins` is called when the turn has come.
     ///
     /// wasmtime compiles functions in parallel on the pool of the thread that
-    /// asks. It gets one of low priority, which lives as long as the compile: on
-    /// an idle machine that costs nothing, on a busy one the guests come first.
+    /// asks. It gets one of the background's priority, which lives as long as the
+    /// compile: when that is low, an idle machine loses nothing, and on a busy one
+    /// the guests come first.
     pub(super) fn compile(
         &self,
         engine: &wasmtime::Engine,
         bytes: &[u8],
         begins: impl FnOnce(),
     ) -> wasmtime::Result<Component> {
-        let _turn = self.0.lock();
+        let _turn = self.turn.lock();
         begins();
+        let priority = self.priority;
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|number| format!("compile-{number}"))
-            .start_handler(|_| lower_this_thread())
+            .start_handler(move |_| priority.enter())
             .build();
         match pool {
             Ok(pool) => pool.install(|| Component::from_binary(engine, bytes)),

@@ -1,4 +1,4 @@
-//! The background lane: threads of low priority on which guests run that have
+//! The background lane: threads of their own, mostly of low priority, on which guests run that have
 //! used up their share of the runtime's own threads.
 //!
 //! A guest on the lane is polled *within its runtime's context*: what its calls
@@ -19,7 +19,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::priority::lower_this_thread;
+use super::priority::Background;
 
 /// Work that can change threads between two polls.
 pub(super) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -33,6 +33,7 @@ pub(super) struct Lane {
     queue: Arc<Queue>,
     threads: Mutex<usize>,
     most_threads: usize,
+    priority: Background,
 }
 
 #[derive(Default)]
@@ -54,15 +55,17 @@ trait Turn: Send + Sync {
 }
 
 impl Lane {
-    pub(super) fn new() -> Self {
-        Self::with_threads(thread::available_parallelism().map_or(1, usize::from))
+    pub(super) fn new(priority: Background) -> Self {
+        let most_threads = thread::available_parallelism().map_or(1, usize::from);
+        Self::with_threads(most_threads, priority)
     }
 
-    fn with_threads(most_threads: usize) -> Self {
+    fn with_threads(most_threads: usize, priority: Background) -> Self {
         Self {
             queue: Arc::default(),
             threads: Mutex::new(0),
             most_threads,
+            priority,
         }
     }
 
@@ -92,11 +95,11 @@ impl Lane {
     fn has_thread(&self) -> bool {
         let mut threads = self.threads.lock();
         if *threads < self.most_threads {
-            let queue = Arc::clone(&self.queue);
+            let (queue, priority) = (Arc::clone(&self.queue), self.priority);
             let started = thread::Builder::new()
                 .name("background".to_owned())
                 .spawn(move || {
-                    lower_this_thread();
+                    priority.enter();
                     while let Some(turn) = queue.pop() {
                         turn.take();
                     }
@@ -322,7 +325,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_has_low_priority_and_its_runtime_has_not() {
-        let lane = Lane::with_threads(1);
+        let lane = Lane::with_threads(1, Background::Lowest);
         let mut ticket = take(&lane, async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let own = getpriority_process(None).unwrap();
@@ -337,7 +340,7 @@ mod tests {
     }
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn work_may_block_and_others_take_their_turns() {
-        let lane = Lane::with_threads(1);
+        let lane = Lane::with_threads(1, Background::Lowest);
         let mut blocking = take(&lane, async {
             for _ in 0..3 {
                 crate::disk::wait(|| thread::sleep(Duration::from_millis(5)));
@@ -350,7 +353,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_get_turns_on_one_thread_and_wakes_are_not_lost() {
-        let lane = Lane::with_threads(1);
+        let lane = Lane::with_threads(1, Background::Lowest);
         let _spinning = [take(&lane, spin()), take(&lane, spin())];
         let mut tickets: Vec<_> = (0..50_u64)
             .map(|number| {
@@ -370,7 +373,7 @@ mod tests {
 
     #[tokio::test]
     async fn stopped_work_is_gone_whether_it_waits_or_runs() {
-        let lane = Lane::with_threads(1);
+        let lane = Lane::with_threads(1, Background::Lowest);
         let drops = Arc::new(AtomicUsize::new(0));
         for runs in [false, true] {
             let own = Dropped(Arc::clone(&drops));
@@ -398,7 +401,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_reaches_who_waits_and_nobody_else() {
-        let lane = Lane::with_threads(1);
+        let lane = Lane::with_threads(1, Background::Lowest);
         let drops = Arc::new(AtomicUsize::new(0));
         let own = Dropped(Arc::clone(&drops));
         let mut ticket = take(&lane, async move {
@@ -419,7 +422,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_thread_the_work_comes_back() {
-        let lane = Lane::with_threads(0);
+        let lane = Lane::with_threads(0, Background::Lowest);
         let Err(work) = lane.take(Box::pin(async { 5 })) else {
             panic!("there is no thread");
         };

@@ -23,4 +23,5 @@ pub use component::LoadedTask;
 pub use error::LoadError;
 pub use instance::{Disposition, GuestOutcome};
 pub use limiter::Limit;
+pub use priority::Background;
 pub use setup::{Engine, Progress};

@@ -7,12 +7,29 @@ use rustix::process::setpriority_process;
 /// one wakes.
 const LOWEST: i32 = 19;
 
-/// Lowers the calling thread for ever: going up again needs a privilege.
-///
-/// On Linux a thread has a priority of its own, and hands it on to the threads
-/// that it starts.
-pub(super) fn lower_this_thread() {
-    if let Err(error) = setpriority_process(None, LOWEST) {
-        tracing::warn!(%error, "a thread for background work keeps the usual priority");
+/// How guests that work long, and compiles, stand to the rest of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Background {
+    /// Below everything: short attempts beside them do not notice them. Other
+    /// processes on the same processors come first too, unless the process has
+    /// a share of its own (a systemd unit or a container has).
+    Lowest,
+    /// As everything else: for a process of one attempt, which has nobody to
+    /// make way for and must not starve on a busy machine.
+    Usual,
+}
+
+impl Background {
+    /// Gives the calling thread this priority for ever: going up again needs a
+    /// privilege.
+    ///
+    /// On Linux a thread has a priority of its own, and hands it on to the
+    /// threads that it starts.
+    pub(super) fn enter(self) {
+        if self == Self::Lowest
+            && let Err(error) = setpriority_process(None, LOWEST)
+        {
+            tracing::warn!(%error, "a thread for background work keeps the usual priority");
+        }
     }
 }

@@ -5,8 +5,9 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tracing::Instrument as _;
 
 use super::lane::{Lane, Ticket, Work};
@@ -75,11 +76,12 @@ impl<T: Send + 'static> Running<T> {
         let Place::Here(work) = &mut self.place else {
             return Poll::Ready(None);
         };
-        let begun = Instant::now();
+        let begun = processor_time();
         if let Poll::Ready(value) = work.as_mut().poll(cx) {
             return Poll::Ready(Some(value));
         }
-        self.spent += begun.elapsed().saturating_sub(FREE);
+        let spent = processor_time().saturating_sub(begun);
+        self.spent += spent.saturating_sub(FREE);
         if self.spent < SHARE && !self.growth.is_large() {
             return Poll::Pending;
         }
@@ -105,12 +107,22 @@ impl<T: Send + 'static> Running<T> {
     }
 }
 
+/// What this thread has had of the processor. A clock on the wall would count
+/// what others took from a guest against it, and the busier the machine, the more
+/// short guests would be sent to the background.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Instant;
 
     use tokio::task::yield_now;
 
+    use super::super::priority::Background;
     use super::*;
 
     /// Holds its thread so long in each turn; on which thread it ends.
@@ -140,14 +152,14 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_used_its_share_up_goes_on_in_the_background() {
-        let lane = Arc::new(Lane::new());
+        let lane = Arc::new(Lane::new(Background::Lowest));
         let work = turns(20, Duration::from_micros(200));
         assert_eq!(run(&lane, &Growth::default(), work).await, "background");
     }
 
     #[tokio::test]
     async fn who_does_little_in_each_turn_stays() {
-        let lane = Arc::new(Lane::new());
+        let lane = Arc::new(Lane::new(Background::Lowest));
         // 2 ms in all. Another process may take the processor away in one turn, but
         // hardly in each try.
         let mut places = Vec::new();
@@ -160,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_grows_large_goes_on_in_the_background_before_it_does() {
-        let (lane, growth) = (Arc::new(Lane::new()), Growth::default());
+        let (lane, growth) = (Arc::new(Lane::new(Background::Lowest)), Growth::default());
         let work = {
             let growth = growth.clone();
             async move {
@@ -173,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_ended_is_gone() {
-        let lane = Arc::new(Lane::new());
+        let lane = Arc::new(Lane::new(Background::Lowest));
         for each in [1, 300].map(Duration::from_micros) {
             let held = Arc::new(());
             let own = Arc::clone(&held);

@@ -10,6 +10,7 @@ use super::LoadError;
 use super::cache::CodeCache;
 use super::compiler::{Compiler, Loaded};
 use super::lane::Lane;
+use super::priority::Background;
 use super::state::TaskState;
 use super::ticker::{self, Activity};
 use crate::capability::Capabilities;
@@ -37,7 +38,7 @@ const TABLES_PER_TASK: u32 = 16;
 /// faulting them in again takes longer than the rest of its end. Wasmtime's
 /// `pagemap_scan`, which wipes only what was written, stays off: it takes a page
 /// in swap for one that was not.
-const KEPT_MEMORY: usize = 128 << 10;
+const KEPT_MEMORY: usize = 256 << 10;
 /// The same for a table of functions.
 const KEPT_TABLE: usize = 16 << 10;
 
@@ -71,7 +72,12 @@ impl Engine {
     /// # Errors
     /// Settings out of range, a folder that others can write, or a machine
     /// that wasmtime cannot serve.
-    pub fn new(config: EngineConfig, cache: &Path, state: &Path) -> Result<Self, LoadError> {
+    pub fn new(
+        config: EngineConfig,
+        background: Background,
+        cache: &Path,
+        state: &Path,
+    ) -> Result<Self, LoadError> {
         let wasmtime =
             wasmtime::Engine::new(&wasmtime_config(&config)).map_err(LoadError::Engine)?;
         let linker = linker(&wasmtime).map_err(LoadError::Engine)?;
@@ -83,8 +89,8 @@ impl Engine {
             config,
             cache,
             activity,
-            lane: Arc::new(Lane::new()),
-            compiler: Compiler::default(),
+            lane: Arc::new(Lane::new(background)),
+            compiler: Compiler::new(background),
             loaded: Loaded::default(),
         })))
     }

@@ -166,6 +166,7 @@ fn every_range_is_as_described() {
         row("table_elements", EngineConfig::TABLE_ELEMENTS, number),
         row("core_instances", EngineConfig::CORE_INSTANCES, small),
         row("drain", ServerConfig::DRAIN, show_duration),
+        row("audit_file", ServerConfig::AUDIT_FILE, show_size),
         row("queue", ServerLimits::QUEUE, small),
         row("queue_per_caller", ServerLimits::QUEUE_PER_CALLER, small),
         row("submissions_per_second", ServerLimits::SUBMISSIONS, small),

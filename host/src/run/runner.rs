@@ -19,7 +19,7 @@ use crate::capability::network::ForbiddenOrigin;
 use crate::capability::sql::SqlServers;
 use crate::config::HostConfig;
 use crate::digest::Digest;
-use crate::engine::{Engine, LoadedTask, Progress};
+use crate::engine::{Background, Engine, LoadedTask, Progress};
 use crate::grants::{self, Grants};
 use crate::name::TaskName;
 use crate::scrub::SecretSet;
@@ -61,7 +61,8 @@ impl PreparedTask {
 }
 
 impl Runner {
-    /// Starts the engine and opens the audit; contacts nobody.
+    /// Starts the engine and opens the audit, for many attempts beside each
+    /// other; contacts nobody.
     ///
     /// # Errors
     /// When the audit, the engine or the Vault configuration cannot be used.
@@ -70,12 +71,29 @@ impl Runner {
         Self::with_audit(config, audit)
     }
 
+    /// [`Runner::new`] for the one attempt of this process.
+    ///
+    /// # Errors
+    /// As [`Runner::new`].
+    pub fn alone(config: HostConfig) -> Result<Self, RunError> {
+        let audit = AuditLog::create(&config.audit)?;
+        Self::start(config, audit, Background::Usual)
+    }
+
     /// [`Runner::new`] on an audit that is open already.
     ///
     /// # Errors
     /// When the engine or the Vault configuration cannot be used.
     pub fn with_audit(config: HostConfig, audit: AuditLog) -> Result<Self, RunError> {
-        let engine = Engine::new(config.engine, &config.cache, &config.state)?;
+        Self::start(config, audit, Background::Lowest)
+    }
+
+    fn start(
+        config: HostConfig,
+        audit: AuditLog,
+        background: Background,
+    ) -> Result<Self, RunError> {
+        let engine = Engine::new(config.engine, background, &config.cache, &config.state)?;
         let vault = config
             .vault
             .clone()
@@ -183,13 +201,16 @@ impl Runner {
     }
 
     /// Makes sure that runs which begin now can be written down: when the
-    /// audit's chain took no more lines, a new one is begun in a new file.
+    /// audit's chain takes no more lines, or has grown to `most` bytes, a new one
+    /// is begun in a new file. Runs under way stay with theirs.
     ///
     /// # Errors
-    /// When that cannot be done; until it can, every run is refused.
-    pub fn mend_audit(&self) -> Result<(), AuditError> {
-        if self.0.audit.load().is_closed() {
-            let next = AuditLog::create(&self.0.config.audit)?;
+    /// When that cannot be done; until it can, runs are refused unless the chain
+    /// takes lines still.
+    pub fn mend_audit(&self, most: u64) -> Result<(), AuditError> {
+        let audit = self.0.audit.load();
+        if audit.is_closed() || audit.size() >= most {
+            let next = audit.followed(&self.0.config.audit)?;
             self.0.audit.store(Arc::new(next));
         }
         Ok(())

@@ -17,6 +17,8 @@ pub(super) struct Settings {
     pub(super) access: Access,
     pub(super) limits: ServerLimits,
     pub(super) results: ResultsConfig,
+    /// When a file of the audit is followed by a new one, in bytes.
+    pub(super) audit_file: u64,
     pub(super) catalogue: Catalogue,
     pub(super) pace: Pace,
 }
@@ -30,6 +32,7 @@ impl Settings {
             access,
             limits: config.limits,
             results: config.results,
+            audit_file: config.audit_file as u64,
             catalogue,
             pace: Pace::new(config.limits.submissions_per_second),
         }

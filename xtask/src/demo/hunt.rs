@@ -33,6 +33,11 @@ impl Search {
         }
     }
 
+    /// Adds a text.
+    pub(super) fn text(&mut self, name: &str, text: String) {
+        self.outputs.push((name.to_owned(), text));
+    }
+
     /// Adds a folder that is there.
     pub(super) fn folder(&mut self, folder: PathBuf) {
         self.folders.push(folder);

@@ -13,9 +13,8 @@ use super::hunt::Search;
 use super::reviewer;
 use crate::chores::build_binaries;
 use crate::console::{heading, quote, say};
-use crate::dev_vault::command_line;
 use crate::preflight::{Need, check};
-use crate::stage::{Finished, POLICY_COMMAND, Stage, Template};
+use crate::stage::{Finished, POLICY_COMMAND, SOCKET, Service, Stage, Template, User, is_root};
 
 pub(crate) async fn run() -> Result<()> {
     let start = Instant::now();
@@ -46,11 +45,14 @@ pub(crate) async fn run() -> Result<()> {
 
     build(&stage, &mut search)?;
     grant(&mut stage, &mut search).await?;
-    doctor(&stage, &mut search).await?;
+    let accessor = users(&mut stage).await?;
+    doctor(&stage, &accessor, &mut search).await?;
+    let service = serve(&stage)?;
     hello(&stage, &mut search)?;
     let report = invoice_sync(&stage, &mut search)?;
     audit(&stage, &report, &mut search)?;
     warehouse_load(&stage, &mut search).await?;
+    end(service, &mut search)?;
     credentials_are_dead(&stage).await?;
     canary_is_nowhere(&stage, &canary, search)?;
 
@@ -110,9 +112,9 @@ async fn grant(stage: &mut Stage, search: &mut Search) -> Result<()> {
     Ok(())
 }
 
-/// With a token that a reviewer would have, and without one.
-async fn doctor(stage: &Stage, search: &mut Search) -> Result<()> {
-    heading("Is the host fit, and has it no right too many?");
+/// Everybody gets what is theirs. Gives the accessor of the reviewer's token.
+async fn users(stage: &mut Stage) -> Result<Value> {
+    heading("To each what is theirs");
     let policy = [
         "policy",
         "--reviewer",
@@ -123,6 +125,24 @@ async fn doctor(stage: &Stage, search: &mut Search) -> Result<()> {
     let written = stage.cofferdam(&policy)?.success()?;
     show(&format!("cofferdam {}", policy.join(" ")), &written);
     let accessor = reviewer::make_token(&stage.bao, &stage.folder.join("reviewer-token")).await?;
+    stage.hand_over()?;
+    stage.give("reviewer-token")?;
+    if !is_root() {
+        say("You are not root, so the host works as your own user, who could read its");
+        say("log-in. In production it has a user of its own: run the demo as root to see that.");
+        return Ok(accessor);
+    }
+    say(format_args!(
+        "The host is user {} from here on: to it belong the log-in, the grants, the audit.",
+        User::Host.id()
+    ));
+    say("Vault's administrator keeps his token.");
+    Ok(accessor)
+}
+
+/// With a token that a reviewer would have, and without one.
+async fn doctor(stage: &Stage, accessor: &Value, search: &mut Search) -> Result<()> {
+    heading("Is the host fit, and has it no right too many?");
     let examine = ["doctor", "--token-file", "reviewer-token"];
     let examined = stage.cofferdam(&examine)?.success()?;
     show(&format!("cofferdam {}", examine.join(" ")), &examined);
@@ -131,7 +151,7 @@ async fn doctor(stage: &Stage, search: &mut Search) -> Result<()> {
         let is_ok = |line: &str| line.trim_start().starts_with("ok") && line.contains(proven);
         ensure!(examined.stdout.lines().any(is_ok), "{proven} is not ok");
     }
-    reviewer::end_token(&stage.bao, &accessor).await?;
+    reviewer::end_token(&stage.bao, accessor).await?;
     let alone = stage.cofferdam(&["doctor"])?.success()?;
     search.output("doctor without a reviewer", &alone);
     let is_open =
@@ -142,6 +162,37 @@ async fn doctor(stage: &Stage, search: &mut Search) -> Result<()> {
     );
     say("Every right was held against the grants. Without the reviewer's token the");
     say("same lines read \"not proven\": a host cannot vouch for itself.");
+    Ok(())
+}
+
+fn serve(stage: &Stage) -> Result<Service> {
+    heading("The host becomes a service");
+    let service = stage.serve()?;
+    say("cofferdam serve is up: one log-in, a warm engine, many tasks.");
+    if !is_root() {
+        return Ok(service);
+    }
+    say(format_args!(
+        "From here on everything is asked for by user {}, over a socket.",
+        User::Caller.id()
+    ));
+    for file in ["vault/secret-id", "cofferdam.toml", "serve.log"] {
+        let [host, caller] = [User::Host, User::Caller].map(|user| stage.can_read(user, file));
+        ensure!(host?, "the host cannot read {file}");
+        ensure!(!caller?, "the caller can read {file}");
+    }
+    say("That user tried to read the log-in, and was refused; the host's user was not.");
+    Ok(service)
+}
+
+fn end(service: Service, search: &mut Search) -> Result<()> {
+    heading("The service ends");
+    let log = service.log()?;
+    // What is said at a level that nobody sees otherwise.
+    ensure!(log.contains("DEBUG"), "the service's log is not talkative");
+    search.text("the service's log at trace level", log);
+    service.end()?;
+    say("With it ends its log-in, the only one of the whole demo.");
     Ok(())
 }
 
@@ -170,7 +221,8 @@ fn invoice_sync(stage: &Stage, search: &mut Search) -> Result<Value> {
     let run = Stage::run_arguments(&stage.invoice_sync)?;
     let mut arguments = vec!["--format", "json", "--log-level", "trace"];
     arguments.extend(run.iter().map(String::as_str));
-    let done = stage.cofferdam(&arguments)?.success()?;
+    arguments.extend(["--server", SOCKET]);
+    let done = stage.call(&arguments)?.success()?;
     search.output("run invoice-sync at trace level", &done);
     let report: Value = serde_json::from_str(&done.stdout).context("the report is not JSON")?;
     let revoked = report.pointer("/revocation/complete");
@@ -213,9 +265,10 @@ async fn warehouse_load(stage: &Stage, search: &mut Search) -> Result<()> {
 
 fn play(stage: &Stage, template: &Template, search: &mut Search) -> Result<Finished> {
     let arguments = Stage::run_arguments(template)?;
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = stage.cofferdam(&arguments)?.success()?;
-    show(&command_line(template)?, &done);
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.extend(["--server", SOCKET]);
+    let done = stage.call(&arguments)?.success()?;
+    show(&format!("cofferdam {}", arguments.join(" ")), &done);
     search.output(&format!("run {}", template.task()), &done);
     Ok(done)
 }

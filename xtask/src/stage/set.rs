@@ -14,6 +14,7 @@ use cofferdam_devkit::tools::{self, GuestEnv};
 use serde_json::json;
 
 use super::grants::example;
+use super::users::{self, User};
 use super::{BillingApi, HELLO, INVOICE_SYNC, Template, WAREHOUSE_LOAD};
 use crate::chores::binary;
 
@@ -30,6 +31,10 @@ pub(crate) struct Stage {
     pub(crate) invoice_sync: Template,
     pub(crate) warehouse_load: Template,
     env: GuestEnv,
+    /// The binary that is used.
+    pub(super) program: PathBuf,
+    /// The installation is the host's user's.
+    pub(super) has_users: bool,
 }
 
 /// A command that has ended.
@@ -44,7 +49,7 @@ impl Stage {
     /// API demands it; Vault's database engine makes the users of a database
     /// with the warehouse's tables.
     pub(crate) async fn start(name: &str, canary: &Canary, env: GuestEnv) -> Result<Self> {
-        let folder = tools::target_folder().join(name);
+        let folder = users::folder(name)?;
         clear(&folder)?;
         let hello = Template::of(HELLO)?;
         let invoice_sync = Template::of(INVOICE_SYNC)?;
@@ -82,6 +87,8 @@ impl Stage {
             invoice_sync,
             warehouse_load,
             env,
+            program: binary("cofferdam"),
+            has_users: false,
         };
         stage.write_config()?;
         Ok(stage)
@@ -162,11 +169,22 @@ impl Stage {
         [&self.hello, &self.invoice_sync, &self.warehouse_load]
     }
 
-    /// Runs `cofferdam` in the folder of the stage, to its end.
+    /// Runs `cofferdam` in the folder of the stage, to its end, as whoever the
+    /// installation belongs to.
     pub(crate) fn cofferdam(&self, arguments: &[&str]) -> Result<Finished> {
-        let mut command = Command::new(binary("cofferdam"));
-        command.args(arguments).current_dir(&self.folder);
+        let mut command = self.command(User::Host);
+        command.args(arguments);
         Finished::of(command)
+    }
+
+    /// `cofferdam` in the folder of the stage, as this user once there are users.
+    pub(super) fn command(&self, user: User) -> Command {
+        let mut command = match self.has_users {
+            true => user.command(&self.program),
+            false => Command::new(&self.program),
+        };
+        command.current_dir(&self.folder);
+        command
     }
 
     /// The arguments of a run of this example.
@@ -198,7 +216,7 @@ pub(crate) const POLICY_COMMAND: [&str; 6] = [
 ];
 
 impl Finished {
-    fn of(mut command: Command) -> Result<Self> {
+    pub(super) fn of(mut command: Command) -> Result<Self> {
         let output = command
             .stdin(std::process::Stdio::null())
             .output()

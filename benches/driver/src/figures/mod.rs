@@ -21,6 +21,13 @@ pub(crate) struct Effort {
     pub(crate) batch: usize,
 }
 
+impl Effort {
+    /// Whether it is only to be shown that everything runs.
+    fn is_quick(self) -> bool {
+        self.rounds < 10
+    }
+}
+
 /// The median, in the unit of which `per` nanoseconds make one.
 fn median(mut nanos: Vec<u64>, per: f64) -> f64 {
     nanos.sort_unstable();

@@ -50,7 +50,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Figure> {
 }
 
 fn check(path: &Path) -> Result<()> {
-    let report = verify(path, None)?;
+    let report = verify(path, None, &[])?;
     ensure!(report.is_consistent(), "not consistent: {report:?}");
     ensure!(report.lines > RUNS as u64, "{} lines", report.lines);
     Ok(())

@@ -24,6 +24,10 @@ pub struct ServerConfig {
     /// How long runs go on after SIGTERM before they are cancelled. Default `30s`.
     #[serde(deserialize_with = "drain")]
     pub drain: Duration,
+    /// A file of the audit that has grown over this is followed by a new one.
+    /// Default `1GiB`.
+    #[serde(deserialize_with = "audit_file")]
+    pub audit_file: usize,
     /// `[[server.allow]]`: who may call, and for which tasks. Without one,
     /// only the service's own user.
     pub allow: Vec<Allow>,
@@ -41,6 +45,13 @@ impl ServerConfig {
         max: Duration::from_secs(24 * 3_600),
     };
 
+    /// `audit_file`. A line has at most 1 MiB.
+    pub const AUDIT_FILE: Range<usize> = Range {
+        default: 1 << 30,
+        min: 1 << 20,
+        max: 64 << 30,
+    };
+
     /// Makes the paths absolute; `root` is the folder of the file.
     pub(super) fn resolve(&mut self, root: &Path) {
         self.socket = root.join(&self.socket);
@@ -52,6 +63,7 @@ impl Default for ServerConfig {
         Self {
             socket: "cofferdam.sock".into(),
             drain: Self::DRAIN.default,
+            audit_file: Self::AUDIT_FILE.default,
             allow: Vec::new(),
             limits: ServerLimits::default(),
             results: ResultsConfig::default(),
@@ -61,4 +73,8 @@ impl Default for ServerConfig {
 
 fn drain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     value::duration(deserializer, &ServerConfig::DRAIN)
+}
+
+fn audit_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    value::size(deserializer, &ServerConfig::AUDIT_FILE)
 }

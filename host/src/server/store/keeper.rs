@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::{Open, StoreError};
+use crate::disk::GATHER;
 
 /// Runs by id.
 pub(super) const RUNS: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("runs");
@@ -51,13 +52,18 @@ impl Keeper {
     /// Ends when nobody is left who could write.
     fn keep(mut self) {
         let mut batch = Vec::new();
+        let mut were_many = false;
         while let Some(first) = self.writes.blocking_recv() {
             batch.push(first);
+            if were_many {
+                thread::sleep(GATHER);
+            }
             while batch.len() < BATCH
                 && let Ok(next) = self.writes.try_recv()
             {
                 batch.push(next);
             }
+            were_many = batch.len() > 1;
             let result = self.commit(&batch);
             for write in batch.drain(..) {
                 // Who does not wait any more need not know.

@@ -1,0 +1,187 @@
+//! Submissions: what is taken, what is refused, and what was known already.
+
+use std::sync::Arc;
+
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use uuid::Uuid;
+
+use super::{Service, unkept};
+use crate::api::{Attempt, ProblemKind, Submission};
+use crate::digest::Digest;
+use crate::identity::Assurance;
+use crate::name::{InvalidName, TaskName};
+use crate::run::{PreparedTask, RunRequest};
+use crate::server::access::Peer;
+use crate::server::live::{Facts, LiveRun};
+use crate::server::queue::{Full, Ticket};
+use crate::server::refused::Refused;
+use crate::server::settings::Settings;
+use crate::server::store::KeyHash;
+
+/// A submission that was taken.
+pub(in crate::server) struct Taken {
+    pub(in crate::server) run: Uuid,
+    /// Its key was known: this is the run of an earlier submission.
+    pub(in crate::server) replayed: bool,
+}
+
+/// What a new run holds until it is over.
+pub(super) struct Place {
+    /// In the queue.
+    pub(super) ticket: Ticket,
+    /// Among those whom a service that ends waits for.
+    pub(super) waited_for: TaskTrackerToken,
+}
+
+/// What a key led to.
+enum Begun {
+    /// The run that bears it, with the digest of what was submitted then.
+    Known(Uuid, Option<Arc<LiveRun>>, Digest),
+    New(Arc<LiveRun>, Place),
+}
+
+impl Service {
+    /// Takes a run, and returns once it is written down; it then goes on by
+    /// itself.
+    pub(in crate::server) async fn submit(
+        &self,
+        peer: &Peer,
+        key: &str,
+        submission: Submission,
+    ) -> Result<Taken, Refused> {
+        let inner = &*self.0;
+        let settings = inner.settings.load_full();
+        if let Err(seconds) = settings.pace.check(&peer.owner) {
+            inner.metrics.limited("submissions_per_second");
+            return Err(Refused::new(
+                ProblemKind::TooManyRequests,
+                "more submissions in a second than `server.limits` lets one caller make",
+            )
+            .retry_after(seconds));
+        }
+        let (task, prepared) = find(&settings, peer, &submission.task)?;
+        let digest = digest_of(&submission)?;
+        let key = KeyHash::of(&peer.owner, key);
+        let Submission { attempt, input, .. } = submission;
+        let identity = (attempt.check(task.as_str(), Assurance::Claimed))
+            .map_err(|error| Refused::new(ProblemKind::Invalid, error.to_string()))?;
+        let attempt = Attempt::from(&identity);
+        let request = RunRequest::of_json(task.clone(), identity, input).by(peer.caller.clone());
+        let facts = Facts {
+            run: request.run(),
+            owner: peer.owner.clone(),
+            key,
+            submission: digest,
+            task: task.to_string(),
+            attempt,
+        };
+        let (live, place) = match self.begin(&task, facts)? {
+            Begun::Known(run, live, known) => {
+                return self.replay(run, live, known == digest).await;
+            }
+            Begun::New(live, place) => (live, place),
+        };
+        let run = live.run;
+        let service = self.clone();
+        tokio::spawn(service.carry(Arc::clone(&live), prepared, request, place));
+        match live.accepted().await {
+            true => Ok(Taken {
+                run,
+                replayed: false,
+            }),
+            false => Err(unkept()),
+        }
+    }
+
+    /// Finds the run of a key, or makes it known and takes a place in the queue.
+    fn begin(&self, task: &TaskName, facts: Facts) -> Result<Begun, Refused> {
+        // One lock for both, so that of a thousand submissions one begins.
+        let mut registry = self.0.registry.lock();
+        if let Some((run, submission)) = registry.by_key(&facts.key) {
+            return Ok(Begun::Known(run, registry.live(run).cloned(), submission));
+        }
+        // Under the lock: a service that ends waits for all that came before it did.
+        if self.is_draining() {
+            let refused = Refused::new(ProblemKind::Unavailable, "the service is ending");
+            return Err(refused.retry_after(5));
+        }
+        let ticket = self.0.queue.enter(&facts.owner, task);
+        let ticket = ticket.map_err(|full| self.full(full))?;
+        let live = Arc::new(LiveRun::new(facts));
+        registry.begin(Arc::clone(&live));
+        let waited_for = self.0.carried.token();
+        Ok(Begun::New(live, Place { ticket, waited_for }))
+    }
+
+    /// The answer to a submission whose key is known.
+    async fn replay(
+        &self,
+        run: Uuid,
+        live: Option<Arc<LiveRun>>,
+        is_same: bool,
+    ) -> Result<Taken, Refused> {
+        if !is_same {
+            return Err(Refused::new(
+                ProblemKind::KeyReused,
+                "the idempotency key names another submission of yours",
+            )
+            .hint("use a new key for every new run, and the old one only to repeat it"));
+        }
+        if let Some(live) = live
+            && !live.accepted().await
+        {
+            return Err(unkept());
+        }
+        Ok(Taken {
+            run,
+            replayed: true,
+        })
+    }
+
+    fn full(&self, full: Full) -> Refused {
+        let (limit, detail) = match full {
+            Full::Caller => ("queue_per_caller", "too many of your runs wait already"),
+            Full::Queue => ("queue", "too many runs wait already"),
+        };
+        self.0.metrics.limited(limit);
+        Refused::new(ProblemKind::TooManyRequests, detail).retry_after(1)
+    }
+}
+
+/// The task, if this caller may run it. Not there and not allowed look the same.
+fn find(settings: &Settings, peer: &Peer, task: &str) -> Result<(TaskName, PreparedTask), Refused> {
+    let name: TaskName = (task.parse())
+        .map_err(|error: InvalidName| Refused::new(ProblemKind::Invalid, error.to_string()))?;
+    let known = settings.catalogue.get(&name);
+    let Some(task) = known.filter(|_| settings.access.may_run(peer, &name)) else {
+        return Err(Refused::new(
+            ProblemKind::NotFound,
+            format!("there is no task `{name}`, or you may not run it"),
+        )
+        .hint(
+            "`GET /v1/tasks` lists yours; the operator's `[[server.allow]]` says who may run what",
+        ));
+    };
+    match &task.prepared {
+        Ok(prepared) => Ok((name, prepared.clone())),
+        Err(_) => Err(Refused::new(
+            ProblemKind::Unavailable,
+            format!(
+                "task `{name}` cannot be run: {}",
+                task.view.unusable.as_deref().unwrap_or_default()
+            ),
+        )
+        .hint("the service's own log says what is wrong with its files")),
+    }
+}
+
+/// What makes two submissions the same: every byte of what they ask for.
+fn digest_of(submission: &Submission) -> Result<Digest, Refused> {
+    let text = serde_json::to_vec(submission).map_err(|_| {
+        Refused::new(
+            ProblemKind::Invalid,
+            "the submission cannot be written as JSON",
+        )
+    })?;
+    Ok(Digest::of(&text))
+}

@@ -1,0 +1,215 @@
+//! The service without its wire: runs are submitted, looked at, cancelled.
+
+mod admission;
+mod carry;
+mod look;
+mod upkeep;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
+
+use super::access::{Access, Peer};
+use super::catalogue::Catalogue;
+use super::error::ServeError;
+use super::metrics::Metrics;
+use super::queue::{Load, Queue};
+use super::refused::Refused;
+use super::registry::Registry;
+use super::settings::{Settings, places};
+use super::store::Store;
+use super::watch::Watched;
+use crate::api::ProblemKind;
+use crate::config::{HostConfig, ServerLimits};
+use crate::run::Runner;
+
+pub(super) use look::Log;
+
+/// The service. Clones share it.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    runner: Runner,
+    file: PathBuf,
+    store: Store,
+    queue: Queue,
+    settings: ArcSwap<Settings>,
+    registry: Mutex<Registry>,
+    /// The runs under way, each a task of its own.
+    carried: TaskTracker,
+    draining: AtomicBool,
+    watched: Watched,
+    metrics: Metrics,
+    begun: Timestamp,
+}
+
+impl Service {
+    /// Loads the tasks and finds what an earlier service left: runs that it
+    /// lost, and results. Contacts Vault only when there is something to sweep.
+    ///
+    /// # Errors
+    /// [`ServeError`] names what cannot be used. A task whose grants or
+    /// component are broken is no reason not to serve the others.
+    pub async fn start(config: HostConfig, file: PathBuf) -> Result<Self, ServeError> {
+        let access = Access::new(&config.server)?;
+        let server = config.server.clone();
+        let engine = config.engine;
+        let state = config.state.clone();
+        let runner = Runner::new(config)?;
+        let vault = runner.vault().cloned();
+        let store = Store::open(&state)?;
+        let (catalogue, broken) = Catalogue::load(&runner).await?;
+        for one in &broken {
+            tracing::error!(problem = %one.problem, "a task cannot be used");
+        }
+        runner.note_grants(catalogue.sources())?;
+        let service = Self(Arc::new(Inner {
+            queue: Queue::new(places(&server.limits, &engine)),
+            settings: ArcSwap::from_pointee(Settings::new(&server, access, catalogue)),
+            runner,
+            file,
+            store,
+            registry: Mutex::default(),
+            carried: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+            watched: Watched::default(),
+            metrics: Metrics::new(vault),
+            begun: Timestamp::now(),
+        }));
+        if let Err(error) = service.recover().await {
+            // The sweep may have logged in.
+            service.close().await;
+            return Err(error);
+        }
+        Ok(service)
+    }
+
+    /// Reads configuration and grants again, and puts them into effect for
+    /// runs that are submitted from now on: all of them or, when something is
+    /// wrong, none.
+    ///
+    /// # Errors
+    /// What is wrong; everything is as before then.
+    pub async fn reload(&self) -> Result<(), ServeError> {
+        let inner = &*self.0;
+        let config = HostConfig::load(&inner.file)?;
+        let now = inner.runner.config();
+        let fixed = [
+            ("[paths]", now.same_paths(&config)),
+            ("[vault]", now.vault == config.vault),
+            ("[engine]", now.engine == config.engine),
+            ("[telemetry]", now.telemetry == config.telemetry),
+            ("server.socket", now.server.socket == config.server.socket),
+        ];
+        if let Some((what, _)) = fixed.iter().find(|(_, same)| !same) {
+            return Err(ServeError::NeedsRestart { what });
+        }
+        let access = Access::new(&config.server)?;
+        let (catalogue, broken) = Catalogue::load(&inner.runner).await?;
+        if !broken.is_empty() {
+            let problems = broken.into_iter().map(|one| one.problem).collect();
+            return Err(ServeError::Tasks { problems });
+        }
+        inner.runner.note_grants(catalogue.sources())?;
+        let settings = Settings::new(&config.server, access, catalogue);
+        inner
+            .queue
+            .set(places(&config.server.limits, &config.engine));
+        inner.settings.store(Arc::new(settings));
+        Ok(())
+    }
+
+    /// Whether this caller may talk to the service at all.
+    pub(super) fn knows(&self, peer: &Peer) -> bool {
+        self.0.settings.load().access.knows(peer)
+    }
+
+    /// Whether this caller may read the service's numbers.
+    pub(super) fn may_read_metrics(&self, peer: &Peer) -> bool {
+        self.0.settings.load().access.may_read_metrics(peer)
+    }
+
+    /// The limits that are in effect.
+    pub(super) fn limits(&self) -> ServerLimits {
+        self.0.settings.load().limits
+    }
+
+    /// What is known of the things that the service depends on.
+    pub(super) fn watched(&self) -> &Watched {
+        &self.0.watched
+    }
+
+    /// The service's numbers.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// The queue, and the runs that are kept, in numbers.
+    pub(super) fn load(&self) -> (Load, usize) {
+        (self.0.queue.load(), self.0.registry.lock().kept())
+    }
+
+    /// Since when the service has been up.
+    pub(super) fn begun(&self) -> Timestamp {
+        self.0.begun
+    }
+
+    /// Whether it takes no more runs because it is ending.
+    pub(super) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more runs; those under way go on until `patience` is over and
+    /// are then cancelled. Returns when all are over.
+    pub(super) async fn drain(&self, patience: impl Future<Output = ()>) {
+        let inner = &*self.0;
+        {
+            // What was taken before holds its place among those that are waited for.
+            let _registry = inner.registry.lock();
+            inner.draining.store(true, Ordering::Relaxed);
+        }
+        inner.carried.close();
+        tokio::select! {
+            () = inner.carried.wait() => return,
+            () = patience => (),
+        }
+        let live = inner.registry.lock().all_live();
+        tracing::warn!(
+            runs = live.len(),
+            "the time to drain is over: runs are cancelled"
+        );
+        for run in live {
+            run.cancel.cancel();
+        }
+        // Each ends within its grace period and the time of its revocation.
+        inner.carried.wait().await;
+    }
+
+    /// Ends the service's log-in. No run is under way any more.
+    pub(super) async fn close(self) {
+        let revocation = self.0.runner.clone().shut().await;
+        if let Some(revocation) = revocation
+            && !revocation.complete
+        {
+            tracing::warn!(
+                reason = revocation.reason.as_deref(),
+                "the log-in may still be alive; the next start sweeps it"
+            );
+        }
+    }
+}
+
+fn unkept() -> Refused {
+    Refused::new(
+        ProblemKind::Unavailable,
+        "results cannot be kept now, so nothing is begun",
+    )
+    .hint("the operator has to make room on the disk of the state folder")
+    .retry_after(5)
+}
