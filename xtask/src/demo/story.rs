@@ -192,7 +192,7 @@ fn end(service: Service, search: &mut Search) -> Result<()> {
     ensure!(log.contains("DEBUG"), "the service's log is not talkative");
     search.text("the service's log at trace level", log);
     service.end()?;
-    say("With it ends its log-in, the only one of the whole demo.");
+    say("With it ends its log-in: one for all that it ran.");
     Ok(())
 }
 
