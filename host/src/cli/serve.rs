@@ -10,7 +10,7 @@ use crate::config::HostConfig;
 use crate::diagnostic::Exit;
 use crate::server::{Signals, serve};
 
-/// Serve runs over a Unix socket, under this user's log-in to Vault.
+/// Serve runs over a Unix socket and, with `[server.tcp]`, over TLS, under this user's log-in to Vault.
 ///
 /// `[server]` of cofferdam.toml says where, for whom and how much; see
 /// docs/OPERATE.md. SIGHUP reads configuration and grants again. SIGTERM ends:
@@ -29,15 +29,17 @@ pub(super) async fn execute(
     if let Some(telemetry) = &config.telemetry {
         crate::telemetry::export(telemetry);
     }
-    let socket = config.server.socket.clone();
     let file = std::path::absolute(&globals.config).unwrap_or_else(|_| globals.config.clone());
     // As many connections as the system lets us have.
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit.current = limit.maximum;
     let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
-    serve(config, file, signals, |_| {
+    serve(config, file, signals, |listening| {
         if output.format() == Format::Text {
-            output.note(format_args!("serving on {}", socket.display()));
+            output.note(format_args!("serving on {}", listening.socket.display()));
+            if let Some(address) = listening.tcp {
+                output.note(format_args!("serving on https://{address}"));
+            }
         }
         // To systemd, if it waits for it.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::guarded::{self, FileError};
+use super::strict::DocumentError;
 use super::{ConfigError, EngineConfig, ServerConfig, TelemetryConfig, strict};
 use crate::vault::VaultConfig;
 
@@ -96,6 +97,18 @@ impl HostConfig {
     pub fn parse(text: &str, file: &Path, root: &Path) -> Result<Self, ConfigError> {
         let document: Document = strict::parse(text, file, |_| None)?;
         let mut server = document.server;
+        if let Some((at, field, missing)) = server.unproven() {
+            return Err(DocumentError::at(
+                text,
+                file,
+                strict::span_of(text, &["server", "allow"]),
+                Some(format!("server.allow[{at}].{field}")),
+                &format!(
+                    "it names callers whom nobody can tell\nset {missing}, or leave `{field}` out"
+                ),
+            )
+            .into());
+        }
         server.resolve(root);
         let mut vault = document.vault;
         if let Some(vault) = &mut vault {

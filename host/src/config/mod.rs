@@ -15,7 +15,10 @@ pub mod value;
 pub use engine::EngineConfig;
 pub use error::ConfigError;
 pub use host::HostConfig;
-pub use server::{Account, Allow, ResultsConfig, ServerConfig, ServerLimits, TaskPattern};
+pub use server::{
+    Account, Allow, JwtConfig, KeySetPlace, NamePattern, ResultsConfig, ServerConfig, ServerLimits,
+    TaskPattern, TcpConfig,
+};
 pub use telemetry::{Collector, TelemetryConfig};
 
 #[cfg(test)]

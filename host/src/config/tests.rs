@@ -163,3 +163,115 @@ fn reads_a_file_that_only_we_can_write() {
     hint: whoever can write it decides about credentials; review it, then run `chmod go-w …/cofferdam.toml`
     ");
 }
+
+/// A `[server.tcp]` with these lines after what it must have.
+fn tcp(lines: &str) -> String {
+    format!(
+        "[server.tcp]\nlisten = \"127.0.0.1:8443\"\ncertificate = \"tls/c.pem\"\nkey = \"/k.pem\"\n{lines}\n"
+    )
+}
+
+const JWT: &str =
+    "[server.tcp.jwt]\njwks = \"keys.json\"\nissuer = \"https://i\"\naudience = \"a\"\n";
+
+#[test]
+fn tcp_is_for_callers_who_can_be_told_apart() {
+    assert_eq!(parse("").unwrap().server.tcp, None);
+    let read = |text: &str| parse(text).unwrap().server.tcp.unwrap();
+    let config = read(&tcp("client_ca = \"ca.pem\""));
+    assert_eq!(config.listen, "127.0.0.1:8443".parse().unwrap());
+    assert_eq!(config.certificate, Path::new("/srv/cofferdam/tls/c.pem"));
+    assert_eq!(config.key, Path::new("/k.pem"));
+    assert_eq!(
+        config.client_ca.as_deref(),
+        Some(Path::new("/srv/cofferdam/ca.pem"))
+    );
+    assert_eq!(config.jwt, None);
+    let jwt = read(&tcp(JWT)).jwt.unwrap();
+    let file = KeySetPlace::File("/srv/cofferdam/keys.json".into());
+    assert_eq!((jwt.jwks, jwt.leeway.as_secs()), (file, 10));
+    let url = JWT.replace("keys.json", "https://i/keys");
+    let jwt = read(&tcp(&format!("{url}jwks_ca = \"ca.pem\"\nleeway = \"0s\"")));
+    let KeySetPlace::Url { url, ca } = jwt.jwt.unwrap().jwks else {
+        panic!("a URL");
+    };
+    assert_eq!(url.as_str(), "https://i/keys");
+    assert_eq!(ca.as_deref(), Some(Path::new("/srv/cofferdam/ca.pem")));
+
+    let change = |from: &str, to: &str| tcp(JWT).replace(from, to);
+    let rule = |lines: &str| format!("[[server.allow]]\n{lines}\ntasks = [\"*\"]\n");
+    let only_ca = tcp("client_ca = \"ca.pem\"");
+    let all: Vec<String> = [
+        tcp(""),
+        "[server.tcp]\n".to_owned(),
+        change("127.0.0.1:8443", "localhost:8443"),
+        change("127.0.0.1:8443", "127.0.0.1"),
+        change("keys.json", "http://i/keys"),
+        change("keys.json", "https://u:hunter2@i/keys"),
+        change("keys.json", ""),
+        format!("{}jwks_ca = \"ca.pem\"\n", tcp(JWT)),
+        change("https://i", "https://i#1"),
+        change("audience = \"a\"\n", ""),
+        change("audience = \"a\"", "audience = \"\""),
+        format!("{}leeway = \"6m\"\n", tcp(JWT)),
+        rule("certificates = [\"cn:x\"]"),
+        format!("{only_ca}{}", rule("subjects = [\"x\"]")),
+        format!("{}{}", tcp(JWT), rule("certificates = [\"cn:x\"]")),
+        format!("{only_ca}{}", rule("certificates = [\"x\"]")),
+        format!("{only_ca}{}", rule("certificates = [\"cn:*x\"]")),
+        format!("{}{}", tcp(JWT), rule("subjects = [\"\"]")),
+        format!("{}{}", tcp(JWT), rule("subjects = [\"a*b*\"]")),
+        format!("{}plain = true\n", only_ca),
+    ]
+    .iter()
+    .map(|text| refusal(text))
+    .collect();
+    assert_snapshot!(all.join("\n"), @r##"
+    cofferdam.toml:1:9: `server.tcp.client_ca`: is missing, and [server.tcp.jwt] too: anybody could call
+    hint: set one of the two, or both
+    cofferdam.toml:1:1: `server.tcp.listen`: this field is missing
+    hint: docs/GRANTS.md describes every field
+    cofferdam.toml:2:10: `server.tcp.listen`: `localhost:8443` is not an address with a port
+    hint: write one such as `127.0.0.1:8443`, `0.0.0.0:8443` or `[::]:8443`; names are not looked up
+    cofferdam.toml:2:10: `server.tcp.listen`: `127.0.0.1` is not an address with a port
+    hint: write one such as `127.0.0.1:8443`, `0.0.0.0:8443` or `[::]:8443`; names are not looked up
+    cofferdam.toml:6:8: `server.tcp.jwt.jwks`: not a file and not an `https://` address
+    hint: whoever answers in its place could make tokens, so only TLS will do
+    cofferdam.toml:6:8: `server.tcp.jwt.jwks`: it holds a user, a password or `#`
+    hint: keys are public; leave it out
+    cofferdam.toml:6:8: `server.tcp.jwt.jwks`: not the name of a key set
+    hint: write a file, or a URL such as `https://login.example.com/keys`
+    cofferdam.toml:10:1: `server.tcp.jwt.jwks_ca`: has no use for a file
+    hint: leave it out, or name a URL in `jwks`
+    cofferdam.toml:7:10: `server.tcp.jwt.issuer`: it holds `#`
+    hint: an issuer is a URL without a fragment (RFC 8414)
+    cofferdam.toml:5:1: `server.tcp.jwt.audience`: this field is missing
+    hint: docs/GRANTS.md describes every field
+    cofferdam.toml:8:12: `server.tcp.jwt.audience`: not 1 to 255 characters
+    hint: write it as it stands in the tokens, to the letter
+    cofferdam.toml:10:10: `server.tcp.jwt.leeway`: `6m` is out of range
+    hint: choose a value from 0s to 5m
+    cofferdam.toml:1:10: `server.allow[0].certificates`: it names callers whom nobody can tell
+    hint: set `client_ca` under [server.tcp], or leave `certificates` out
+    cofferdam.toml:6:10: `server.allow[0].subjects`: it names callers whom nobody can tell
+    hint: set [server.tcp.jwt], or leave `subjects` out
+    cofferdam.toml:10:10: `server.allow[0].certificates`: it names callers whom nobody can tell
+    hint: set `client_ca` under [server.tcp], or leave `certificates` out
+    cofferdam.toml:7:16: `server.allow[0].certificates`: `x` does not say which name of a certificate it is
+    hint: write `spiffe://…`, `dns:…` or `cn:…`
+    cofferdam.toml:7:16: `server.allow[0].certificates[0]`: `cn:*x` is not the name of a caller
+    hint: write the whole name, or its beginning and one `*` at the end, such as `spiffe://example.org/airflow/*`
+    cofferdam.toml:11:12: `server.allow[0].subjects[0]`: `` is not the name of a caller
+    hint: write the whole name, or its beginning and one `*` at the end, such as `spiffe://example.org/airflow/*`
+    cofferdam.toml:11:12: `server.allow[0].subjects[0]`: `a*b*` is not the name of a caller
+    hint: write the whole name, or its beginning and one `*` at the end, such as `spiffe://example.org/airflow/*`
+    cofferdam.toml:6:1: `server.tcp.plain`: unknown field `plain`, expected one of `listen`, `certificate`, `key`, `client_ca`, `jwt`
+    hint: correct the spelling or remove the field; docs/GRANTS.md describes every one
+    "##);
+    for taken in [
+        "certificates = [\"*\"]",
+        "certificates = [\"dns:a\", \"urn:x:*\"]",
+    ] {
+        parse(&format!("{only_ca}{}", rule(taken))).unwrap();
+    }
+}

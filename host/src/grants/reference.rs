@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::{Grants, Limits};
 use crate::config::value::{Range, show_duration, show_size};
-use crate::config::{EngineConfig, HostConfig, ResultsConfig, ServerConfig, ServerLimits};
+use crate::config::{
+    EngineConfig, HostConfig, JwtConfig, ResultsConfig, ServerConfig, ServerLimits,
+};
 use crate::digest::Digest;
 
 const REFERENCE: &str = include_str!("../../../docs/GRANTS.md");
@@ -39,7 +41,7 @@ fn parse(name: &str, text: &str) -> Result<(), String> {
 #[test]
 fn every_example_is_taken() {
     let examples = examples();
-    assert_eq!(examples.len(), 9);
+    assert_eq!(examples.len(), 10);
     for (name, text) in examples {
         assert_eq!(parse(name, text), Ok(()), "{text}");
         assert!(parse(name, &format!("unknown = 1\n{text}")).is_err());
@@ -78,6 +80,8 @@ fn every_field_is_described() {
         "[[server.allow]]\n",
         "[server.limits]\n",
         "[server.results]\n",
+        "[server.tcp]\n",
+        "[server.tcp.jwt]\n",
         "[telemetry]\n",
     ];
     for table in tables {
@@ -178,6 +182,7 @@ fn every_range_is_as_described() {
             small,
         ),
         row("keep", ResultsConfig::KEEP, show_duration),
+        row("leeway", JwtConfig::LEEWAY, show_duration),
         row("most", ResultsConfig::MOST, |value| value.to_string()),
     ] {
         assert!(REFERENCE.contains(&row), "not in the reference: {row}");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::caller::{Caller, Owner};
-use crate::config::{Account, ServerConfig, TaskPattern};
+use crate::config::{Account, NamePattern, ServerConfig, TaskPattern};
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::name::TaskName;
 
@@ -26,6 +26,8 @@ pub(super) struct Access(Vec<Rule>);
 struct Rule {
     users: HashSet<u32>,
     groups: HashSet<u32>,
+    certificates: Vec<NamePattern>,
+    subjects: Vec<NamePattern>,
     /// None for all of them.
     tasks: Option<Vec<TaskPattern>>,
     metrics: bool,
@@ -70,6 +72,15 @@ impl Peer {
         }
     }
 
+    /// Somebody who came over TCP: only the connection or the request says who.
+    pub(super) fn remote(caller: Caller) -> Self {
+        Self {
+            owner: caller.owner(),
+            caller,
+            groups: Vec::new(),
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn plain(uid: u32, groups: &[u32]) -> Self {
         let gid = groups.first().copied().unwrap_or(uid);
@@ -97,6 +108,8 @@ impl Access {
             return Ok(Self(vec![Rule {
                 users: HashSet::from([own]),
                 groups: HashSet::new(),
+                certificates: Vec::new(),
+                subjects: Vec::new(),
                 tasks: None,
                 metrics: true,
             }]));
@@ -109,6 +122,8 @@ impl Access {
                 groups: ids(&allow.groups, "group", |name| {
                     uzers::get_group_by_name(name).map(|group| group.gid())
                 })?,
+                certificates: allow.certificates.clone(),
+                subjects: allow.subjects.clone(),
                 tasks: Some(allow.tasks.clone()),
                 metrics: allow.metrics,
             })
@@ -147,8 +162,17 @@ pub fn lets_in(config: &ServerConfig, uid: u32) -> Result<bool, UnknownAccount> 
 
 impl Rule {
     fn names(&self, peer: &Peer) -> bool {
-        let Caller::Unix { uid, .. } = peer.caller;
-        self.users.contains(&uid) || peer.groups.iter().any(|gid| self.groups.contains(gid))
+        // Each kind is held against its own list: no name of one is taken for
+        // one of another.
+        match &peer.caller {
+            Caller::Unix { uid, .. } => {
+                self.users.contains(uid) || peer.groups.iter().any(|gid| self.groups.contains(gid))
+            }
+            Caller::Certificate { subject } => {
+                self.certificates.iter().any(|name| name.covers(subject))
+            }
+            Caller::Token { subject, .. } => self.subjects.iter().any(|name| name.covers(subject)),
+        }
     }
 }
 
@@ -206,6 +230,69 @@ mod tests {
         assert!(access.may_run(&both, &task("invoice-sync")));
         assert!(access.may_run(&Peer::plain(0, &[]), &task("invoice-x")));
         assert!(!access.knows(&Peer::plain(1002, &[7])));
+    }
+
+    const TCP: &str = "[server.tcp]\nlisten = \"127.0.0.1:0\"\ncertificate = \"c\"\nkey = \"k\"\n\
+         client_ca = \"ca\"\n[server.tcp.jwt]\njwks = \"keys\"\nissuer = \"i\"\naudience = \"a\"\n";
+
+    #[test]
+    fn each_kind_of_caller_has_its_own_rules() {
+        let certificate = |subject: &str| {
+            Peer::remote(Caller::Certificate {
+                subject: subject.to_owned(),
+            })
+        };
+        let token = |subject: &str| {
+            Peer::remote(Caller::Token {
+                issuer: "i".to_owned(),
+                subject: subject.to_owned(),
+            })
+        };
+        let access = access(&format!(
+            "{TCP}[[server.allow]]\ncertificates = [\"spiffe://a/b/*\", \"cn:x\"]\ntasks = [\"one\"]\n\
+             [[server.allow]]\nsubjects = [\"x\", \"repo:*\"]\ntasks = [\"two\"]\n\
+             [[server.allow]]\nusers = [7]\ngroups = [8]\ntasks = [\"three\"]\n"
+        ))
+        .unwrap();
+        for (peer, may) in [
+            (certificate("cn:x"), Some("one")),
+            (certificate("spiffe://a/b/c"), Some("one")),
+            (certificate("spiffe://a/b"), None),
+            (certificate("spiffe://a/bc"), None),
+            (certificate("cn:xy"), None),
+            (certificate("x"), None),
+            (token("x"), Some("two")),
+            (token("repo:a"), Some("two")),
+            (token("cn:x"), None),
+            (token("xy"), None),
+            (Peer::plain(7, &[]), Some("three")),
+            (Peer::plain(9, &[]), None),
+        ] {
+            assert_eq!(access.knows(&peer), may.is_some(), "{peer:?}");
+            for one in ["one", "two", "three"] {
+                assert_eq!(
+                    access.may_run(&peer, &task(one)),
+                    may == Some(one),
+                    "{peer:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_rule_nobody_comes_over_tcp() {
+        let access = access(TCP).unwrap();
+        for caller in [
+            Caller::Certificate {
+                subject: "cn:root".to_owned(),
+            },
+            Caller::Token {
+                issuer: "i".to_owned(),
+                subject: "0".to_owned(),
+            },
+        ] {
+            assert!(!access.knows(&Peer::remote(caller)));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::access::UnknownAccount;
 use super::store::StoreError;
+use super::tcp::TcpError;
 use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
@@ -27,6 +28,9 @@ pub enum ServeError {
     /// The kept results cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What `[server.tcp]` names cannot be used, or its address.
+    #[error(transparent)]
+    Tcp(#[from] TcpError),
     /// Grants files or components that cannot be used.
     #[error("{}", problems.join("\n"))]
     Tasks {
@@ -63,6 +67,7 @@ impl Diagnostic for ServeError {
             Self::Run(error) => error.exit(),
             Self::Audit(error) => error.exit(),
             Self::Store(error) => error.exit(),
+            Self::Tcp(error) => error.exit(),
             Self::Tasks { .. } | Self::NeedsRestart { .. } => Exit::Usage,
             Self::Listen { .. } | Self::InUse { .. } => Exit::Usage,
         }
@@ -82,6 +87,7 @@ impl Diagnostic for ServeError {
             Self::Run(error) => error.hint(),
             Self::Audit(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Tcp(error) => error.hint(),
             Self::Tasks { .. } => None,
             Self::NeedsRestart { .. } => Some(
                 "restart the service: it drains first, and clients find their runs again"

@@ -18,6 +18,7 @@ use crate::name::TaskName;
 use crate::run::RunReport;
 use crate::vault::Vault;
 
+use super::token::BadToken;
 use vault::VaultNumbers;
 
 /// Bounds of the histogram of durations, in seconds: from what `hello` takes to
@@ -35,6 +36,7 @@ pub(super) struct Metrics {
     denials: Family<TaskLabels, Counter>,
     unrevoked: Counter,
     requests: Family<RequestLabels, Counter>,
+    tokens: Family<ReasonLabels, Counter>,
     gauges: Gauges,
 }
 
@@ -48,6 +50,7 @@ struct Gauges {
     ready: Gauge,
     vault_nodes: Family<NodeLabels, Gauge>,
     uptime: Gauge<f64, AtomicU64>,
+    key_set_age: Gauge,
 }
 
 /// The gauges' values at one moment.
@@ -58,6 +61,7 @@ pub(super) struct Moment {
     pub(super) is_ready: bool,
     pub(super) nodes: Vec<crate::api::VaultNode>,
     pub(super) uptime: f64,
+    pub(super) key_set_age: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,6 +85,11 @@ struct LimitLabels {
 struct RequestLabels {
     route: String,
     status: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -109,6 +118,7 @@ impl Metrics {
             denials: Family::default(),
             unrevoked: Counter::default(),
             requests: Family::default(),
+            tokens: Family::default(),
             gauges: Gauges::default(),
         };
         let mut registry = Registry::with_prefix("cofferdam");
@@ -140,6 +150,11 @@ impl Metrics {
             metrics.unrevoked.clone(),
         );
         r.register("requests", "Requests to the API", metrics.requests.clone());
+        r.register(
+            "tokens_refused",
+            "Tokens that were not taken, by reason",
+            metrics.tokens.clone(),
+        );
         let gauges = &metrics.gauges;
         r.register("runs_under_way", "Runs under way", gauges.running.clone());
         r.register(
@@ -172,6 +187,12 @@ impl Metrics {
             "Since the service began",
             Unit::Seconds,
             gauges.uptime.clone(),
+        );
+        r.register_with_unit(
+            "key_set_age",
+            "Since the keys for tokens were read or fetched",
+            Unit::Seconds,
+            gauges.key_set_age.clone(),
         );
         if let Some(vault) = vault {
             r.register_collector(Box::new(VaultNumbers(vault)));
@@ -217,6 +238,14 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
+    /// A token was not taken.
+    pub(super) fn token_refused(&self, reason: BadToken) {
+        let labels = ReasonLabels {
+            reason: reason.into(),
+        };
+        self.tokens.get_or_create(&labels).inc();
+    }
+
     /// The gauge of open connections.
     pub(super) fn connections(&self) -> &Gauge {
         &self.gauges.connections
@@ -232,6 +261,8 @@ impl Metrics {
             .set(i64::try_from(moment.kept).unwrap_or(i64::MAX));
         gauges.ready.set(moment.is_ready.into());
         gauges.uptime.set(moment.uptime);
+        let age = i64::try_from(moment.key_set_age).unwrap_or(i64::MAX);
+        gauges.key_set_age.set(age);
         for node in &moment.nodes {
             let labels = NodeLabels {
                 address: node.address.clone(),

@@ -1,23 +1,28 @@
 //! From the start of the service to its end.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::catalogue::told;
+use super::door::{self, Doors, Socket, TcpDoor};
 use super::error::ServeError;
-use super::listen::Socket;
 use super::service::Service;
 use super::watch::VAULT_LIMIT;
-use crate::config::HostConfig;
+use crate::config::{HostConfig, ServerConfig};
 
 /// How often the service looks after itself.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How often Vault is asked how it does.
 const VAULT_TICK: Duration = Duration::from_secs(10);
+
+/// How often the keys for tokens are fetched anew.
+const KEYS_TICK: Duration = Duration::from_secs(5 * 60);
 
 /// What an operator may ask of a service.
 pub struct Signals {
@@ -29,6 +34,15 @@ pub struct Signals {
     pub now: CancellationToken,
 }
 
+/// Where a service listens, once it does.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// The socket.
+    pub socket: PathBuf,
+    /// The address beside it; none when nothing listens on TCP.
+    pub tcp: Option<SocketAddr>,
+}
+
 /// Serves until it is told to end. Returns when every run is over, its authority
 /// is closed, and the log-in is revoked.
 ///
@@ -38,24 +52,38 @@ pub async fn serve(
     config: HostConfig,
     file: PathBuf,
     mut signals: Signals,
-    started: impl FnOnce(&Service),
+    started: impl FnOnce(&Listening),
 ) -> Result<(), ServeError> {
-    // The socket last: who can connect finds a service that is ready.
-    let (path, drain) = (config.server.socket.clone(), config.server.drain);
+    // The doors last: who can connect finds a service that is ready.
+    let server = config.server.clone();
     let service = Service::start(config, file).await?;
     service.look_at_vault(VAULT_LIMIT).await;
-    let socket = match Socket::open(&path) {
-        Ok(socket) => socket,
+    let (socket, tcp) = match open(&server).await {
+        Ok(doors) => doors,
         Err(error) => {
             // The sweep may have logged in.
             service.close().await;
             return Err(error);
         }
     };
-    let closing = CancellationToken::new();
-    let listening = tokio::spawn(socket.serve(service.clone(), closing.clone()));
+    let listening = Listening {
+        socket: server.socket.clone(),
+        tcp: tcp.as_ref().map(TcpDoor::address),
+    };
+    let (closing, doors) = (CancellationToken::new(), Doors::default());
+    let mut serving = JoinSet::new();
+    serving.spawn(door::serve(
+        socket,
+        service.clone(),
+        doors.clone(),
+        closing.clone(),
+    ));
+    if let Some(tcp) = tcp {
+        tracing::info!(address = %tcp.address(), "listening for TLS");
+        serving.spawn(door::serve(tcp, service.clone(), doors, closing.clone()));
+    }
     let care = tokio::spawn(care(service.clone()));
-    started(&service);
+    started(&listening);
     loop {
         tokio::select! {
             () = signals.end.cancelled() => break,
@@ -66,17 +94,27 @@ pub async fn serve(
     tracing::info!("the service takes no more runs");
     let patience = async {
         tokio::select! {
-            () = tokio::time::sleep(drain) => (),
+            () = tokio::time::sleep(server.drain) => (),
             () = signals.now.cancelled() => (),
         }
     };
     service.drain(patience).await;
     closing.cancel();
-    let _ = listening.await;
+    while serving.join_next().await.is_some() {}
     care.abort();
     let _ = care.await;
     service.close().await;
     Ok(())
+}
+
+/// Both doors, or none.
+async fn open(server: &ServerConfig) -> Result<(Socket, Option<TcpDoor>), ServeError> {
+    // First, since it leaves nothing behind that would have to be removed.
+    let tcp = match &server.tcp {
+        Some(tcp) => Some(TcpDoor::open(tcp.listen).await?),
+        None => None,
+    };
+    Ok((Socket::open(&server.socket)?, tcp))
 }
 
 async fn reload(service: &Service) {
@@ -96,11 +134,19 @@ async fn care(service: Service) {
             service.look_at_vault(VAULT_LIMIT).await;
         }
     };
+    let renew_keys = async {
+        loop {
+            tokio::time::sleep(KEYS_TICK).await;
+            if let Some(tokens) = service.tokens() {
+                tokens.renew().await;
+            }
+        }
+    };
     let tick = async {
         loop {
             tokio::time::sleep(TICK).await;
             service.tick().await;
         }
     };
-    tokio::join!(watch_vault, tick);
+    tokio::join!(watch_vault, renew_keys, tick);
 }

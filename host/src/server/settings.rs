@@ -1,6 +1,7 @@
 //! What a reload replaces as a whole: who may call, how much, and the tasks.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
@@ -9,6 +10,7 @@ use governor::{Quota, RateLimiter};
 use super::access::Access;
 use super::catalogue::Catalogue;
 use super::queue::Places;
+use super::tcp::Tcp;
 use crate::caller::Owner;
 use crate::config::{EngineConfig, ResultsConfig, ServerConfig, ServerLimits};
 
@@ -20,6 +22,8 @@ pub(super) struct Settings {
     /// When a file of the audit is followed by a new one, in bytes.
     pub(super) audit_file: u64,
     pub(super) catalogue: Catalogue,
+    /// None when the service listens on its socket alone.
+    pub(super) tcp: Option<Arc<Tcp>>,
     pub(super) pace: Pace,
 }
 
@@ -27,13 +31,19 @@ pub(super) struct Settings {
 pub(super) struct Pace(RateLimiter<Owner, HashMapStateStore<Owner>, DefaultClock>);
 
 impl Settings {
-    pub(super) fn new(config: &ServerConfig, access: Access, catalogue: Catalogue) -> Self {
+    pub(super) fn new(
+        config: &ServerConfig,
+        access: Access,
+        catalogue: Catalogue,
+        tcp: Option<Tcp>,
+    ) -> Self {
         Self {
             access,
             limits: config.limits,
             results: config.results,
             audit_file: config.audit_file as u64,
             catalogue,
+            tcp: tcp.map(Arc::new),
             pace: Pace::new(config.limits.submissions_per_second),
         }
     }

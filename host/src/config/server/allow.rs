@@ -1,5 +1,7 @@
 //! The `[[server.allow]]` tables: who may call, and for which tasks.
 
+use std::fmt;
+
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Deserializer};
 
@@ -16,6 +18,12 @@ pub struct Allow {
     /// Groups of this machine, by name or number.
     #[serde(default)]
     pub groups: Vec<Account>,
+    /// Who comes over TCP with a certificate: its name, or the beginning of names.
+    #[serde(default, deserialize_with = "certificates")]
+    pub certificates: Vec<NamePattern>,
+    /// Who comes over TCP with a token: its subject, or the beginning of subjects.
+    #[serde(default)]
+    pub subjects: Vec<NamePattern>,
     /// Task names, or patterns such as `invoice-*`.
     #[serde(default)]
     pub tasks: Vec<TaskPattern>,
@@ -37,6 +45,69 @@ pub enum Account {
 /// A task's name, or a pattern with `*`.
 #[derive(Debug, Clone)]
 pub struct TaskPattern(GlobMatcher);
+
+/// The name of a caller over TCP or, with a `*` at the end, the beginning of
+/// names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamePattern {
+    start: String,
+    is_whole: bool,
+}
+
+impl NamePattern {
+    /// Whether it names this caller.
+    pub fn covers(&self, name: &str) -> bool {
+        match self.is_whole {
+            true => name == self.start,
+            false => name.starts_with(&self.start),
+        }
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.is_whole { "" } else { "*" };
+        write!(f, "{}{star}", self.start)
+    }
+}
+
+impl<'de> Deserialize<'de> for NamePattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (start, is_whole) = match text.strip_suffix('*') {
+            Some(start) => (start, false),
+            None => (text.as_str(), true),
+        };
+        if text.is_empty() || start.contains('*') || text.chars().any(char::is_control) {
+            return Err(serde::de::Error::custom(format!(
+                "`{}` is not the name of a caller\nwrite the whole name, or its beginning and one \
+                 `*` at the end, such as `spiffe://example.org/airflow/*`",
+                bounded(&text)
+            )));
+        }
+        Ok(Self {
+            start: start.to_owned(),
+            is_whole,
+        })
+    }
+}
+
+/// Names of certificates say of which kind they are.
+fn certificates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NamePattern>, D::Error> {
+    let names = Vec::<NamePattern>::deserialize(deserializer)?;
+    let kindless = |name: &&NamePattern| {
+        let is_all = !name.is_whole && name.start.is_empty();
+        !is_all && !name.start.contains(':')
+    };
+    match names.iter().find(kindless) {
+        None => Ok(names),
+        Some(name) => Err(serde::de::Error::custom(format!(
+            "`{}` does not say which name of a certificate it is\nwrite `spiffe://…`, `dns:…` or \
+             `cn:…`",
+            bounded(&name.start)
+        ))),
+    }
+}
 
 impl TaskPattern {
     /// Whether it names this task.

@@ -1,17 +1,21 @@
 //! The `[server]` table: `cofferdam serve`.
 
 mod allow;
+mod jwt;
 mod limits;
 mod results;
+mod tcp;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-pub use allow::{Account, Allow, TaskPattern};
+pub use allow::{Account, Allow, NamePattern, TaskPattern};
+pub use jwt::{JwtConfig, KeySetPlace};
 pub use limits::ServerLimits;
 pub use results::ResultsConfig;
+pub use tcp::TcpConfig;
 
 use super::value::{self, Range};
 
@@ -21,6 +25,8 @@ use super::value::{self, Range};
 pub struct ServerConfig {
     /// The Unix socket. Default `cofferdam.sock`.
     pub socket: PathBuf,
+    /// `[server.tcp]`; none when nothing listens there.
+    pub tcp: Option<TcpConfig>,
     /// How long runs go on after SIGTERM before they are cancelled. Default `30s`.
     #[serde(deserialize_with = "drain")]
     pub drain: Duration,
@@ -55,6 +61,26 @@ impl ServerConfig {
     /// Makes the paths absolute; `root` is the folder of the file.
     pub(super) fn resolve(&mut self, root: &Path) {
         self.socket = root.join(&self.socket);
+        if let Some(tcp) = &mut self.tcp {
+            tcp.resolve(root);
+        }
+    }
+
+    /// A rule that names callers of a kind whom nobody could tell: its place,
+    /// the field, and what is missing.
+    pub(super) fn unproven(&self) -> Option<(usize, &'static str, &'static str)> {
+        let tcp = self.tcp.as_ref();
+        let has_ca = tcp.is_some_and(|tcp| tcp.client_ca.is_some());
+        let has_jwt = tcp.is_some_and(|tcp| tcp.jwt.is_some());
+        self.allow.iter().enumerate().find_map(|(at, rule)| {
+            if !rule.certificates.is_empty() && !has_ca {
+                Some((at, "certificates", "`client_ca` under [server.tcp]"))
+            } else if !rule.subjects.is_empty() && !has_jwt {
+                Some((at, "subjects", "[server.tcp.jwt]"))
+            } else {
+                None
+            }
+        })
     }
 }
 
@@ -62,6 +88,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             socket: "cofferdam.sock".into(),
+            tcp: None,
             drain: Self::DRAIN.default,
             audit_file: Self::AUDIT_FILE.default,
             allow: Vec::new(),

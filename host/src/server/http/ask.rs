@@ -19,7 +19,7 @@ use crate::server::refused::Refused;
 /// How long a body may take to come in.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// The caller of the connection.
+/// The caller who was admitted.
 pub(super) struct Caller(pub(super) Arc<Peer>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -154,6 +154,7 @@ pub(super) async fn metrics(
         is_ready: readiness(&service).ready,
         nodes: service.watched().vault_health().nodes,
         uptime: uptime.as_secs_f64(),
+        key_set_age: service.tokens().map_or(0, |tokens| tokens.age()),
     });
     Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text))
 }

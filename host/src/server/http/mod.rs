@@ -11,18 +11,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
-use super::access::Peer;
+use super::door::Visit;
 use super::refused::Refused;
 use super::service::Service;
 use crate::api::ProblemKind;
 
 pub use openapi::document;
 
-/// Every route. A request bears the [`Peer`] of its connection as an extension.
+/// Every route. A request bears the [`Visit`] that it belongs to as an extension,
+/// and from there on whoever makes it.
 pub(super) fn routes(service: Service) -> Router {
     Router::new()
         .route("/", get(page::show))
@@ -44,26 +46,36 @@ pub(super) fn routes(service: Service) -> Router {
         .with_state(service)
 }
 
-/// Who is named by no rule learns nothing.
-async fn admit(State(service): State<Service>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Arc<Peer>>();
-    let response = match peer {
-        Some(peer) if service.knows(peer) => {
+/// Who is not known, or named by no rule, learns nothing.
+async fn admit(State(service): State<Service>, mut request: Request, next: Next) -> Response {
+    let visit = request.extensions().get::<Arc<Visit>>().cloned();
+    let peer = match visit {
+        Some(visit) => visit.caller(&service, request.headers()).await,
+        None => Err(Refused::new(
+            ProblemKind::Unauthenticated,
+            "nobody knows who you are",
+        )),
+    };
+    let (route, response) = match peer {
+        Ok(peer) => {
+            // What nobody after us needs, nobody after us can tell.
+            request.headers_mut().remove(header::AUTHORIZATION);
+            request.extensions_mut().insert(peer);
             let route = request.extensions().get::<MatchedPath>().cloned();
-            let response = next.run(request).await;
-            let route = route.as_ref().map_or("other", MatchedPath::as_str);
+            (route, next.run(request).await)
+        }
+        Err(refused) => {
+            let response = refused.into_response();
             service
                 .metrics()
-                .answered(route, response.status().as_u16());
+                .answered("refused", response.status().as_u16());
             return response;
         }
-        _ => Refused::new(ProblemKind::Forbidden, "you may not use this service")
-            .hint("the operator's `[[server.allow]]` names the users and groups who may")
-            .into_response(),
     };
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
     service
         .metrics()
-        .answered("refused", response.status().as_u16());
+        .answered(route, response.status().as_u16());
     response
 }
 

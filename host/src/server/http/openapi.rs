@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::RawQuery;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::path::Parameter;
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::response::Response;
 use utoipa::openapi::schema::{Schema, SchemaType, Type};
 
 use super::ask::Query;
@@ -53,6 +54,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
                 .iter_mut()
                 .flatten()
                 .for_each(absent_is_not_null);
+            also_over_tcp(operation);
         }
     }
     document
@@ -69,6 +71,28 @@ fn absent_is_not_null(parameter: &mut RefOr<Parameter>) {
         if let [only] = types.as_slice() {
             object.schema_type = SchemaType::Type(only.clone());
         }
+    }
+}
+
+/// Every path can also be refused because nobody knows who asks, or because he
+/// has too many connections. On the socket neither happens.
+fn also_over_tcp(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    let Some(RefOr::T(refused)) = responses.get("403").cloned() else {
+        return;
+    };
+    for (status, description) in [
+        (
+            "401",
+            "Over TCP: no certificate and no token that is accepted",
+        ),
+        ("429", "Over a limit of the caller's; see Retry-After"),
+    ] {
+        let mut response: Response = refused.clone();
+        description.clone_into(&mut response.description);
+        responses
+            .entry(status.to_owned())
+            .or_insert(RefOr::T(response));
     }
 }
 

@@ -5,6 +5,7 @@ mod carry;
 mod look;
 mod upkeep;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,9 +24,11 @@ use super::refused::Refused;
 use super::registry::Registry;
 use super::settings::{Settings, places};
 use super::store::Store;
+use super::tcp::Tcp;
+use super::token::Tokens;
 use super::watch::Watched;
 use crate::api::ProblemKind;
-use crate::config::{HostConfig, ServerLimits};
+use crate::config::{HostConfig, ServerConfig, ServerLimits};
 use crate::run::Runner;
 
 pub(super) use look::Log;
@@ -59,6 +62,10 @@ impl Service {
     pub async fn start(config: HostConfig, file: PathBuf) -> Result<Self, ServeError> {
         let access = Access::new(&config.server)?;
         let server = config.server.clone();
+        let tcp = match &server.tcp {
+            Some(tcp) => Some(Tcp::load(tcp, None).await?),
+            None => None,
+        };
         let engine = config.engine;
         let state = config.state.clone();
         let runner = Runner::new(config)?;
@@ -71,7 +78,7 @@ impl Service {
         runner.note_grants(catalogue.sources())?;
         let service = Self(Arc::new(Inner {
             queue: Queue::new(places(&server.limits, &engine)),
-            settings: ArcSwap::from_pointee(Settings::new(&server, access, catalogue)),
+            settings: ArcSwap::from_pointee(Settings::new(&server, access, catalogue, tcp)),
             runner,
             file,
             store,
@@ -106,18 +113,26 @@ impl Service {
             ("[engine]", now.engine == config.engine),
             ("[telemetry]", now.telemetry == config.telemetry),
             ("server.socket", now.server.socket == config.server.socket),
+            (
+                "server.tcp.listen",
+                listens(&now.server) == listens(&config.server),
+            ),
         ];
         if let Some((what, _)) = fixed.iter().find(|(_, same)| !same) {
             return Err(ServeError::NeedsRestart { what });
         }
         let access = Access::new(&config.server)?;
+        let tcp = match &config.server.tcp {
+            Some(tcp) => Some(Tcp::load(tcp, self.tcp().as_deref()).await?),
+            None => None,
+        };
         let (catalogue, broken) = Catalogue::load(&inner.runner).await?;
         if !broken.is_empty() {
             let problems = broken.into_iter().map(|one| one.problem).collect();
             return Err(ServeError::Tasks { problems });
         }
         inner.runner.note_grants(catalogue.sources())?;
-        let settings = Settings::new(&config.server, access, catalogue);
+        let settings = Settings::new(&config.server, access, catalogue, tcp);
         inner
             .queue
             .set(places(&config.server.limits, &config.engine));
@@ -138,6 +153,16 @@ impl Service {
     /// The limits that are in effect.
     pub(super) fn limits(&self) -> ServerLimits {
         self.0.settings.load().limits
+    }
+
+    /// What `[server.tcp]` names, as it was read last.
+    pub(super) fn tcp(&self) -> Option<Arc<Tcp>> {
+        self.0.settings.load().tcp.clone()
+    }
+
+    /// Whose tokens are taken; none when none is.
+    pub(super) fn tokens(&self) -> Option<Arc<Tokens>> {
+        self.tcp().and_then(|tcp| tcp.tokens.clone())
     }
 
     /// What is known of the things that the service depends on.
@@ -203,6 +228,11 @@ impl Service {
             );
         }
     }
+}
+
+/// Where a service of this configuration listens beside its socket.
+fn listens(config: &ServerConfig) -> Option<SocketAddr> {
+    config.tcp.as_ref().map(|tcp| tcp.listen)
 }
 
 fn unkept() -> Refused {
