@@ -1,10 +1,8 @@
 //! `cofferdam health`: whether a service takes runs.
 
-use std::path::PathBuf;
-
 use super::Globals;
 use super::output::{Failure, Format, Output};
-use crate::client::Client;
+use super::server::{self, AccessArgs, Server};
 use crate::diagnostic::Exit;
 
 /// Ask a service whether it takes runs; for health checks of containers.
@@ -12,9 +10,11 @@ use crate::diagnostic::Exit;
 /// Exit codes: 0 it does, 4 it does not or cannot be reached, 3 it does not know us.
 #[derive(Debug, clap::Args)]
 pub(super) struct HealthArgs {
-    /// The service's Unix socket.
-    #[arg(long, value_name = "SOCKET")]
-    server: PathBuf,
+    /// The service's Unix socket, or `https://HOST:PORT`.
+    #[arg(long, value_name = "SOCKET|URL", value_parser = server::parser())]
+    server: Server,
+    #[command(flatten)]
+    access: AccessArgs,
 }
 
 pub(super) async fn execute(
@@ -22,7 +22,7 @@ pub(super) async fn execute(
     _globals: &Globals,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let readiness = Client::unix(&args.server).ready().await?;
+    let readiness = server::client(&args.server, args.access)?.ready().await?;
     match output.format() {
         Format::Json => output.json(&readiness),
         Format::Text => {

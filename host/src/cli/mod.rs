@@ -12,6 +12,7 @@ mod output;
 mod policy;
 mod run;
 mod serve;
+mod server;
 mod signals;
 mod sweep;
 

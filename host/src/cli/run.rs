@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::Globals;
 use super::output::{Failure, Output};
+use super::server::{self, AccessArgs, Server};
 use crate::api::Attempt;
 use crate::config::HostConfig;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
@@ -55,10 +56,12 @@ pub(super) struct RunArgs {
     /// Airflow's logical_date, RFC 3339.
     #[arg(long)]
     logical_date: Option<String>,
-    /// Let the service that listens on this Unix socket run it: no configuration
-    /// and no log-in of our own.
-    #[arg(long, value_name = "SOCKET")]
-    server: Option<PathBuf>,
+    /// Let the service that listens on this Unix socket, or at `https://HOST:PORT`,
+    /// run it: no configuration and no log-in of our own.
+    #[arg(long, value_name = "SOCKET|URL", value_parser = server::parser())]
+    server: Option<Server>,
+    #[command(flatten)]
+    access: AccessArgs,
     /// Under which key the service knows the run, so that the command can be
     /// repeated; default: a new one.
     #[arg(long, value_name = "KEY", requires = "server")]
@@ -109,8 +112,9 @@ pub(super) async fn execute(
 ) -> Result<Exit, Failure> {
     // Signals first: from here on Ctrl-C cancels the attempt and still revokes.
     let cancel = super::signals::cancelled();
-    if let Some(socket) = args.server.clone() {
-        return remote::execute(args, &socket, output, cancel).await;
+    if let Some(server) = &args.server {
+        let client = server::client(server, args.access.clone())?;
+        return remote::execute(args, &client, output, cancel).await;
     }
     let request = request(args)?;
     let config = HostConfig::load(&globals.config)?;

@@ -1,8 +1,5 @@
 //! One request over a connection of its own.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, Request, Response};
@@ -12,17 +9,14 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 
 use super::ClientError;
+use super::place::Place;
 use crate::api::{IDEMPOTENCY_KEY, PROBLEM_JSON, Problem, REPLAYED};
 
 /// The largest document that is read, in bytes: a report with the largest output
 /// that a grants file can allow.
 const MAX_ANSWER: usize = 80 << 20;
-
-/// How long connecting may take; the other side is a process of this machine.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// A request that is put together.
 pub(super) struct Call {
@@ -35,7 +29,7 @@ pub(super) struct Call {
 /// An answer whose body is still to be read.
 pub(super) struct Answer {
     pub(super) response: Response<Incoming>,
-    socket: PathBuf,
+    place: Place,
 }
 
 impl Call {
@@ -67,24 +61,18 @@ impl Call {
     }
 
     /// Sends it; an answer that is no success is an error.
-    pub(super) async fn send(self, socket: &Path) -> Result<Answer, ClientError> {
-        let answer = self.send_any(socket).await?;
+    pub(super) async fn send(self, place: &Place) -> Result<Answer, ClientError> {
+        let answer = self.send_any(place).await?;
         match answer.response.status().is_success() {
             true => Ok(answer),
             false => Err(answer.problem().await),
         }
     }
 
-    pub(super) async fn send_any(self, socket: &Path) -> Result<Answer, ClientError> {
-        let unreachable = |source| ClientError::Unreachable {
-            socket: socket.to_owned(),
-            source,
-        };
-        let stream = tokio::time::timeout(CONNECT, UnixStream::connect(socket)).await;
-        let stream = stream
-            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
-            .map_err(unreachable)?;
-        let broken = |error: hyper::Error| ClientError::Broken(error.into());
+    pub(super) async fn send_any(self, place: &Place) -> Result<Answer, ClientError> {
+        let authorization = place.authorization()?;
+        let stream = place.connect().await?;
+        let broken = |error| ClientError::of_breaking(place, error);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(broken)?;
@@ -95,12 +83,12 @@ impl Call {
         *request.uri_mut() = (self.path.parse())
             .map_err(|_| ClientError::Request("the path is malformed".to_owned()))?;
         *request.headers_mut() = self.headers;
-        let host = http::HeaderValue::from_static("cofferdam");
-        request.headers_mut().insert(HOST, host);
+        request.headers_mut().insert(HOST, place.host());
+        request.headers_mut().extend(authorization);
         let response = sender.send_request(request).await.map_err(broken)?;
         Ok(Answer {
             response,
-            socket: socket.to_owned(),
+            place: place.clone(),
         })
     }
 }
@@ -117,10 +105,12 @@ impl Answer {
 
     /// The body as a document.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        let Self { response, socket } = self;
+        let Self { response, place } = self;
         let body = Limited::new(response.into_body(), MAX_ANSWER);
         let bytes = body.collect().await.map_err(ClientError::Broken)?;
-        serde_json::from_slice(&bytes.to_bytes()).map_err(|_| ClientError::Answer { socket })
+        serde_json::from_slice(&bytes.to_bytes()).map_err(|_| ClientError::Answer {
+            place: place.to_string(),
+        })
     }
 
     /// The body as the reason of a refusal.

@@ -12,27 +12,32 @@
 //! # }
 //! ```
 
+mod access;
 mod connection;
 mod error;
 mod log;
+mod place;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use http::Method;
 use uuid::Uuid;
 
 use crate::api::{Readiness, RunView, Submission, TaskList, Version};
 
+pub use access::{Access, Certificate};
 pub use error::ClientError;
 pub use log::{LogEvent, LogReader};
 
 use connection::Call;
+use place::{Place, Remote};
 
 /// A client. Every call has a connection of its own, so nothing is kept open and
 /// nothing is left half done when a call is given up.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    place: Place,
 }
 
 /// A run that was taken.
@@ -49,8 +54,20 @@ impl Client {
     /// connect yet.
     pub fn unix(socket: impl AsRef<Path>) -> Self {
         Self {
-            socket: socket.as_ref().to_owned(),
+            place: Place::Socket(socket.as_ref().to_owned()),
         }
+    }
+
+    /// A client of the service at this address, `https://HOST:PORT`. Reads the
+    /// files of `access`; does not connect yet.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the address or a file cannot be used.
+    pub fn https(address: &str, access: Access) -> Result<Self, ClientError> {
+        let remote = Remote::new(address, access)?;
+        Ok(Self {
+            place: Place::Remote(Arc::new(remote)),
+        })
     }
 
     /// Submits a run. The same key with the same submission gives the same run,
@@ -67,7 +84,7 @@ impl Client {
         let answer = Call::new(Method::POST, "/v1/runs")
             .key(key)
             .body(submission)?
-            .send(&self.socket)
+            .send(&self.place)
             .await?;
         let replayed = answer.is_replayed();
         Ok(Submitted {
@@ -91,7 +108,7 @@ impl Client {
     pub async fn cancel(&self, run: Uuid) -> Result<RunView, ClientError> {
         let path = format!("/v1/runs/{run}/cancel");
         let call = Call::new(Method::POST, &path);
-        call.send(&self.socket).await?.json().await
+        call.send(&self.place).await?.json().await
     }
 
     /// Reads the log of a run, from the line after this one.
@@ -100,7 +117,7 @@ impl Client {
     /// [`ClientError`].
     pub async fn log(&self, run: Uuid, after: u64) -> Result<LogReader, ClientError> {
         let path = format!("/v1/runs/{run}/log?after={after}");
-        let answer = Call::new(Method::GET, &path).send(&self.socket).await?;
+        let answer = Call::new(Method::GET, &path).send(&self.place).await?;
         Ok(LogReader::new(answer))
     }
 
@@ -126,7 +143,7 @@ impl Client {
     /// [`ClientError`]; that it is not ready is none.
     pub async fn ready(&self) -> Result<Readiness, ClientError> {
         let call = Call::new(Method::GET, "/v1/health/ready");
-        let answer = call.send_any(&self.socket).await?;
+        let answer = call.send_any(&self.place).await?;
         match answer.is_problem() {
             true => Err(answer.problem().await),
             false => answer.json().await,
@@ -135,6 +152,6 @@ impl Client {
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let call = Call::new(Method::GET, path);
-        call.send(&self.socket).await?.json().await
+        call.send(&self.place).await?.json().await
     }
 }

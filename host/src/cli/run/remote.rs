@@ -1,6 +1,5 @@
 //! `cofferdam run --server`: the same run, carried by a service.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -61,7 +60,7 @@ impl Diagnostic for NoReport {
 
 pub(super) async fn execute(
     mut args: RunArgs,
-    socket: &Path,
+    client: &Client,
     output: &Output,
     cancel: CancellationToken,
 ) -> Result<Exit, Failure> {
@@ -80,11 +79,10 @@ pub(super) async fn execute(
         attempt,
         input,
     };
-    let client = Client::unix(socket);
     let submitted = again(|| client.submit(&key, &submission)).await?;
     let run = submitted.view.run;
     let followed = tokio::select! {
-        view = follow(&client, run, output) => view,
+        view = follow(client, run, output) => view,
         () = cancel.cancelled() => again(|| client.cancel(run)).await,
     };
     end(followed?, output)
