@@ -43,6 +43,15 @@ pub enum CheckId {
     /// Who may call the service.
     #[strum(serialize = "server.callers")]
     ServerCallers,
+    /// Where it listens beside its socket, and for whom.
+    #[strum(serialize = "server.tcp")]
+    ServerTcp,
+    /// Its certificate, and whose certificates it takes.
+    #[strum(serialize = "server.certificate")]
+    ServerCertificate,
+    /// The keys of the tokens that it takes.
+    #[strum(serialize = "server.tokens")]
+    ServerTokens,
     /// How a node does.
     #[strum(serialize = "node.health")]
     NodeHealth,

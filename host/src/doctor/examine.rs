@@ -11,7 +11,9 @@ use super::budget::Budget;
 use super::report::told;
 use super::texts::{RUN_AGAIN, USE_WRAPPED};
 use super::width::Width;
-use super::{Check, CheckId, Report, credentials, folders, journal, login, nodes, probes, server};
+use super::{
+    Check, CheckId, Report, credentials, folders, journal, login, nodes, probes, server, tcp,
+};
 use crate::config::HostConfig;
 use crate::diagnostic::Diagnostic;
 use crate::grants::{self, Grants};
@@ -107,6 +109,7 @@ impl Doctor {
         report.extend(folders::check(&self.config));
         report.extend(journal::check(&self.config.state));
         report.extend(server::check(&self.config.server));
+        report.extend(tcp::check(&self.config.server).await);
         match &self.config.vault {
             Some(vault) => {
                 report.extend(credentials::check(vault));

@@ -23,6 +23,7 @@ mod report;
 mod role;
 mod server;
 mod task_role;
+mod tcp;
 mod texts;
 mod users;
 mod width;
