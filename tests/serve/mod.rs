@@ -12,4 +12,5 @@ mod queue;
 mod reload;
 mod results;
 mod stage;
+mod tcp;
 mod users;

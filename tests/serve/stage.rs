@@ -107,6 +107,15 @@ impl Stage {
         Client::unix(self.socket())
     }
 
+    /// Where it listens for TLS, as it was told last.
+    pub(super) async fn address(&self) -> String {
+        let before = "serving on https://";
+        self.logs(before).await;
+        let log = self.log();
+        let (_, after) = log.rsplit_once(before).unwrap();
+        after.lines().next().unwrap().to_owned()
+    }
+
     /// The process id of the service.
     pub(super) fn pid(&self) -> u32 {
         self.service.as_ref().unwrap().id()

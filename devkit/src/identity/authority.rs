@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 
 /// Issues certificates for servers and clients.
@@ -58,6 +58,23 @@ impl Authority {
     /// A certificate for a client with this common name.
     pub fn client(&self, name: &str) -> Result<Issued> {
         self.issue(params(&[], name, ExtendedKeyUsagePurpose::ClientAuth)?)
+    }
+
+    /// The same, valid for so long from now.
+    pub fn client_for(&self, name: &str, life: Duration) -> Result<Issued> {
+        let mut params = params(&[], name, ExtendedKeyUsagePurpose::ClientAuth)?;
+        let now = SystemTime::now();
+        params.not_before = (now - Duration::from_secs(60)).into();
+        params.not_after = (now + life).into();
+        self.issue(params)
+    }
+
+    /// One with this URI, such as a SPIFFE id, beside a common name.
+    pub fn client_of_uri(&self, uri: &str) -> Result<Issued> {
+        let mut params = params(&[], "somebody", ExtendedKeyUsagePurpose::ClientAuth)?;
+        let uri = uri.try_into().context("not a URI")?;
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        self.issue(params)
     }
 
     /// One that ended an hour ago.
