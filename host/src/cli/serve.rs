@@ -16,6 +16,8 @@ use crate::server::{Signals, serve};
 /// docs/OPERATE.md. SIGHUP reads configuration and grants again. SIGTERM ends:
 /// runs under way have `server.drain` to end by themselves; a second signal
 /// cancels them at once.
+///
+/// Exit code 4: the issuer's keys for tokens (`[server.tcp.jwt]`) cannot be fetched.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {}
 

@@ -131,4 +131,26 @@ mod tests {
         let long = "x".repeat(MAX_NAME);
         assert_eq!(named(&["x"], &[uri(&format!("spiffe://{long}"))]), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = name(&CertificateDer::from(bytes.clone()));
+            let _ = name(&CertificateDer::from([&[0x30, 0x82, 0, 90][..], &bytes].concat()));
+        }
+
+        #[test]
+        fn a_name_is_of_its_own_kind(common in ".{0,40}", domain in "[ -~]{1,40}") {
+            if let Some(name) = named(&[&common], &[]) {
+                proptest::prop_assert_eq!(name, format!("cn:{common}"));
+            }
+            if let Some(name) = named(&[&common], &[dns(&domain)]) {
+                proptest::prop_assert_eq!(name, format!("dns:{}", domain.to_ascii_lowercase()));
+            }
+            if let Some(name) = named(&[&common], &[uri(&domain)]) {
+                proptest::prop_assert!(!name.starts_with("cn:") && !name.starts_with("dns:"));
+                proptest::prop_assert_eq!(name, domain);
+            }
+        }
+    }
 }

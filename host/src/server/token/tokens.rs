@@ -188,3 +188,71 @@ fn bad(kind: &ErrorKind) -> BadToken {
         _ => BadToken::Claims,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::KeySetPlace;
+
+    /// RFC 7515, appendix A.2: a key, and what it signed.
+    const KEYS: &str = r#"{"keys":[{"kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}]}"#;
+    const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    }
+
+    fn tokens() -> Tokens {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.json");
+        std::fs::write(&file, KEYS).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let config = JwtConfig {
+            jwks: KeySetPlace::File(file),
+            issuer: "joe".to_owned(),
+            audience: "us".to_owned(),
+            leeway: JwtConfig::LEEWAY.default,
+        };
+        runtime().block_on(Tokens::load(&config, None)).unwrap()
+    }
+
+    #[test]
+    fn the_standards_own_token_is_signed_well_and_lacks_what_we_want() {
+        let (tokens, runtime) = (tokens(), runtime());
+        let of = |token: &str| runtime.block_on(tokens.caller(token));
+        // Past the signature: it has no audience and no subject.
+        assert_eq!(of(TOKEN), Err(BadToken::Claims));
+        let (head, signature) = TOKEN.rsplit_once('.').unwrap();
+        let other = signature.replacen("cC4", "cC5", 1);
+        assert_eq!(of(&format!("{head}.{other}")), Err(BadToken::Signature));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_or_passes(
+            text in "[A-Za-z0-9_.=-]{0,120}",
+            header in ".{0,80}",
+            claims in ".{0,80}",
+            algorithm in "(RS256|PS512|ES256|EdDSA|HS256|none|[a-zA-Z0-9]{0,6})",
+        ) {
+            let (tokens, runtime) = (tokens(), runtime());
+            let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+            let known = format!("{{\"alg\":\"{algorithm}\"}}");
+            for token in [
+                text.clone(),
+                format!("{}.{}.{text}", encode(&header), encode(&claims)),
+                format!("{}.{}.{}", encode(&known), encode(&claims), encode(&text)),
+            ] {
+                prop_assert!(runtime.block_on(tokens.caller(&token)).is_err());
+            }
+        }
+    }
+}
