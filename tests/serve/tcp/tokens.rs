@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::super::stage::{report, result, submission};
+use super::super::stage::{refusal, report, result, submission};
 use super::signer::{
     AUDIENCE, ISSUER, Signer, base64, but, claims, from_now, key_set, unsigned, with_secret,
 };
-use super::site::{SUBJECT, Site, jwt};
+use super::site::{SUBJECT, Site, ask, jwt};
+use crate::common::SOON;
 
 #[tokio::test]
 async fn a_token_gets_a_run_through_and_the_audit_names_its_subject() {
@@ -217,4 +218,43 @@ async fn a_bad_token_is_refused_whatever_is_bad_in_it() {
         let line = format!("cofferdam_tokens_refused_total{{reason=\"{reason}\"}}");
         assert!(numbers.contains(&line), "{reason}: {numbers}");
     }
+}
+
+#[tokio::test]
+async fn limits_count_for_the_caller_whom_a_token_names() {
+    let signer = Signer::new("one");
+    let limits = "[server.limits]\nconnections_per_caller = 2\nsubmissions_per_second = 1\n";
+    let ways = format!("{}{limits}", jwt("keys.json"));
+    let site = Site::start(&ways, &[("keys.json", &key_set(&[&signer]))]).await;
+    let bearer = |subject: &str| {
+        let token = signer.token(&claims(subject));
+        format!("authorization: Bearer {token}\r\n")
+    };
+    let (one, other) = (bearer(SUBJECT), bearer("cn:twin"));
+    let mut held = Vec::new();
+    for status in [200, 200, 429] {
+        let mut stream = site.connect(None).await.unwrap();
+        let (got, head, problem) = ask(&mut stream, "/v1/tasks", &one).await.unwrap();
+        assert_eq!(got, status, "{problem}");
+        assert_eq!(head.contains("retry-after: 1\r\n"), status == 429, "{head}");
+        held.push(stream);
+    }
+    // A connection that was counted for him is his for every request.
+    assert_eq!(ask(&mut held[0], "/v1/tasks", &one).await.unwrap().0, 200);
+    let status = |headers: String| {
+        let site = &site;
+        async move { site.ask(None, "/v1/tasks", &headers).await.unwrap().0 }
+    };
+    assert_eq!(status(other).await, 200, "another caller");
+    drop(held);
+    let begun = std::time::Instant::now();
+    while status(one.clone()).await != 200 {
+        assert!(begun.elapsed() < SOON, "they are not counted down");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let client = site.bearer("token", &signer.token(&claims(SUBJECT)));
+    let hello = submission("hello", json!({ "name": "Ada" }));
+    client.submit("a", &hello).await.unwrap();
+    let (status, kind, _) = refusal(client.submit("b", &hello).await);
+    assert_eq!((status, kind.as_str()), (429, "too-many-requests"));
 }
