@@ -22,6 +22,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// After so long a silence the other side is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// Questions without an answer after which nobody is there.
+const UNANSWERED: u32 = 3;
+
 /// Where a service is.
 #[derive(Clone)]
 pub(super) enum Place {
@@ -88,6 +91,8 @@ impl Remote {
         let _ = stream.set_nodelay(true);
         let _ = sockopt::set_socket_keepalive(&stream, true);
         let _ = sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
+        let _ = sockopt::set_tcp_keepintvl(&stream, KEEPALIVE);
+        let _ = sockopt::set_tcp_keepcnt(&stream, UNANSWERED);
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         Ok(Box::new(
             connector.connect(self.name.clone(), stream).await?,

@@ -90,6 +90,38 @@ async fn who_shows_no_good_certificate_is_not_let_in() {
 }
 
 #[tokio::test]
+async fn both_versions_of_tls_and_of_http_are_spoken() {
+    let site = Site::start(CLIENT_CA, &[]).await;
+    for (version, protocol) in [
+        (&rustls::version::TLS12, "h2"),
+        (&rustls::version::TLS12, "http/1.1"),
+        (&rustls::version::TLS13, "h2"),
+        (&rustls::version::TLS13, "http/1.1"),
+    ] {
+        let stream = site.connect_as(&site.worker(), version, protocol).await;
+        let (_, session) = stream.get_ref();
+        assert_eq!(session.alpn_protocol(), Some(protocol.as_bytes()));
+        assert_eq!(session.protocol_version(), Some(version.version));
+        let io = hyper_util::rt::TokioIo::new(stream);
+        let request = http::Request::get("https://x/v1/tasks").header("host", "x");
+        let request = request.body(String::new()).unwrap();
+        let response = if protocol == "h2" {
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io)
+                .await
+                .unwrap();
+            tokio::spawn(connection);
+            sender.send_request(request).await.unwrap()
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+            tokio::spawn(connection);
+            sender.send_request(request).await.unwrap()
+        };
+        assert_eq!(response.status(), 200, "{version:?} {protocol}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_where_none_is_taken_is_refused() {
     let site = Site::start(CLIENT_CA, &[]).await;
     let worker = site.worker();

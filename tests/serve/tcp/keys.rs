@@ -52,6 +52,32 @@ async fn published_keys_change_without_a_restart() {
 }
 
 #[tokio::test]
+async fn another_issuer_that_cannot_be_reached_is_not_taken_at_a_reload() {
+    let issuer = Authority::new("issuer").unwrap();
+    let signer = Signer::new("one");
+    let publisher = Publisher::start(&issuer, &key_set(&[&signer]));
+    let ways = format!("{}jwks_ca = \"issuer.pem\"\n", jwt(&publisher.url()));
+    let site = Site::start(&ways, &[("issuer.pem", &issuer.pem())]).await;
+    let world = &site.stage.world;
+    let file = std::fs::read_to_string(world.path("cofferdam.toml")).unwrap();
+    let other = file.replace(&publisher.url(), "https://127.0.0.1:1/keys");
+    assert_ne!(other, file);
+    world.write("cofferdam.toml", &other).unwrap();
+    site.stage.signal(Signal::HUP);
+    site.stage.logs("stay as they were").await;
+    site.stage.logs("https://127.0.0.1:1/keys").await;
+    let token = signer.token(&claims(SUBJECT));
+    assert_eq!(site.status(&token).await, 200);
+    // Another audience of the same issuer takes effect, and ends the old tokens.
+    let other = file.replace("cofferdam-tests", "cofferdam-others");
+    assert_ne!(other, file);
+    world.write("cofferdam.toml", &other).unwrap();
+    site.stage.signal(Signal::HUP);
+    site.stage.logs("were read again").await;
+    assert_eq!(site.status(&token).await, 401);
+}
+
+#[tokio::test]
 async fn keys_in_a_file_are_read_again_at_a_reload() {
     let (old, new) = (Signer::new("old"), Signer::new("new"));
     let site = Site::start(&jwt("keys.json"), &[("keys.json", &key_set(&[&old]))]).await;

@@ -8,7 +8,7 @@ use cofferdam_devkit::identity::{Authority, Issued};
 use cofferdam_devkit::world::World;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -154,6 +154,18 @@ impl Site {
         connect(&self.address, &self.servers.pem(), certificate).await
     }
 
+    /// The same with one version of TLS and one protocol.
+    pub(super) async fn connect_as(
+        &self,
+        certificate: &Issued,
+        version: &'static SupportedProtocolVersion,
+        protocol: &str,
+    ) -> TlsStream<TcpStream> {
+        let mut config = settings(&self.servers.pem(), Some(certificate), &[version]);
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        shake_hands(&self.address, config).await.unwrap()
+    }
+
     /// One request over a connection of its own: status, head and body, or how it
     /// broke.
     pub(super) async fn ask(
@@ -194,23 +206,35 @@ pub(super) async fn connect(
     roots: &str,
     certificate: Option<&Issued>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    let config = settings(roots, certificate, rustls::DEFAULT_VERSIONS);
+    shake_hands(address, config).await
+}
+
+fn settings(
+    roots: &str,
+    certificate: Option<&Issued>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let mut store = RootCertStore::empty();
     store
         .add(CertificateDer::from_pem_slice(roots.as_bytes()).unwrap())
         .unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(store);
-    let config = match certificate {
+    match certificate {
         None => builder.with_no_client_auth(),
         Some(issued) => {
             let chain = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
             let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
             builder.with_client_auth_cert(vec![chain], key).unwrap()
         }
-    };
+    }
+}
+
+async fn shake_hands(address: &str, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("127.0.0.1").unwrap();
     TlsConnector::from(Arc::new(config))

@@ -24,6 +24,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// After so long a silence the other side is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
+/// Questions without an answer after which nobody is there.
+const UNANSWERED: u32 = 3;
+
 /// Where the service listens beside its socket.
 pub(in crate::server) struct TcpDoor {
     listener: TcpListener,
@@ -93,6 +96,8 @@ fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = sockopt::set_socket_keepalive(stream, true);
     let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE);
+    let _ = sockopt::set_tcp_keepintvl(stream, KEEPALIVE);
+    let _ = sockopt::set_tcp_keepcnt(stream, UNANSWERED);
 }
 
 /// Takes leave of a caller whose handshake failed. What it still sends is read:
