@@ -10,7 +10,7 @@ use crate::config::HostConfig;
 use crate::diagnostic::Exit;
 use crate::server::{Signals, serve};
 
-/// Serve runs over a Unix socket and, with `[server.tcp]`, over TLS, under this user's log-in to Vault.
+/// Serve runs over a Unix socket and TLS, under this user's log-in to Vault.
 ///
 /// `[server]` of cofferdam.toml says where, for whom and how much; see
 /// docs/OPERATE.md. SIGHUP reads configuration and grants again. SIGTERM ends:
