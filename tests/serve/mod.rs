@@ -1,10 +1,12 @@
 //! `cofferdam serve`: the real binary as a service, over its real socket.
 
+mod activation;
 mod api;
 mod bad_days;
 mod cancel;
 mod command;
 mod disk;
+mod leaks;
 mod log;
 mod openapi;
 mod priority;
@@ -12,5 +14,6 @@ mod queue;
 mod reload;
 mod results;
 mod stage;
+mod succession;
 mod tcp;
 mod users;

@@ -61,6 +61,8 @@ fn signals() -> Signals {
             while stream.recv().await.is_some() {
                 if end.is_cancelled() {
                     now.cancel();
+                } else {
+                    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
                 }
                 end.cancel();
             }

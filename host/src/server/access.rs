@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::groups::look_up;
 use crate::caller::{Caller, Owner};
 use crate::config::{Account, NamePattern, ServerConfig, TaskPattern};
 use crate::diagnostic::{Blame, Diagnostic, Exit};
@@ -57,18 +58,13 @@ impl Diagnostic for UnknownAccount {
 }
 
 impl Peer {
-    /// A process of this machine. Asks for its groups, which can take a moment
-    /// where they come from a directory.
-    pub(super) fn unix(uid: u32, gid: u32, pid: Option<i32>) -> Self {
+    /// A process of this machine, whose user is in these groups.
+    pub(super) fn unix((uid, gid, pid): (u32, u32, Option<i32>), groups: &[u32]) -> Self {
         let caller = Caller::Unix { uid, gid, pid };
-        let user = uzers::get_user_by_uid(uid);
-        let all =
-            user.and_then(|user| uzers::get_user_groups(user.name(), user.primary_group_id()));
-        let all = all.unwrap_or_default();
         Self {
             owner: caller.owner(),
             caller,
-            groups: all.iter().map(uzers::Group::gid).chain([gid]).collect(),
+            groups: groups.iter().copied().chain([gid]).collect(),
         }
     }
 
@@ -157,7 +153,7 @@ impl Access {
 /// When `[[server.allow]]` names somebody who does not exist.
 pub fn lets_in(config: &ServerConfig, uid: u32) -> Result<bool, UnknownAccount> {
     let gid = uzers::get_user_by_uid(uid).map_or(uid, |user| user.primary_group_id());
-    Ok(Access::new(config)?.knows(&Peer::unix(uid, gid, None)))
+    Ok(Access::new(config)?.knows(&Peer::unix((uid, gid, None), &look_up(uid))))
 }
 
 impl Rule {

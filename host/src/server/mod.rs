@@ -11,6 +11,7 @@ mod access;
 mod catalogue;
 mod door;
 mod error;
+mod groups;
 mod http;
 mod live;
 mod log;

@@ -85,8 +85,8 @@ impl Door for Socket {
         doors: &Doors,
     ) -> Option<(UnixStream, Visit)> {
         let facts = stream.peer_cred().ok()?;
-        // A directory service may be asked.
-        let peer = crate::disk::wait(|| Peer::unix(facts.uid(), facts.gid(), facts.pid()));
+        let groups = service.groups_of(facts.uid()).await;
+        let peer = Peer::unix((facts.uid(), facts.gid(), facts.pid()), &groups);
         let place = doors.let_in(service, Some(&peer))?;
         Some((stream, Visit::of_process(peer, place)))
     }

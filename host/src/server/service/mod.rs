@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::access::{Access, Peer};
 use super::catalogue::Catalogue;
 use super::error::ServeError;
+use super::groups::Groups;
 use super::metrics::Metrics;
 use super::queue::{Load, Queue};
 use super::refused::Refused;
@@ -49,6 +50,7 @@ struct Inner {
     draining: AtomicBool,
     watched: Watched,
     metrics: Metrics,
+    groups: Groups,
     begun: Timestamp,
 }
 
@@ -87,6 +89,7 @@ impl Service {
             draining: AtomicBool::new(false),
             watched: Watched::default(),
             metrics: Metrics::new(vault),
+            groups: Groups::default(),
             begun: Timestamp::now(),
         }));
         if let Err(error) = service.recover().await {
@@ -168,6 +171,11 @@ impl Service {
     /// What is known of the things that the service depends on.
     pub(super) fn watched(&self) -> &Watched {
         &self.0.watched
+    }
+
+    /// The groups of a user of this machine.
+    pub(super) async fn groups_of(&self, uid: u32) -> Arc<[u32]> {
+        self.0.groups.of(uid).await
     }
 
     /// The service's numbers.
