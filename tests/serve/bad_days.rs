@@ -1,6 +1,7 @@
 //! What goes wrong around a service that has much to do.
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::stage::{Stage, report, submission};
-use crate::common::{SOON, TOKEN, api, binary, get, install, journal, nobody_lives, sweep, world};
+use crate::common::{SOON, TOKEN, api, binary, get, install, journal, nobody_lives, world};
 
 /// Runs that are under way at once.
 const CROWD: usize = 100;
@@ -149,12 +150,92 @@ async fn vault_that_dies_and_comes_back_under_load_is_survived() {
     }
     let after = stage.run("caller", get("status/200")).await;
     assert_eq!(after.exit, 0, "{after:?}");
+    // What could not be revoked then, the service itself ends: its own log-in is all
+    // that lives.
+    let begun = Instant::now();
+    loop {
+        let living = stage.world.bao().unwrap().living_policies().await.unwrap();
+        let of_attempts = living.iter().flatten();
+        let of_attempts = of_attempts.filter(|policy| policy.starts_with("cofferdam-task-"));
+        let (left, pending) = (of_attempts.count(), pending_revocations(&stage));
+        if (left, pending) == (0, 0) {
+            break;
+        }
+        assert!(begun.elapsed() < SOON, "{left} live, {pending} pending");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    stage.logs("was swept").await;
     stage.stop().await;
-    // What could not be revoked then is in the journal.
-    let (code, swept) = sweep(&stage.world);
-    assert_eq!(code, 0, "{swept}");
     nobody_lives(stage.world.bao().unwrap()).await;
     assert!(journal(&stage.world).is_empty());
+}
+
+/// A gauge of `/metrics`.
+fn pending_revocations(stage: &Stage) -> u64 {
+    let answer = String::from_utf8(stage.get("/metrics")).unwrap();
+    let mut lines = answer.lines();
+    let value = lines.find_map(|line| line.strip_prefix("cofferdam_vault_pending_revocations "));
+    value.unwrap_or_else(|| panic!("{answer}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_a_byte_a_second_is_sent_away() {
+    let stage = Stage::bare("").await;
+    let patience = Duration::from_secs(60);
+    let connect = || {
+        let stream = UnixStream::connect(stage.socket()).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
+        stream
+    };
+    /// Sends a byte a second for as long as it is taken, and tells how long that was.
+    fn trickle(mut stream: UnixStream, start: &[u8]) -> Duration {
+        let begun = Instant::now();
+        stream.write_all(start).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        loop {
+            // The peer is gone: an end, or an answer and then the end.
+            match stream.read(&mut [0; 4_096]) {
+                Ok(0) => return begun.elapsed(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return begun.elapsed(),
+                Ok(_) => continue,
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "it is still there"
+            );
+            let _ = stream.write_all(b"x");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+    let mut silent = connect();
+    let silence = std::thread::spawn(move || {
+        let begun = Instant::now();
+        assert_eq!(silent.read(&mut [0; 16]).unwrap(), 0, "an end");
+        begun.elapsed()
+    });
+    let head = connect();
+    let head = std::thread::spawn(move || trickle(head, b"POST /v1/runs HTTP/1.1\r\nx-slow: "));
+    let body = connect();
+    let body = std::thread::spawn(move || {
+        trickle(
+            body,
+            b"POST /v1/runs HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\n\
+              content-type: application/json\r\ncontent-length: 4000\r\nconnection: close\r\n\r\n{",
+        )
+    });
+    // The others do not notice.
+    let others = Instant::now();
+    while others.elapsed() < Duration::from_secs(28) {
+        let report = stage.run("hello", json!({ "name": "x" })).await;
+        assert_eq!(report.exit, 0);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for (what, waited) in [("silence", silence), ("head", head), ("body", body)] {
+        let waited = waited.join().unwrap();
+        let limits = Duration::from_secs(29)..Duration::from_secs(45);
+        assert!(limits.contains(&waited), "{what}: {waited:?}");
+    }
 }
 
 #[tokio::test]

@@ -191,3 +191,29 @@ async fn a_client_waits_for_a_service_that_is_restarted() {
     assert_eq!(client.code, 75, "{client:?}");
     assert!(client.stderr.contains("was lost"), "{client:?}");
 }
+
+#[tokio::test]
+async fn a_client_whose_service_is_gone_does_not_say_that_nothing_was_begun() {
+    let mut stage = Stage::bare("").await;
+    let input = json!({ "do": "sleep", "ms": 60_000 }).to_string();
+    let start = |stage: &Stage| {
+        let mut command = stage
+            .world
+            .command(&["run", "probe", "--dag-id", "tests", "--server"]);
+        let command = command.arg(stage.socket()).args(["--input", &input]);
+        let client = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        client.spawn().unwrap()
+    };
+    let client = start(&stage);
+    until("the run is under way", || {
+        let audit = stage.world.audit().unwrap();
+        audit.iter().any(|line| line["event"] == "run_started")
+    });
+    stage.kill();
+    let client = ended(client);
+    assert_eq!(client.code, 75, "{client:?}");
+    assert!(client.stderr.contains("what became of run"), "{client:?}");
+    // Nobody was there to begin it: that is 4.
+    let client = ended(start(&stage));
+    assert_eq!(client.code, 4, "{client:?}");
+}

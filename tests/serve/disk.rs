@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stage::{Stage, refusal, report};
 use crate::common::{api, binary, get, guest, install, nobody_lives, world};
@@ -111,8 +111,17 @@ async fn without_room_for_the_audit_nothing_runs_until_there_is_room() {
     assert!(report.audit.head.is_some());
     // The chain that was broken off says so; the others are whole.
     stage.stop().await;
-    let files = fs::read_dir(stage.world.path("audit")).unwrap().count();
-    assert!(files >= 2, "a new chain was begun");
+    let verify = ["--format", "json", "audit", "verify"];
+    let verified = stage.world.command(&verify).output().unwrap();
+    let verified: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    let files = verified["files"].as_array().unwrap();
+    assert!(files.len() >= 2, "a new chain was begun: {verified}");
+    for (at, file) in files.iter().enumerate() {
+        let kinds: Vec<&Value> = file["findings"].as_array().unwrap().iter().collect();
+        let is_torn = kinds.iter().all(|finding| finding["kind"] == "torn");
+        assert!(is_torn, "{file}");
+        assert!(at == 0 || kinds.is_empty(), "{file}");
+    }
 }
 
 #[tokio::test]

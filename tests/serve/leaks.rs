@@ -1,9 +1,6 @@
 //! Every secret of a service is looked for in everything that it writes, keeps
 //! and answers.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
-
 use cofferdam_devkit::process::dying_with_us;
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use cofferdam_devkit::upstream::Upstream;
@@ -12,20 +9,6 @@ use serde_json::{Value, json};
 use super::stage::Stage;
 use crate::common::{TOKEN, api, binary, get, install, nobody_lives, signer, world};
 use crate::leaks::traces::{Traces, minted};
-
-/// The whole answer to a GET, its head too.
-fn ask(stage: &Stage, path: &str) -> Vec<u8> {
-    let mut stream = UnixStream::connect(stage.socket()).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 "), "{path}");
-    answer
-}
 
 #[tokio::test]
 async fn no_secret_of_a_service_is_kept_told_or_answered() {
@@ -97,7 +80,7 @@ async fn no_secret_of_a_service_is_kept_told_or_answered() {
         .chain(health)
         .chain(of_runs)
     {
-        answers.push((format!("GET {path}"), ask(&stage, &path)));
+        answers.push((format!("GET {path}"), stage.get(&path)));
     }
     // What the guests sent back was seen, so that there was something to hide.
     let reflected = answers.iter().filter(|(_, answer)| {

@@ -1,5 +1,7 @@
 //! Limits of callers, tasks and all together.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use cofferdam::api::RunState;
@@ -26,6 +28,14 @@ async fn too_much_is_refused_at_once_and_says_when_to_come_back() {
     assert!(begun.elapsed() < Duration::from_secs(1));
     let (status, kind, _) = refusal(refused);
     assert_eq!((status, kind.as_str()), (429, "too-many-requests"));
+    let body = serde_json::to_string(&submission("probe", sleeps(1))).unwrap();
+    let answer = stage.ask(&format!(
+        "POST /v1/runs HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
     let states = async || {
         let mut states = Vec::new();
         for run in &runs {
@@ -76,4 +86,62 @@ async fn a_caller_that_submits_too_fast_is_slowed_down() {
     assert!(refused >= 5, "{refused} of 20 were refused");
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     stage.submit("hello", json!({ "name": "x" })).await.unwrap();
+}
+
+/// The head of a submission whose body has so many bytes, and no body.
+fn announced(key: &str, length: usize) -> String {
+    format!(
+        "POST /v1/runs HTTP/1.1\r\nhost: x\r\nidempotency-key: {key}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn bodies_take_room_before_they_are_read_and_give_it_back() {
+    let limits =
+        "[server.limits]\nmemory = \"1MiB\"\nmemory_per_caller = \"1MiB\"\nbody = \"700KiB\"\n";
+    let stage = Stage::bare(limits).await;
+    let mut slow = UnixStream::connect(stage.socket()).unwrap();
+    slow.write_all(announced("slow", 700_000).as_bytes())
+        .unwrap();
+    let refused = || {
+        let answer = stage.ask(&announced("more", 700_000));
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+        answer
+    };
+    // Nothing of the second was sent: it is refused for what it announces.
+    let begun = Instant::now();
+    crate::common::until("the first is counted", || {
+        let mut other = UnixStream::connect(stage.socket()).unwrap();
+        other
+            .write_all(announced("try", 700_000).as_bytes())
+            .unwrap();
+        other
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        other.read(&mut [0; 16]).is_ok_and(|read| read > 0)
+    });
+    assert!(refused().contains("more memory"));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    // A small one has room beside it, and when the large one is gone so has another.
+    assert_eq!(stage.run("hello", json!({ "name": "x" })).await.exit, 0);
+    drop(slow);
+    let large = json!({ "name": "x".repeat(600_000) });
+    let begun = Instant::now();
+    while let Err(error) = stage.submit("hello", large.clone()).await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{error:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_may_run_nothing_is_not_read() {
+    let rule = "[[server.allow]]\nusers = [0]\nmetrics = true\n";
+    let stage = Stage::bare(rule).await;
+    let begun = Instant::now();
+    let answer = String::from_utf8(stage.ask(&announced("k", 7 << 20))).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
 }

@@ -147,6 +147,51 @@ async fn sigterm_lets_runs_end_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn who_is_shut_out_is_out_with_what_was_under_way_and_waiting() {
+    let rule = "[server.limits]\nruns = 1\n\n[[server.allow]]\nusers = [0]\ntasks = [\"probe\", \"hello\"]\n";
+    let stage = Stage::bare(rule).await;
+    let sleep = json!({ "do": "sleep", "ms": 600_000 });
+    let running = stage.submit("probe", sleep.clone()).await.unwrap();
+    stage.running(running).await;
+    let waiting = stage.submit("probe", sleep).await.unwrap();
+    let allowed = stage.submit("hello", json!({ "name": "x" })).await.unwrap();
+    let file = stage.world.path("cofferdam.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let less = text.replace("\"probe\", ", "");
+    assert_ne!(less, text);
+    std::fs::write(&file, less).unwrap();
+    stage.signal(Signal::HUP);
+    stage.logs("are in effect").await;
+    for run in [running, waiting] {
+        assert_eq!(report(&stage.end_of(run).await).exit, 130);
+    }
+    assert_eq!(report(&stage.end_of(allowed).await).exit, 0);
+}
+
+#[tokio::test]
+async fn the_time_to_drain_can_be_changed() {
+    let mut stage = Stage::bare("[server]\ndrain = \"1h\"\n").await;
+    let run = stage.submit("probe", json!({ "do": "sleep", "ms": 60_000 }));
+    let run = run.await.unwrap();
+    stage.running(run).await;
+    let file = stage.world.path("cofferdam.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\"1h\""));
+    std::fs::write(&file, text.replace("\"1h\"", "\"1s\"")).unwrap();
+    stage.signal(Signal::HUP);
+    stage.logs("are in effect").await;
+    stage.signal(Signal::TERM);
+    assert_eq!(
+        stage.ended(Duration::from_secs(15)).await,
+        0,
+        "{}",
+        stage.log()
+    );
+    stage.start().await;
+    assert_eq!(report(&stage.end_of(run).await).exit, 130);
+}
+
+#[tokio::test]
 async fn a_second_sigterm_does_not_wait() {
     let mut stage = Stage::bare("[server]\ndrain = \"1h\"\n").await;
     let run = stage.submit("probe", json!({ "do": "sleep", "ms": 60_000 }));

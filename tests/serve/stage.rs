@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -114,6 +116,23 @@ impl Stage {
         let log = self.log();
         let (_, after) = log.rsplit_once(before).unwrap();
         after.lines().next().unwrap().to_owned()
+    }
+
+    /// Sends this text as it is, and gives the whole answer, its head too.
+    pub(super) fn ask(&self, request: &str) -> Vec<u8> {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 "), "{request}");
+        answer
+    }
+
+    /// The same for a GET of this path.
+    pub(super) fn get(&self, path: &str) -> Vec<u8> {
+        self.ask(&format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        ))
     }
 
     /// The process id of the service.

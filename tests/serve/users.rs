@@ -1,12 +1,14 @@
 //! The service under a user of its own, its callers under others.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use cofferdam_devkit::process::dying_with_us_as;
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::Finished;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::stage::Stage;
@@ -108,6 +110,16 @@ fn attach(user: u32, stage: &Stage, pid: u32) -> String {
     said.trim().to_owned()
 }
 
+/// A command of the service's user, where cores may be of any size and lie in a
+/// folder of his.
+fn in_bash(command: &str, stage: &Stage) -> Child {
+    let script = format!("cd run && ulimit -c unlimited && {command}");
+    let mut bash = dying_with_us_as(SERVICE, "bash");
+    let log = std::fs::File::create(stage.world.path("core.log")).unwrap();
+    bash.args(["-c", &script]).stdin(Stdio::null()).stderr(log);
+    bash.current_dir(stage.world.folder()).spawn().unwrap()
+}
+
 /// The answer of the service to this user, from its status on.
 fn answer(user: u32, stage: &Stage, method: &str, path: &str) -> String {
     let said = other(user, stage, &["ask", "run/cofferdam.sock", method, path]);
@@ -195,6 +207,29 @@ async fn a_caller_uses_what_it_cannot_reach() {
     let refused = run(STRANGER, &stage, &get("status/200"));
     assert_eq!(refused.code, 3, "{refused:?}");
     stage.stop().await;
+    // What is left of it when it dies of a fault is no core. An ordinary process of
+    // its user leaves one.
+    let mut service = in_bash("exec ../cofferdam --config ../cofferdam.toml serve", &stage);
+    crate::common::until("it serves", || stage.socket().exists());
+    let mut other = in_bash("exec sleep 60", &stage);
+    crate::common::until("it sleeps", || {
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", other.id()));
+        name.is_ok_and(|name| name.trim() == "sleep")
+    });
+    let mut dumped = [&mut service, &mut other].map(|process| {
+        crate::common::signal(process, Signal::ABORT);
+        process.wait().unwrap().core_dumped()
+    });
+    assert!(dumped[1], "this machine keeps no cores at all");
+    dumped[1] = false;
+    assert_eq!(dumped, [false, false]);
+    let swept = as_user(
+        SERVICE,
+        stage.world.folder(),
+        &stage.world.path("cofferdam"),
+        &["sweep"],
+    );
+    assert_eq!(swept.code, 0, "{swept:?}");
     nobody_lives(stage.world.bao().unwrap()).await;
 }
 

@@ -9,6 +9,16 @@ use cofferdam_devkit::tools;
 use crate::chores::{build_binaries, build_guests, cargo, must};
 use crate::preflight::{Need, check};
 
+/// `bench serve` is `bench --only serve`.
+pub(crate) fn of_group(arguments: Vec<OsString>) -> Vec<OsString> {
+    match arguments.first() {
+        Some(group) if !group.as_encoded_bytes().starts_with(b"-") => {
+            [vec!["--only".into()], arguments].concat()
+        }
+        _ => arguments,
+    }
+}
+
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     check(&[Need::Compiler, Need::Bao, Need::Postgres, Need::WasmTarget])?;
     build_binaries()?;

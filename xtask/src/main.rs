@@ -34,7 +34,7 @@ enum Chore {
     },
     /// Measure against the bare baseline; see docs/PERFORMANCE.md.
     Bench {
-        /// `--json`, `--check`, `--quick`, `--only PART`; `--help` tells more.
+        /// A group of figures such as `serve`; `--json`, `--check`, `--quick`, `--plot FILE`; `--help` tells more.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Demo => demo::run().await,
         Chore::Test { filter } => test::run(&filter),
-        Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::Bench { arguments } => bench::run(&bench::of_group(arguments)),
         Chore::Soak { hello, secret } => bench::run(&bench::soak(hello, secret)),
         Chore::Guests => chores::guests(),
         Chore::DevVault => dev_vault::run().await,

@@ -20,8 +20,8 @@ use report::Report;
 
 /// As in the host's own binary: freed memory is wiped, which costs time.
 #[global_allocator]
-static ALLOCATOR: zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc> =
-    zeroizing_alloc::ZeroAlloc(mimalloc::MiMalloc);
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 /// The groups of figures.
 const GROUPS: [&str; 11] = [

@@ -146,7 +146,7 @@ impl RunState {
 }
 
 /// One run as its caller sees it.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunView {
     /// Our id of the run, as the audit has it.
     pub run: Uuid,

@@ -205,7 +205,11 @@ impl AuditLog {
             pid: std::process::id(),
             previous,
         };
-        log.append(None, &first)?;
+        if let Err(error) = log.append(None, &first) {
+            // A file without a line is no chain.
+            let _ = std::fs::remove_file(log.path());
+            return Err(error);
+        }
         if options.sync {
             // The file's entry in its folder must last as the lines do.
             File::open(folder)

@@ -175,6 +175,12 @@ fn every_range_is_as_described() {
         row("queue_per_caller", ServerLimits::QUEUE_PER_CALLER, small),
         row("submissions_per_second", ServerLimits::SUBMISSIONS, small),
         row("body", ServerLimits::BODY, show_size),
+        row("memory", ServerLimits::MEMORY, show_size),
+        row(
+            "memory_per_caller",
+            ServerLimits::MEMORY_PER_CALLER,
+            show_size,
+        ),
         row("connections", ServerLimits::CONNECTIONS, small),
         row(
             "connections_per_caller",

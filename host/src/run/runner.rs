@@ -225,14 +225,21 @@ impl Runner {
         recorder.record(&Event::GrantsInUse { grants }).map(drop)
     }
 
-    /// Writes down that a run was lost with the process that carried it.
+    /// Writes down that runs were lost with the process that carried them, and
+    /// whether each was swept.
     ///
     /// # Errors
     /// When the audit cannot be written to its end.
-    pub async fn note_lost(&self, run: Uuid, swept: bool) -> Result<(), AuditError> {
-        let recorder = self.0.audit.load().recorder(&run.to_string());
-        recorder.record(&Event::RunLost { swept })?;
-        recorder.seal().await.map(drop)
+    pub async fn note_lost(
+        &self,
+        lost: impl IntoIterator<Item = (Uuid, bool)>,
+    ) -> Result<(), AuditError> {
+        let audit = AuditLog::clone(&self.0.audit.load());
+        for (run, swept) in lost {
+            let recorder = audit.recorder(&run.to_string());
+            recorder.record(&Event::RunLost { swept })?;
+        }
+        audit.chain_recorder().seal().await.map(drop)
     }
 
     /// Ends the log-in of a process that served many runs, and writes that

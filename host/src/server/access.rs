@@ -137,6 +137,14 @@ impl Access {
         self.0.iter().any(|rule| rule.metrics && rule.names(peer))
     }
 
+    /// Whether there is any task that the caller may run.
+    pub(super) fn may_run_something(&self, peer: &Peer) -> bool {
+        let has_tasks = |rule: &Rule| rule.tasks.as_ref().is_none_or(|tasks| !tasks.is_empty());
+        self.0
+            .iter()
+            .any(|rule| has_tasks(rule) && rule.names(peer))
+    }
+
     /// Whether the caller may run this task.
     pub(super) fn may_run(&self, peer: &Peer, task: &TaskName) -> bool {
         self.0.iter().any(|rule| {

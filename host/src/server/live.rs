@@ -9,19 +9,23 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::access::Peer;
 use super::log::RunLog;
 use super::store::{KeyHash, Record};
 use crate::api::{Attempt, RunState, RunView};
 use crate::caller::Owner;
 use crate::digest::Digest;
+use crate::name::TaskName;
 
 /// One run from its submission until its end is kept.
 pub(super) struct LiveRun {
     pub(super) run: Uuid,
     pub(super) owner: Owner,
+    /// Who submitted it.
+    pub(super) peer: Arc<Peer>,
     pub(super) key: KeyHash,
     pub(super) submission: Digest,
-    task: String,
+    pub(super) task: TaskName,
     attempt: Attempt,
     submitted: Timestamp,
     pub(super) log: Arc<RunLog>,
@@ -54,10 +58,10 @@ pub(super) enum Phase {
 /// What identifies a run.
 pub(super) struct Facts {
     pub(super) run: Uuid,
-    pub(super) owner: Owner,
+    pub(super) peer: Arc<Peer>,
     pub(super) key: KeyHash,
     pub(super) submission: Digest,
-    pub(super) task: String,
+    pub(super) task: TaskName,
     pub(super) attempt: Attempt,
 }
 
@@ -65,7 +69,8 @@ impl LiveRun {
     pub(super) fn new(facts: Facts) -> Self {
         Self {
             run: facts.run,
-            owner: facts.owner,
+            owner: facts.peer.owner.clone(),
+            peer: facts.peer,
             key: facts.key,
             submission: facts.submission,
             task: facts.task,
@@ -119,26 +124,32 @@ impl LiveRun {
         self.view_in(state, report)
     }
 
+    /// The same without its report.
+    pub(super) fn view_without_report(&self) -> RunView {
+        let state = match &*self.phase.borrow() {
+            Phase::Submitted | Phase::Queued | Phase::Refused => RunState::Queued,
+            Phase::Running => RunState::Running,
+            Phase::Ended(_) => RunState::Ended,
+        };
+        self.view_in(state, None)
+    }
+
     /// What is kept of it once it is over.
     pub(super) fn record(&self, report: Option<Box<RawValue>>) -> Record {
         let state = match report {
             Some(_) => RunState::Ended,
             None => RunState::Queued,
         };
-        Record {
-            owner: self.owner.clone(),
-            key: self.key,
-            submission: self.submission,
-            log: report.as_ref().and_then(|_| self.log.kept()),
-            view: self.view_in(state, report),
-        }
+        let log = report.as_ref().and_then(|_| self.log.kept());
+        let keys = (self.key, self.submission);
+        Record::new(self.owner.clone(), keys, self.view_in(state, report), log)
     }
 
     fn view_in(&self, state: RunState, report: Option<Box<RawValue>>) -> RunView {
         let times = self.times.lock();
         RunView {
             run: self.run,
-            task: self.task.clone(),
+            task: self.task.to_string(),
             attempt: self.attempt.clone(),
             state,
             submitted: self.submitted,

@@ -8,6 +8,7 @@
 //! reload replaces.
 
 mod access;
+mod budget;
 mod catalogue;
 mod door;
 mod error;

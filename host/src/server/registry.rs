@@ -1,7 +1,7 @@
 //! Which runs there are: those under way, and under which key each was
 //! submitted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub(super) struct Registry {
     keys: HashMap<KeyHash, (Uuid, Digest)>,
     /// Those that are over, the oldest first; ids sort by time.
     kept: BTreeMap<Uuid, Kept>,
+    /// The same by owner.
+    of: HashMap<Owner, BTreeSet<Uuid>>,
 }
 
 /// A run that is over.
@@ -54,9 +56,8 @@ impl Registry {
     pub(super) fn newest_of(&self, owner: &Owner, most: usize) -> Vec<Uuid> {
         let live = self.live.values().filter(|live| live.owner == *owner);
         let mut runs: Vec<Uuid> = live.map(|live| live.run).collect();
-        let kept = self.kept.iter().rev();
-        let own = kept.filter(|(_, kept)| kept.owner == *owner);
-        runs.extend(own.take(most).map(|(run, _)| *run));
+        let kept = self.of.get(owner).into_iter().flatten();
+        runs.extend(kept.rev().take(most));
         runs.sort_unstable_by(|one, other| other.cmp(one));
         runs.truncate(most);
         runs
@@ -92,6 +93,7 @@ impl Registry {
     }
 
     fn keep(&mut self, run: Uuid, owner: Owner, key: KeyHash, ended: Timestamp) {
+        self.of.entry(owner.clone()).or_default().insert(run);
         self.kept.insert(run, Kept { owner, key, ended });
     }
 
@@ -101,7 +103,8 @@ impl Registry {
     }
 
     /// Forgets at most `at_once` of those that ended longer ago than `keep`, or
-    /// are more than `most`; tells which.
+    /// are more than `most`; tells which. Of too many, whoever has most loses the
+    /// oldest first: nobody can push out what others have.
     pub(super) fn expire(
         &mut self,
         now: Timestamp,
@@ -110,7 +113,6 @@ impl Registry {
         at_once: usize,
     ) -> Vec<Uuid> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let mut too_many = self.kept.len().saturating_sub(most);
         let is_old = |kept: &Kept| {
             let age = now.duration_since(kept.ended);
             Duration::try_from(age).is_ok_and(|age| age > keep)
@@ -119,20 +121,55 @@ impl Registry {
         // Sorted by their beginning: an old one that ended late may stand before
         // a younger one that has to go, so look a bit further.
         for (run, kept) in self.kept.iter().take(at_once) {
-            if too_many > 0 || is_old(kept) {
-                too_many = too_many.saturating_sub(1);
+            if is_old(kept) {
                 gone.push(*run);
             }
         }
         for run in &gone {
-            if let Some(kept) = self.kept.remove(run)
-                // The key may name a later run by now.
-                && self.keys.get(&kept.key).is_some_and(|(of, _)| of == run)
-            {
-                self.keys.remove(&kept.key);
+            self.forget(*run);
+        }
+        let too_many = self.kept.len().saturating_sub(most);
+        gone.extend(self.crowd_out(too_many.min(at_once - gone.len())));
+        gone
+    }
+
+    /// Forgets so many, each time the oldest of the owner who has most.
+    fn crowd_out(&mut self, count: usize) -> Vec<Uuid> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let sizes = self.of.iter();
+        let mut sizes: BinaryHeap<(usize, Owner)> = sizes
+            .map(|(owner, runs)| (runs.len(), owner.clone()))
+            .collect();
+        let mut gone = Vec::new();
+        while gone.len() < count
+            && let Some((size, owner)) = sizes.pop()
+        {
+            let oldest = self.of.get(&owner).and_then(|runs| runs.first().copied());
+            if let Some(run) = oldest {
+                self.forget(run);
+                gone.push(run);
+                sizes.push((size - 1, owner));
             }
         }
         gone
+    }
+
+    fn forget(&mut self, run: Uuid) {
+        let Some(kept) = self.kept.remove(&run) else {
+            return;
+        };
+        // The key may name a later run by now.
+        if self.keys.get(&kept.key).is_some_and(|(of, _)| *of == run) {
+            self.keys.remove(&kept.key);
+        }
+        if let Some(runs) = self.of.get_mut(&kept.owner) {
+            runs.remove(&run);
+            if runs.is_empty() {
+                self.of.remove(&kept.owner);
+            }
+        }
     }
 }
 
@@ -168,6 +205,27 @@ mod tests {
         assert_eq!(registry.kept(), 2);
         assert_eq!(registry.expire(now, minute, 1, 10), [runs[1]]);
         assert!(registry.expire(now, minute, 1, 10).is_empty());
+    }
+
+    #[test]
+    fn who_has_most_loses_first() {
+        let mut registry = Registry::default();
+        let [few, many] = ["few", "many"].map(|name| Owner::from(name.to_owned()));
+        let add = |registry: &mut Registry, owner: &Owner, number: u32| {
+            let run = Uuid::now_v7();
+            let key = KeyHash::of(owner, &number.to_string());
+            let digest = Digest::of(b"");
+            registry.found(run, owner.clone(), (key, digest), Timestamp::now());
+            run
+        };
+        let old = add(&mut registry, &few, 0);
+        let flood: Vec<_> = (0..50).map(|it| add(&mut registry, &many, it)).collect();
+        let hour = Duration::from_secs(3_600);
+        let gone = registry.expire(Timestamp::now(), hour, 10, 1_000);
+        assert_eq!(gone, flood[..41]);
+        assert_eq!(registry.newest_of(&few, 10), [old]);
+        assert_eq!(registry.newest_of(&many, 2), [flood[49], flood[48]]);
+        assert_eq!(registry.kept(), 10);
     }
 
     #[test]

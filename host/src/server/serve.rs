@@ -71,16 +71,23 @@ pub async fn serve(
         tcp: tcp.as_ref().map(TcpDoor::address),
     };
     let (closing, doors) = (CancellationToken::new(), Doors::default());
+    // At a socket of systemd's, callers wait for the next service as soon as this
+    // one takes no more runs. Where nobody else would answer, we say that we end.
+    let accepting = match socket.is_passed() {
+        true => signals.end.clone(),
+        false => closing.clone(),
+    };
     let mut serving = JoinSet::new();
     serving.spawn(door::serve(
         socket,
         service.clone(),
         doors.clone(),
-        closing.clone(),
+        (accepting, closing.clone()),
     ));
     if let Some(tcp) = tcp {
         tracing::info!(address = %tcp.address(), "listening for TLS");
-        serving.spawn(door::serve(tcp, service.clone(), doors, closing.clone()));
+        let ends = (closing.clone(), closing.clone());
+        serving.spawn(door::serve(tcp, service.clone(), doors, ends));
     }
     let care = tokio::spawn(care(service.clone()));
     started(&listening);
@@ -94,7 +101,7 @@ pub async fn serve(
     tracing::info!("the service takes no more runs");
     let patience = async {
         tokio::select! {
-            () = tokio::time::sleep(server.drain) => (),
+            () = tokio::time::sleep(service.drain_time()) => (),
             () = signals.now.cancelled() => (),
         }
     };
@@ -132,6 +139,7 @@ async fn care(service: Service) {
         loop {
             tokio::time::sleep(VAULT_TICK).await;
             service.look_at_vault(VAULT_LIMIT).await;
+            service.settle().await;
         }
     };
     let renew_keys = async {

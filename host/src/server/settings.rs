@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -19,11 +21,13 @@ pub(super) struct Settings {
     pub(super) access: Access,
     pub(super) limits: ServerLimits,
     pub(super) results: ResultsConfig,
+    /// How long runs go on once the service ends.
+    pub(super) drain: Duration,
     /// When a file of the audit is followed by a new one, in bytes.
     pub(super) audit_file: u64,
     pub(super) catalogue: Catalogue,
     /// None when the service listens on its socket alone.
-    pub(super) tcp: Option<Arc<Tcp>>,
+    pub(super) tcp: ArcSwapOption<Tcp>,
     pub(super) pace: Pace,
 }
 
@@ -41,9 +45,10 @@ impl Settings {
             access,
             limits: config.limits,
             results: config.results,
+            drain: config.drain,
             audit_file: config.audit_file as u64,
             catalogue,
-            tcp: tcp.map(Arc::new),
+            tcp: ArcSwapOption::new(tcp.map(Arc::new)),
             pace: Pace::new(config.limits.submissions_per_second),
         }
     }

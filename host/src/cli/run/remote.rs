@@ -1,5 +1,6 @@
 //! `cofferdam run --server`: the same run, carried by a service.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::super::output::{Failure, Output};
 use super::{InvalidArgument, RunArgs, print};
 use crate::api::{MAX_WAIT, RunState, RunView, Submission};
-use crate::client::{Client, ClientError, LogEvent};
+use crate::client::{Client, ClientError, LogEvent, Submitted};
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::run::{InvalidRequest, RunReport};
 
@@ -17,15 +18,19 @@ use crate::run::{InvalidRequest, RunReport};
 const TRIES: u32 = 6;
 
 /// The wait before the first repetition; it doubles each time, so that a service
-/// which is restarted is waited for about six seconds.
+/// that cannot be reached is waited for about three seconds.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// The longest wait that the service may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// A run whose end the service does not know.
+/// A run whose end nobody can tell us.
 #[derive(Debug, thiserror::Error)]
 enum NoReport {
+    #[error("what became of run {run} is not known: {source}")]
+    OutOfReach { run: Uuid, source: ClientError },
+    #[error("whether the run was begun is not known: {source}")]
+    Unanswered { key: String, source: ClientError },
     #[error("run {run} was lost: the service died while it was under way")]
     Lost { run: Uuid, swept: bool },
     #[error("the service's report of run {run} cannot be read")]
@@ -53,6 +58,13 @@ impl Diagnostic for NoReport {
                  has to run `cofferdam sweep`"
                     .to_owned(),
             ),
+            Self::OutOfReach { run, .. } => Some(format!(
+                "it goes on without us; once the service can be reached, `GET /v1/runs/{run}` \
+                 tells"
+            )),
+            Self::Unanswered { key, .. } => Some(format!(
+                "the same command with `--idempotency-key {key}` finds the run, or begins it"
+            )),
             Self::Unreadable { .. } => Some("look at the service's version and ours".to_owned()),
         }
     }
@@ -79,20 +91,47 @@ pub(super) async fn execute(
         attempt,
         input,
     };
-    let submitted = again(|| client.submit(&key, &submission)).await?;
+    let submitted = submit(client, key, &submission).await?;
     let run = submitted.view.run;
     let followed = tokio::select! {
         view = follow(client, run, output) => view,
-        () = cancel.cancelled() => again(|| client.cancel(run)).await,
+        () = cancel.cancelled() => again(async || client.cancel(run).await).await,
     };
-    end(followed?, output)
+    match followed {
+        Ok(view) => end(view, output),
+        // 4 would say that nothing was begun.
+        Err(source) if source.is_passing() => Err(NoReport::OutOfReach { run, source }.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Submits the run. A request that was sent and not answered may have begun it.
+async fn submit(
+    client: &Client,
+    key: String,
+    submission: &Submission,
+) -> Result<Submitted, Failure> {
+    let may_have_begun = Cell::new(false);
+    let submitted = again(async || {
+        let submitted = client.submit(&key, submission).await;
+        if matches!(submitted, Err(ClientError::Broken(_))) {
+            may_have_begun.set(true);
+        }
+        submitted
+    });
+    match submitted.await {
+        Err(source) if source.is_passing() && may_have_begun.get() => {
+            Err(NoReport::Unanswered { key, source }.into())
+        }
+        submitted => Ok(submitted?),
+    }
 }
 
 /// Shows the log as it grows; the run, once it is over.
 async fn follow(client: &Client, run: Uuid, output: &Output) -> Result<RunView, ClientError> {
     let mut shown = 0;
     'reading: loop {
-        let mut log = again(|| client.log(run, shown)).await?;
+        let mut log = again(async || client.log(run, shown).await).await?;
         loop {
             match log.next().await {
                 Ok(LogEvent::Line(line)) => {
@@ -106,7 +145,7 @@ async fn follow(client: &Client, run: Uuid, output: &Output) -> Result<RunView, 
         }
     }
     loop {
-        let view = again(|| client.run(run, MAX_WAIT)).await?;
+        let view = again(async || client.run(run, MAX_WAIT).await).await?;
         if view.state.is_over() {
             return Ok(view);
         }
@@ -128,9 +167,7 @@ fn end(view: RunView, output: &Output) -> Result<Exit, Failure> {
 }
 
 /// Repeats a call that can be repeated.
-async fn again<T, F: Future<Output = Result<T, ClientError>>>(
-    mut call: impl FnMut() -> F,
-) -> Result<T, ClientError> {
+async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
     let mut wait = FIRST_WAIT;
     for _ in 1..TRIES {
         match call().await {

@@ -30,6 +30,14 @@ pub struct ServerLimits {
     /// Bytes of one request's body.
     #[serde(deserialize_with = "body")]
     pub body: usize,
+    /// Bytes of bodies and inputs that are held at once, in all: from the moment
+    /// at which one is announced to the end of its run. Answers that were not yet
+    /// read may take as much again.
+    #[serde(deserialize_with = "memory")]
+    pub memory: usize,
+    /// The same of one caller; never less than `body`.
+    #[serde(deserialize_with = "memory_per_caller")]
+    pub memory_per_caller: usize,
     /// Open connections, in all.
     #[serde(deserialize_with = "connections")]
     pub connections: u32,
@@ -69,6 +77,17 @@ impl ServerLimits {
         min: 1 << 10,
         max: 65 << 20,
     };
+    /// `memory`.
+    pub const MEMORY: Range<usize> = Range {
+        default: 256 << 20,
+        min: 1 << 20,
+        max: 64 << 30,
+    };
+    /// `memory_per_caller`.
+    pub const MEMORY_PER_CALLER: Range<usize> = Range {
+        default: 64 << 20,
+        ..Self::MEMORY
+    };
     /// `connections`. Each takes a file descriptor.
     pub const CONNECTIONS: Range<u32> = Range {
         default: 4_096,
@@ -92,6 +111,8 @@ impl Default for ServerLimits {
             queue_per_caller: Self::QUEUE_PER_CALLER.default,
             submissions_per_second: Self::SUBMISSIONS.default,
             body: Self::BODY.default,
+            memory: Self::MEMORY.default,
+            memory_per_caller: Self::MEMORY_PER_CALLER.default,
             connections: Self::CONNECTIONS.default,
             connections_per_caller: Self::CONNECTIONS_PER_CALLER.default,
         }
@@ -116,6 +137,14 @@ fn submissions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Err
 
 fn body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     value::size(deserializer, &ServerLimits::BODY)
+}
+
+fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    value::size(deserializer, &ServerLimits::MEMORY)
+}
+
+fn memory_per_caller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    value::size(deserializer, &ServerLimits::MEMORY_PER_CALLER)
 }
 
 fn connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

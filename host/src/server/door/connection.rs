@@ -10,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
@@ -19,6 +20,9 @@ use super::Visit;
 /// two; and how long the head of a request may take. One that is not known has
 /// as long to say who it is.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long a caller may take in nothing of an answer that is being sent.
+const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// Requests that one HTTP/2 connection has under way at most.
 const STREAMS: u32 = 256;
@@ -48,6 +52,9 @@ where
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .keep_alive_interval(SILENCE);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(STANDSTILL));
+    let stream = Box::pin(stream);
     let served = builder.serve_connection(TokioIo::new(stream), handler);
     tokio::pin!(served);
     // hyper waits for ever for the bytes that tell HTTP/1 from HTTP/2.

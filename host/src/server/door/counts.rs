@@ -1,6 +1,7 @@
 //! How many connections there are, and whose.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,9 +13,12 @@ use crate::server::service::Service;
 /// Connections of callers whom no rule names, all together: enough to be told.
 const STRANGERS: u32 = 16;
 
-/// Connections over TCP that have not yet said who they are, all together. Each
-/// has seconds for its handshake, and half a minute for a token.
-const UNPROVEN: u32 = 128;
+/// Connections over TCP that have not yet said who they are, from one address.
+/// Each has seconds for its handshake, and half a minute for a token.
+const UNPROVEN_OF_ADDRESS: u32 = 32;
+
+/// The same from all of them together.
+const UNPROVEN: u32 = 512;
 
 /// Counts connections by what is known of them. Clones share it.
 #[derive(Clone, Default)]
@@ -27,8 +31,16 @@ enum Counted {
     Owner(Owner),
     /// One whom no rule names.
     Stranger,
-    /// One who has not said yet who it is.
-    Unproven,
+    /// One at this address who has not said yet who it is.
+    Unproven(IpAddr),
+}
+
+/// Who stands at a door.
+pub(super) enum Newcomer<'a> {
+    /// A caller who is known.
+    Known(&'a Peer),
+    /// Somebody at this address.
+    From(IpAddr),
 }
 
 /// The place of one connection. Dropped with it.
@@ -41,12 +53,20 @@ pub(super) struct Place {
 impl Doors {
     /// A place for a connection of this caller, or of one who is not known yet.
     /// None when there are too many.
-    pub(super) fn let_in(&self, service: &Service, peer: Option<&Peer>) -> Option<Place> {
+    pub(super) fn let_in(&self, service: &Service, newcomer: &Newcomer<'_>) -> Option<Place> {
         let limits = service.limits();
-        let (counted, most) = Counted::new(service, peer);
+        let (counted, most) = match newcomer {
+            Newcomer::Known(peer) => Counted::new(service, peer),
+            Newcomer::From(address) => (Counted::Unproven(network(*address)), UNPROVEN_OF_ADDRESS),
+        };
         let mut counts = self.0.lock();
         let all: u32 = counts.values().sum();
-        let is_full = all >= limits.connections.min(connections_for_files());
+        let unproven = counts
+            .iter()
+            .filter(|(who, _)| matches!(who, Counted::Unproven(_)));
+        let unproven: u32 = unproven.map(|(_, count)| count).sum();
+        let is_full = all >= limits.connections.min(connections_for_files())
+            || matches!(counted, Counted::Unproven(_)) && unproven >= UNPROVEN;
         if is_full || !take(&mut counts, &counted, most) {
             service.metrics().limited("connections");
             return None;
@@ -63,14 +83,15 @@ impl Doors {
 
 impl Counted {
     /// With how many of its kind there may be.
-    fn new(service: &Service, peer: Option<&Peer>) -> (Self, u32) {
-        match peer {
-            None => (Self::Unproven, UNPROVEN),
-            Some(peer) if service.knows(peer) => {
+    fn new(service: &Service, peer: &Peer) -> (Self, u32) {
+        match service.knows(peer) {
+            // One caller never has all that there are descriptors for.
+            true => {
                 let most = service.limits().connections_per_caller;
+                let most = most.min(connections_for_files() / 2);
                 (Self::Owner(peer.owner.clone()), most)
             }
-            Some(_) => (Self::Stranger, STRANGERS),
+            false => (Self::Stranger, STRANGERS),
         }
     }
 }
@@ -80,10 +101,10 @@ impl Place {
     /// connection that was counted for a caller stays that one's.
     pub(super) fn belongs_to(&self, peer: &Peer) -> bool {
         let mut counted = self.counted.lock();
-        if *counted != Counted::Unproven {
+        if !matches!(*counted, Counted::Unproven(_)) {
             return true;
         }
-        let (new, most) = Counted::new(&self.service, Some(peer));
+        let (new, most) = Counted::new(&self.service, peer);
         let mut counts = self.doors.0.lock();
         if !take(&mut counts, &new, most) {
             drop(counts);
@@ -97,7 +118,7 @@ impl Place {
 
     /// Whether it is known whose it is.
     pub(super) fn is_known(&self) -> bool {
-        *self.counted.lock() != Counted::Unproven
+        !matches!(*self.counted.lock(), Counted::Unproven(_))
     }
 }
 
@@ -105,6 +126,18 @@ impl Drop for Place {
     fn drop(&mut self) {
         leave(&mut self.doors.0.lock(), &self.counted.lock());
         self.service.metrics().connections().dec();
+    }
+}
+
+/// What one sender can have many of: a whole IPv4 address, and of IPv6 the part
+/// that a network gets.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) >> 64 << 64;
+            IpAddr::V6(network.into())
+        }
+        address => address,
     }
 }
 

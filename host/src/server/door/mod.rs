@@ -49,20 +49,21 @@ pub(super) trait Door: Send + Sync + 'static {
     ) -> impl Future<Output = Option<(Self::Stream, Visit)>> + Send;
 }
 
-/// Serves the connections of a door until `end`; then says goodbye to those that
-/// are open.
+/// Serves the connections of a door. Accepts more until the first of `ends`, and
+/// says goodbye to those that are open at the second.
 pub(super) async fn serve<D: Door>(
     door: D,
     service: Service,
     doors: Doors,
-    end: CancellationToken,
+    ends: (CancellationToken, CancellationToken),
 ) {
+    let (full, end) = ends;
     let routes = super::http::routes(service.clone());
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = door.accept() => accepted,
-            () = end.cancelled() => break,
+            () = full.cancelled() => break,
         };
         match accepted {
             Ok(raw) => {
@@ -81,6 +82,7 @@ pub(super) async fn serve<D: Door>(
             }
         }
     }
+    end.cancelled().await;
     open.close();
     let _ = tokio::time::timeout(GOODBYE, open.wait()).await;
 }

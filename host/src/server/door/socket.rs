@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
+use super::counts::Newcomer;
 use super::{Door, Doors, Visit};
 use crate::server::access::Peer;
 use crate::server::error::ServeError;
@@ -63,6 +64,13 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Whether systemd opened it for us, and keeps it.
+    pub(in crate::server) fn is_passed(&self) -> bool {
+        self.path.is_none()
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
@@ -87,7 +95,7 @@ impl Door for Socket {
         let facts = stream.peer_cred().ok()?;
         let groups = service.groups_of(facts.uid()).await;
         let peer = Peer::unix((facts.uid(), facts.gid(), facts.pid()), &groups);
-        let place = doors.let_in(service, Some(&peer))?;
+        let place = doors.let_in(service, &Newcomer::Known(&peer))?;
         Some((stream, Visit::of_process(peer, place)))
     }
 }

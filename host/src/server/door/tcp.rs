@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::counts::Newcomer;
 use super::{Door, Doors, Visit};
 use crate::server::service::Service;
 use crate::server::tcp::{Shown, TcpError};
@@ -65,7 +66,8 @@ impl Door for TcpDoor {
         doors: &Doors,
     ) -> Option<(Self::Stream, Visit)> {
         // A handshake takes room too.
-        let place = doors.let_in(service, None)?;
+        let address = stream.peer_addr().ok()?.ip();
+        let place = doors.let_in(service, &Newcomer::From(address))?;
         prepare(&stream);
         let tls = service.tcp()?.tls.clone();
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.settings));

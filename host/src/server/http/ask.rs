@@ -183,9 +183,7 @@ async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Re
              [server.limits]",
         )
     };
-    let announced = headers.get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > most) {
+    if announced(headers).is_some_and(|length| length > most) {
         return Err(too_large());
     }
     match tokio::time::timeout(BODY_TIME, to_bytes(body, most)).await {
@@ -205,6 +203,12 @@ async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Re
             format!("the body did not come in within {} s", BODY_TIME.as_secs()),
         )),
     }
+}
+
+/// The length of the body, if the request tells it.
+pub(super) fn announced(headers: &HeaderMap) -> Option<usize> {
+    let length = headers.get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 /// Refuses a body where none belongs.

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::ask::{Caller, Query};
-use crate::api::{Check, Health, Problem, ProblemKind, Readiness, VaultHealth, Version};
+use crate::api::{Check, Health, ProblemKind, Readiness, VaultHealth, Version};
 use crate::server::metrics::Moment;
 use crate::server::refused::Refused;
 use crate::server::service::Service;
@@ -22,8 +22,6 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
     tag = "health",
     responses(
         (status = 200, description = "The version", body = Version),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn version(query: RawQuery) -> Result<Json<Version>, Refused> {
@@ -43,8 +41,6 @@ pub(super) async fn version(query: RawQuery) -> Result<Json<Version>, Refused> {
     tag = "health",
     responses(
         (status = 200, description = "It does", body = Health),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn live(query: RawQuery) -> Result<Json<Health>, Refused> {
@@ -60,8 +56,6 @@ pub(super) async fn live(query: RawQuery) -> Result<Json<Health>, Refused> {
     tag = "health",
     responses(
         (status = 200, description = "It does", body = Readiness),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "It does not", body = Readiness),
     ),
 )]
@@ -102,8 +96,6 @@ pub(super) fn readiness(service: &Service) -> Readiness {
     tag = "health",
     responses(
         (status = 200, description = "One of them serves, or none is configured", body = VaultHealth),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "None of them serves", body = VaultHealth),
     ),
 )]
@@ -128,8 +120,6 @@ pub(super) async fn vault(
     tag = "health",
     responses(
         (status = 200, description = "The numbers", body = String, content_type = "application/openmetrics-text"),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn metrics(

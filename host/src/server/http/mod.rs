@@ -10,12 +10,15 @@ mod stream;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use http_body_util::BodyExt as _;
 
+use super::access::Peer;
 use super::door::Visit;
 use super::refused::Refused;
 use super::service::Service;
@@ -60,9 +63,10 @@ async fn admit(State(service): State<Service>, mut request: Request, next: Next)
         Ok(peer) => {
             // What nobody after us needs, nobody after us can tell.
             request.headers_mut().remove(header::AUTHORIZATION);
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(Arc::clone(&peer));
             let route = request.extensions().get::<MatchedPath>().cloned();
-            (route, next.run(request).await)
+            let response = next.run(request).await;
+            (route, bounded(&service, &peer, response))
         }
         Err(refused) => {
             let response = refused.into_response();
@@ -77,6 +81,28 @@ async fn admit(State(service): State<Service>, mut request: Request, next: Next)
         .metrics()
         .answered(route, response.status().as_u16());
     response
+}
+
+/// Answers that are larger take room until they are read.
+const SMALL: u64 = 64 << 10;
+
+/// Counts a large answer for its caller until it is read, or gives none.
+fn bounded(service: &Service, peer: &Peer, response: Response) -> Response {
+    let size = response.body().size_hint().lower();
+    if size <= SMALL {
+        return response;
+    }
+    let bytes = usize::try_from(size).unwrap_or(usize::MAX);
+    match service.room_for_answer(peer, bytes) {
+        // Dropped with the body.
+        Ok(room) => response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _room = &room;
+                frame
+            }))
+        }),
+        Err(refused) => refused.into_response(),
+    }
 }
 
 async fn no_such_path() -> Refused {

@@ -4,9 +4,10 @@ use axum::Json;
 use axum::extract::RawQuery;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
+use utoipa::openapi::content::Content;
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::response::Response;
-use utoipa::openapi::schema::{Schema, SchemaType, Type};
+use utoipa::openapi::schema::{Ref, Schema, SchemaType, Type};
 
 use super::ask::Query;
 use super::{health, page, runs, stream};
@@ -54,7 +55,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
                 .iter_mut()
                 .flatten()
                 .for_each(absent_is_not_null);
-            also_over_tcp(operation);
+            refusals_are_problems(operation);
         }
     }
     document
@@ -74,25 +75,34 @@ fn absent_is_not_null(parameter: &mut RefOr<Parameter>) {
     }
 }
 
-/// Every path can also be refused because nobody knows who asks, or because he
-/// has too many connections. On the socket neither happens.
-fn also_over_tcp(operation: &mut Operation) {
+/// What every path can be refused for.
+const REFUSALS: [(&str, &str); 4] = [
+    ("400", "Malformed"),
+    (
+        "401",
+        "Over TCP: no certificate and no token that is accepted",
+    ),
+    ("403", "The caller may not use this service"),
+    ("429", "Over a limit of the caller's; see Retry-After"),
+];
+
+/// Adds these, and says of every refusal that is not described otherwise that it is
+/// a problem document.
+fn refusals_are_problems(operation: &mut Operation) {
     let responses = &mut operation.responses.responses;
-    let Some(RefOr::T(refused)) = responses.get("403").cloned() else {
-        return;
-    };
-    for (status, description) in [
-        (
-            "401",
-            "Over TCP: no certificate and no token that is accepted",
-        ),
-        ("429", "Over a limit of the caller's; see Retry-After"),
-    ] {
-        let mut response: Response = refused.clone();
-        description.clone_into(&mut response.description);
-        responses
-            .entry(status.to_owned())
-            .or_insert(RefOr::T(response));
+    for (status, description) in REFUSALS {
+        let response = || RefOr::T(Response::new(description));
+        responses.entry(status.to_owned()).or_insert_with(response);
+    }
+    for (status, response) in responses {
+        if let RefOr::T(response) = response
+            && status.starts_with(['4', '5'])
+            && response.content.is_empty()
+        {
+            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+            let name = "application/problem+json".to_owned();
+            response.content.insert(name, RefOr::T(problem));
+        }
     }
 }
 
@@ -104,8 +114,6 @@ fn also_over_tcp(operation: &mut Operation) {
     tag = "health",
     responses(
         (status = 200, description = "The OpenAPI document", body = serde_json::Value),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn show(query: RawQuery) -> Result<Json<utoipa::openapi::OpenApi>, Refused> {

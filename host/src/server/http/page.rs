@@ -7,7 +7,6 @@ use axum::response::Html;
 
 use super::ask::{Caller, Query};
 use super::health::readiness;
-use crate::api::Problem;
 use crate::server::refused::Refused;
 use crate::server::service::Service;
 
@@ -19,8 +18,6 @@ use crate::server::service::Service;
     tag = "health",
     responses(
         (status = 200, description = "The page", body = String, content_type = "text/html"),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn show(
@@ -64,7 +61,7 @@ pub(super) async fn show(
         row(&mut tasks, &task.name, &state);
     }
     let mut runs = String::new();
-    for run in service.list(&peer).into_iter().take(20) {
+    for run in service.list(&peer).await.into_iter().take(20) {
         let what = format!("{} {} {:.0}", run.task, run.state, run.submitted);
         row(&mut runs, &run.run.to_string(), &what);
     }

@@ -7,9 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::ask::{self, Caller, Query};
-use crate::api::{
-    Problem, ProblemKind, REPLAYED, RunList, RunView, Submission, TaskList, TaskView,
-};
+use crate::api::{ProblemKind, REPLAYED, RunList, RunView, Submission, TaskList, TaskView};
 use crate::server::refused::Refused;
 use crate::server::service::Service;
 
@@ -31,15 +29,13 @@ use crate::server::service::Service;
     responses(
         (status = 201, description = "The run was taken", body = RunView, headers(("Location" = String, description = "Where the run is"))),
         (status = 200, description = "The key was known: the run of the earlier submission; `Idempotency-Replayed: true`", body = RunView),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such task, or not for this caller", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Nothing that can be run, or the key was used for something else", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Over a limit of the caller's; see Retry-After", body = Problem, content_type = "application/problem+json", headers(("Retry-After" = u64))),
-        (status = 503, description = "No runs are taken now", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such task, or not for this caller"),
+        (status = 408, description = "The body did not come in time"),
+        (status = 413, description = "The body is too large"),
+        (status = 415, description = "The body is not JSON"),
+        (status = 422, description = "Nothing that can be run, or the key was used for something else"),
+        (status = 429, description = "Over a limit of the caller's; see Retry-After", headers(("Retry-After" = u64))),
+        (status = 503, description = "No runs are taken now"),
     ),
 )]
 pub(super) async fn submit(
@@ -51,8 +47,11 @@ pub(super) async fn submit(
 ) -> Result<Response, Refused> {
     let wait = Query::parse(query, &["wait"])?.wait()?;
     let key = ask::key(&headers)?.to_owned();
+    service.may_submit(&peer)?;
+    let mut room = service.room_for_body(&peer, ask::announced(&headers))?;
     let submission: Submission = ask::json(&headers, body, service.limits().body).await?;
-    let taken = service.submit(&peer, &key, submission).await?;
+    room.shrink(submission.input.get().len());
+    let taken = service.submit(&peer, &key, submission, room).await?;
     let view = match wait {
         Some(wait) => service.wait(&peer, taken.run, wait).await?,
         None => service.view(&peer, taken.run)?,
@@ -80,8 +79,6 @@ pub(super) async fn submit(
     tag = "runs",
     responses(
         (status = 200, description = "The newest first", body = RunList),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn list(
@@ -90,9 +87,8 @@ pub(super) async fn list(
     query: RawQuery,
 ) -> Result<Json<RunList>, Refused> {
     Query::parse(query, &[])?;
-    Ok(Json(RunList {
-        runs: service.list(&peer),
-    }))
+    let runs = service.list(&peer).await;
+    Ok(Json(RunList { runs }))
 }
 
 /// Show a run, with its report when it is over.
@@ -107,10 +103,8 @@ pub(super) async fn list(
     ),
     responses(
         (status = 200, description = "The run", body = RunView),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "The caller has no such run", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Kept results cannot be read now", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The caller has no such run"),
+        (status = 503, description = "Kept results cannot be read now"),
     ),
 )]
 pub(super) async fn show(
@@ -138,10 +132,8 @@ pub(super) async fn show(
     params(("run" = uuid::Uuid, Path, description = "The run's id")),
     responses(
         (status = 200, description = "The run, which is over", body = RunView),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "The caller has no such run", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Kept results cannot be read now", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The caller has no such run"),
+        (status = 503, description = "Kept results cannot be read now"),
     ),
 )]
 pub(super) async fn cancel(
@@ -166,8 +158,6 @@ pub(super) async fn cancel(
     tag = "tasks",
     responses(
         (status = 200, description = "Sorted by name", body = TaskList),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn tasks(
@@ -190,9 +180,7 @@ pub(super) async fn tasks(
     params(("task" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The task", body = TaskView),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such task, or not for this caller", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such task, or not for this caller"),
     ),
 )]
 pub(super) async fn task(

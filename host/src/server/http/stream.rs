@@ -11,7 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 
 use super::ask::{self, Caller, Query};
-use crate::api::{LogEnd, LogEntry, LogStreamEvent, Problem, RunState};
+use crate::api::{LogEnd, LogEntry, LogStreamEvent, RunState};
 use crate::server::live::LiveRun;
 use crate::server::log::RunLog;
 use crate::server::refused::Refused;
@@ -40,10 +40,8 @@ const ALIVE: Duration = Duration::from_secs(10);
     ),
     responses(
         (status = 200, description = "Events `line` with a LogEntry each, then `end` with a LogEnd", body = LogStreamEvent, content_type = "text/event-stream"),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The caller may not use this service", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "The caller has no such run", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Kept results cannot be read now", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The caller has no such run"),
+        (status = 503, description = "Kept results cannot be read now"),
     ),
 )]
 pub(super) async fn log(

@@ -12,6 +12,7 @@ use crate::identity::Assurance;
 use crate::name::{InvalidName, TaskName};
 use crate::run::{PreparedTask, RunRequest};
 use crate::server::access::Peer;
+use crate::server::budget::Share;
 use crate::server::live::{Facts, LiveRun};
 use crate::server::queue::{Full, Ticket};
 use crate::server::refused::Refused;
@@ -31,6 +32,8 @@ pub(super) struct Place {
     pub(super) ticket: Ticket,
     /// Among those whom a service that ends waits for.
     pub(super) waited_for: TaskTrackerToken,
+    /// For its input.
+    pub(super) room: Share,
 }
 
 /// What a key led to.
@@ -41,24 +44,35 @@ enum Begun {
 }
 
 impl Service {
+    /// Whether this caller may submit something now: asked before its body is read.
+    pub(in crate::server) fn may_submit(&self, peer: &Peer) -> Result<(), Refused> {
+        let settings = self.0.settings.load();
+        if !settings.access.may_run_something(peer) {
+            return Err(
+                Refused::new(ProblemKind::Forbidden, "you may run no task here")
+                    .hint("the operator's `[[server.allow]]` says who may run what"),
+            );
+        }
+        settings.pace.check(&peer.owner).map_err(|seconds| {
+            self.0.metrics.limited("submissions_per_second");
+            Refused::new(
+                ProblemKind::TooManyRequests,
+                "more submissions in a second than `server.limits` lets one caller make",
+            )
+            .retry_after(seconds)
+        })
+    }
+
     /// Takes a run, and returns once it is written down; it then goes on by
     /// itself.
     pub(in crate::server) async fn submit(
         &self,
-        peer: &Peer,
+        peer: &Arc<Peer>,
         key: &str,
         submission: Submission,
+        room: Share,
     ) -> Result<Taken, Refused> {
-        let inner = &*self.0;
-        let settings = inner.settings.load_full();
-        if let Err(seconds) = settings.pace.check(&peer.owner) {
-            inner.metrics.limited("submissions_per_second");
-            return Err(Refused::new(
-                ProblemKind::TooManyRequests,
-                "more submissions in a second than `server.limits` lets one caller make",
-            )
-            .retry_after(seconds));
-        }
+        let settings = self.0.settings.load_full();
         let (task, prepared) = find(&settings, peer, &submission.task)?;
         let digest = digest_of(&submission)?;
         let key = KeyHash::of(&peer.owner, key);
@@ -69,13 +83,13 @@ impl Service {
         let request = RunRequest::of_json(task.clone(), identity, input).by(peer.caller.clone());
         let facts = Facts {
             run: request.run(),
-            owner: peer.owner.clone(),
+            peer: Arc::clone(peer),
             key,
             submission: digest,
-            task: task.to_string(),
+            task: task.clone(),
             attempt,
         };
-        let (live, place) = match self.begin(&task, facts)? {
+        let (live, place) = match self.begin(facts, room)? {
             Begun::Known(run, live, known) => {
                 return self.replay(run, live, known == digest).await;
             }
@@ -94,7 +108,7 @@ impl Service {
     }
 
     /// Finds the run of a key, or makes it known and takes a place in the queue.
-    fn begin(&self, task: &TaskName, facts: Facts) -> Result<Begun, Refused> {
+    fn begin(&self, facts: Facts, room: Share) -> Result<Begun, Refused> {
         // One lock for both, so that of a thousand submissions one begins.
         let mut registry = self.0.registry.lock();
         if let Some((run, submission)) = registry.by_key(&facts.key) {
@@ -105,12 +119,17 @@ impl Service {
             let refused = Refused::new(ProblemKind::Unavailable, "the service is ending");
             return Err(refused.retry_after(5));
         }
-        let ticket = self.0.queue.enter(&facts.owner, task);
+        let ticket = self.0.queue.enter(&facts.peer.owner, &facts.task);
         let ticket = ticket.map_err(|full| self.full(full))?;
         let live = Arc::new(LiveRun::new(facts));
         registry.begin(Arc::clone(&live));
         let waited_for = self.0.carried.token();
-        Ok(Begun::New(live, Place { ticket, waited_for }))
+        let place = Place {
+            ticket,
+            waited_for,
+            room,
+        };
+        Ok(Begun::New(live, place))
     }
 
     /// The answer to a submission whose key is known.

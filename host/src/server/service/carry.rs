@@ -24,7 +24,11 @@ impl Service {
         place: Place,
     ) {
         let inner = &*self.0;
-        let Place { ticket, waited_for } = place;
+        let Place {
+            ticket,
+            waited_for,
+            room,
+        } = place;
         if let Err(error) = inner.store.put(live.run, &live.record(None)).await {
             inner.watched.store(Err(&error));
             inner.registry.lock().refuse(&live);
@@ -45,9 +49,9 @@ impl Service {
         let report = (inner.runner)
             .run_prepared(Ok(prepared), request, log, cancel)
             .await;
-        drop(turn);
+        // The input went with the run.
+        drop((turn, room));
         running.ended(&report);
-        self.watch_audit(&report);
         live.over();
         let report: Arc<RawValue> = raw(&report).into();
         let mut record = live.record(Some(report.as_ref().to_owned()));

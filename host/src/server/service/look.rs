@@ -58,15 +58,18 @@ impl Service {
     }
 
     /// The newest runs of this owner, without their reports.
-    pub(in crate::server) fn list(&self, peer: &Peer) -> Vec<RunView> {
+    pub(in crate::server) async fn list(&self, peer: &Peer) -> Vec<RunView> {
         let runs = self.0.registry.lock().newest_of(&peer.owner, LISTED);
-        let views = runs.into_iter().filter_map(|run| self.view(peer, run).ok());
-        views
-            .map(|view| RunView {
-                report: None,
-                ..view
-            })
-            .collect()
+        let (service, peer) = (self.clone(), peer.clone());
+        // Many small reads, some of which the disk may have to do.
+        let views = tokio::task::spawn_blocking(move || {
+            let view = |run| match service.live_of(&peer, run).ok()? {
+                Some(live) => Some(live.view_without_report()),
+                None => service.0.store.view(run).ok()?,
+            };
+            runs.into_iter().filter_map(view).collect()
+        });
+        views.await.unwrap_or_default()
     }
 
     /// Waits for the end of a run, at most so long; how it is then.

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::access::{Access, Peer};
+use super::budget::{Bounds, Budget, Share};
 use super::catalogue::Catalogue;
 use super::error::ServeError;
 use super::groups::Groups;
@@ -51,6 +53,10 @@ struct Inner {
     watched: Watched,
     metrics: Metrics,
     groups: Groups,
+    /// Bodies, and inputs of runs that are not over.
+    inputs: Budget,
+    /// Answers that are not read.
+    answers: Budget,
     begun: Timestamp,
 }
 
@@ -64,10 +70,6 @@ impl Service {
     pub async fn start(config: HostConfig, file: PathBuf) -> Result<Self, ServeError> {
         let access = Access::new(&config.server)?;
         let server = config.server.clone();
-        let tcp = match &server.tcp {
-            Some(tcp) => Some(Tcp::load(tcp, None).await?),
-            None => None,
-        };
         let engine = config.engine;
         let state = config.state.clone();
         let runner = Runner::new(config)?;
@@ -80,7 +82,7 @@ impl Service {
         runner.note_grants(catalogue.sources())?;
         let service = Self(Arc::new(Inner {
             queue: Queue::new(places(&server.limits, &engine)),
-            settings: ArcSwap::from_pointee(Settings::new(&server, access, catalogue, tcp)),
+            settings: ArcSwap::from_pointee(Settings::new(&server, access, catalogue, None)),
             runner,
             file,
             store,
@@ -90,6 +92,8 @@ impl Service {
             watched: Watched::default(),
             metrics: Metrics::new(vault),
             groups: Groups::default(),
+            inputs: Budget::default(),
+            answers: Budget::default(),
             begun: Timestamp::now(),
         }));
         if let Err(error) = service.recover().await {
@@ -97,7 +101,23 @@ impl Service {
             service.close().await;
             return Err(error);
         }
-        Ok(service)
+        // Only now: an issuer that is away must not keep what was left alive.
+        match service.open_tcp(&server).await {
+            Ok(()) => Ok(service),
+            Err(error) => {
+                service.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads what `[server.tcp]` names, for the first time.
+    async fn open_tcp(&self, server: &ServerConfig) -> Result<(), ServeError> {
+        if let Some(tcp) = &server.tcp {
+            let tcp = Tcp::load(tcp, None).await?;
+            self.0.settings.load().tcp.store(Some(Arc::new(tcp)));
+        }
+        Ok(())
     }
 
     /// Reads configuration and grants again, and puts them into effect for
@@ -140,7 +160,21 @@ impl Service {
             .queue
             .set(places(&config.server.limits, &config.engine));
         inner.settings.store(Arc::new(settings));
+        self.shut_out();
         Ok(())
+    }
+
+    /// Cancels the runs, waiting or under way, that their callers may not run any
+    /// more.
+    fn shut_out(&self) {
+        let settings = self.0.settings.load();
+        let under_way = self.0.registry.lock().all_live();
+        for live in under_way {
+            if !settings.access.may_run(&live.peer, &live.task) {
+                tracing::warn!(run = %live.run, "a run is cancelled: its caller may not run it any more");
+                live.cancel.cancel();
+            }
+        }
     }
 
     /// Whether this caller may talk to the service at all.
@@ -160,12 +194,50 @@ impl Service {
 
     /// What `[server.tcp]` names, as it was read last.
     pub(super) fn tcp(&self) -> Option<Arc<Tcp>> {
-        self.0.settings.load().tcp.clone()
+        self.0.settings.load().tcp.load_full()
     }
 
     /// Whose tokens are taken; none when none is.
     pub(super) fn tokens(&self) -> Option<Arc<Tokens>> {
         self.tcp().and_then(|tcp| tcp.tokens.clone())
+    }
+
+    /// How long runs go on once the service ends.
+    pub(super) fn drain_time(&self) -> Duration {
+        self.0.settings.load().drain
+    }
+
+    /// Memory for a body of so many bytes, or for as many as one may have.
+    pub(super) fn room_for_body(
+        &self,
+        peer: &Peer,
+        announced: Option<usize>,
+    ) -> Result<Share, Refused> {
+        let limits = self.limits();
+        let bytes = announced.unwrap_or(limits.body).min(limits.body);
+        self.room(&self.0.inputs, peer, bytes)
+    }
+
+    /// Memory for an answer of so many bytes, until it is read.
+    pub(super) fn room_for_answer(&self, peer: &Peer, bytes: usize) -> Result<Share, Refused> {
+        self.room(&self.0.answers, peer, bytes)
+    }
+
+    fn room(&self, budget: &Budget, peer: &Peer, bytes: usize) -> Result<Share, Refused> {
+        let limits = self.limits();
+        let bounds = Bounds {
+            all: limits.memory.max(limits.body),
+            of_one: limits.memory_per_caller.max(limits.body),
+        };
+        budget.take(&peer.owner, bytes, bounds).ok_or_else(|| {
+            self.0.metrics.limited("memory");
+            Refused::new(
+                ProblemKind::TooManyRequests,
+                "more memory than `server.limits` lets callers have at once",
+            )
+            .hint("wait for runs that are under way, and read answers")
+            .retry_after(1)
+        })
     }
 
     /// What is known of the things that the service depends on.

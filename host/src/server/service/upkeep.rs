@@ -1,14 +1,15 @@
 //! What changes by itself, and what an earlier service left.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Inner;
 use super::Service;
 use crate::api::RunState;
-use crate::run::RunReport;
 use crate::server::error::ServeError;
 use crate::server::store::Record;
 
@@ -53,26 +54,25 @@ impl Service {
             },
             None => Some(Vec::new()),
         };
-        for (run, mut record) in lost {
-            let swept = (left.as_ref()).is_some_and(|left| !left.contains(&run.to_string()));
+        let left = left.map(HashSet::<String>::from_iter);
+        let ended = Timestamp::now();
+        let swept = |run: &Uuid| (left.as_ref()).is_some_and(|it| !it.contains(&run.to_string()));
+        // One sync for all of them, and one more for what is kept.
+        runner
+            .note_lost(lost.iter().map(|(run, _)| (*run, swept(run))))
+            .await?;
+        let kept = lost.into_iter().map(async |(run, mut record)| {
             record.view.state = RunState::Lost;
-            record.view.ended = Some(Timestamp::now());
-            record.view.swept = Some(swept);
-            runner.note_lost(run, swept).await?;
+            record.view.ended = Some(ended);
+            record.view.swept = Some(swept(&run));
             store.put(run, &record).await?;
             let keys = (record.key, record.submission);
-            (registry.lock()).found(run, record.owner, keys, Timestamp::now());
+            registry.lock().found(run, record.owner, keys, ended);
             self.0.metrics.lost();
-            tracing::warn!(%run, swept, "a run was lost with the service that carried it");
-        }
-        Ok(())
-    }
-
-    /// A chain that takes no more lines is followed by a new one.
-    pub(super) fn watch_audit(&self, report: &RunReport) {
-        if report.audit.head.is_none() {
-            self.mend();
-        }
+            tracing::warn!(%run, swept = swept(&run), "a run was lost with the service that carried it");
+            Ok(())
+        });
+        try_join_all(kept).await.map(drop)
     }
 
     /// Sees to it that the audit and the store take something again, and keeps
@@ -109,6 +109,28 @@ impl Service {
             }
             if is_last {
                 break;
+            }
+        }
+    }
+
+    /// Ends what runs could not end because Vault was away, once it serves again.
+    pub(in crate::server) async fn settle(&self) {
+        let Some(vault) = self.0.runner.vault() else {
+            return;
+        };
+        if vault.stats().pending_revocations == 0 || !self.0.watched.vault_health().ok {
+            return;
+        }
+        match vault.sweep().await {
+            Ok(report) if report.failure.is_none() => {
+                tracing::warn!("what runs could not end in vault was swept");
+            }
+            Ok(report) => tracing::warn!(
+                error = report.failure.as_ref().map(tracing::field::display),
+                "what runs could not end in vault could not be swept"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "what runs could not end in vault could not be swept");
             }
         }
     }

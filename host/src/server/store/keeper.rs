@@ -11,11 +11,15 @@ use redb::{Builder, Database, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::record::Stored;
 use super::{Open, StoreError};
 use crate::disk::GATHER;
 
 /// Runs by id.
 pub(super) const RUNS: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("runs");
+
+/// What runs have to tell that have much, by id.
+pub(super) const RESTS: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("rests");
 
 /// Pages that are kept in memory, in bytes. What is written is the end of the
 /// tree; what is read is mostly what was just written.
@@ -26,7 +30,7 @@ const BATCH: usize = 4_096;
 
 /// Changes that belong together.
 pub(super) struct Write {
-    pub(super) changes: Vec<(Uuid, Option<Vec<u8>>)>,
+    pub(super) changes: Vec<(Uuid, Option<Stored>)>,
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
 }
 
@@ -95,10 +99,20 @@ fn write(database: &Database, batch: &[Write]) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
         let mut runs = transaction.open_table(RUNS)?;
-        for (run, value) in batch.iter().flat_map(|write| &write.changes) {
-            match value {
-                Some(value) => drop(runs.insert(run.as_u128(), value.as_slice())?),
-                None => drop(runs.remove(run.as_u128())?),
+        let mut rests = transaction.open_table(RESTS)?;
+        for (run, stored) in batch.iter().flat_map(|write| &write.changes) {
+            let run = run.as_u128();
+            match stored {
+                Some(Stored { head, rest }) => {
+                    runs.insert(run, head.as_slice())?;
+                    if let Some(rest) = rest {
+                        rests.insert(run, rest.as_slice())?;
+                    }
+                }
+                None => {
+                    runs.remove(run)?;
+                    rests.remove(run)?;
+                }
             }
         }
     }
@@ -123,10 +137,11 @@ pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
         .set_check_integrity_on_open(true)
         .create_with_backend(backend)
         .map_err(|error| failed(error.into()))?;
-    // The table must be there for the first reader.
+    // The tables must be there for the first reader.
     let write = || -> Result<_, redb::Error> {
         let transaction = database.begin_write()?;
         transaction.open_table(RUNS)?;
+        transaction.open_table(RESTS)?;
         transaction.commit()?;
         Ok(())
     };

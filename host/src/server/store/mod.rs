@@ -15,14 +15,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 pub use error::StoreError;
 pub(super) use record::{KeyHash, Record};
 
-use keeper::{Keeper, RUNS, Write};
+use crate::api::RunView;
+use keeper::{Keeper, RESTS, RUNS, Write};
+use record::Stored;
+
+/// A table of the file.
+type Table = TableDefinition<'static, u128, &'static [u8]>;
 
 /// The file below the state folder.
 const FILE: &str = "results.redb";
@@ -62,8 +67,8 @@ impl Store {
     /// # Errors
     /// When the disk does not take it. The next write tries anew.
     pub(super) async fn put(&self, run: Uuid, record: &Record) -> Result<(), StoreError> {
-        let value = serde_json::to_vec(record).map_err(|_| StoreError::Unreadable { run })?;
-        self.write(vec![(run, Some(value))]).await
+        let stored = record.store().map_err(|_| StoreError::Unreadable { run })?;
+        self.write(vec![(run, Some(stored))]).await
     }
 
     /// Forgets runs; returns when they are gone.
@@ -80,11 +85,13 @@ impl Store {
     /// # Errors
     /// As [`Store::put`].
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
-        self.write(vec![(Uuid::nil(), Some(Vec::new())), (Uuid::nil(), None)])
+        let (head, rest) = (Vec::new(), None);
+        let nothing = Stored { head, rest };
+        self.write(vec![(Uuid::nil(), Some(nothing)), (Uuid::nil(), None)])
             .await
     }
 
-    async fn write(&self, changes: Vec<(Uuid, Option<Vec<u8>>)>) -> Result<(), StoreError> {
+    async fn write(&self, changes: Vec<(Uuid, Option<Stored>)>) -> Result<(), StoreError> {
         let (done, answer) = oneshot::channel();
         let sent = self.writes.send(Write { changes, done });
         match sent {
@@ -98,21 +105,51 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub(super) fn get(&self, run: Uuid) -> Result<Option<Record>, StoreError> {
-        let database = self.open.database.load_full().ok_or(StoreError::Stopped)?;
-        let read = || -> Result<_, redb::Error> {
-            let table = database.begin_read()?.open_table(RUNS)?;
-            Ok(table
-                .get(run.as_u128())?
-                .map(|value| value.value().to_vec()))
+        let unreadable = |_| StoreError::Unreadable { run };
+        let Some(record) = self.head(run)? else {
+            return Ok(None);
         };
-        let value = read().map_err(|error| self.open.failed(error))?;
-        value
-            .map(|bytes| serde_json::from_slice(&bytes))
+        match record.is_apart {
+            false => Ok(Some(record)),
+            true => match self.read(RESTS, run)? {
+                Some(rest) => record.with(&rest).map(Some).map_err(unreadable),
+                // Forgotten between the two.
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// How a run stands, without its report, however large that is.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn view(&self, run: Uuid) -> Result<Option<RunView>, StoreError> {
+        let head = self.head(run)?;
+        Ok(head.map(|record| RunView {
+            report: None,
+            ..record.view
+        }))
+    }
+
+    fn head(&self, run: Uuid) -> Result<Option<Record>, StoreError> {
+        let head = self.read(RUNS, run)?;
+        head.map(|bytes| serde_json::from_slice(&bytes))
             .transpose()
             .map_err(|_| StoreError::Unreadable { run })
     }
 
-    /// Goes through all runs, the oldest first. One that cannot be read is
+    fn read(&self, table: Table, run: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+        let database = self.open.database.load_full().ok_or(StoreError::Stopped)?;
+        let read = || -> Result<_, redb::Error> {
+            let table = database.begin_read()?.open_table(table)?;
+            let value = table.get(run.as_u128())?;
+            Ok(value.map(|value| value.value().to_vec()))
+        };
+        read().map_err(|error| self.open.failed(error))
+    }
+
+    /// Goes through all runs, the oldest first; of those that have much to tell,
+    /// only the head. One that cannot be read is
     /// passed over, with a line in the host's log.
     ///
     /// # Errors

@@ -38,4 +38,83 @@ pub(in crate::server) struct Record {
     /// Its log, a list of lines; none before its end, and when it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::server) log: Option<Box<RawValue>>,
+    /// Whether report and log are kept apart, as [`Rest`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_apart: bool,
+}
+
+/// The large part of a run that has much to tell.
+#[derive(Serialize, Deserialize)]
+struct Rest {
+    report: Option<Box<RawValue>>,
+    log: Option<Box<RawValue>>,
+}
+
+/// A run as it lies in the file.
+pub(super) struct Stored {
+    pub(super) head: Vec<u8>,
+    /// None for one that has little to tell: all of it is in the head.
+    pub(super) rest: Option<Vec<u8>>,
+}
+
+/// What a head may hold of report and log, in bytes. Heads are what a list of runs
+/// and the start of the service read.
+const SMALL: usize = 4 << 10;
+
+impl Record {
+    pub(in crate::server) fn new(
+        owner: Owner,
+        (key, submission): (KeyHash, Digest),
+        view: RunView,
+        log: Option<Box<RawValue>>,
+    ) -> Self {
+        Self {
+            owner,
+            key,
+            submission,
+            view,
+            log,
+            is_apart: false,
+        }
+    }
+
+    pub(super) fn store(&self) -> serde_json::Result<Stored> {
+        let size = |text: &Option<Box<RawValue>>| text.as_ref().map_or(0, |it| it.get().len());
+        if size(&self.view.report) + size(&self.log) <= SMALL {
+            let head = serde_json::to_vec(self)?;
+            return Ok(Stored { head, rest: None });
+        }
+        let rest = Rest {
+            report: self.view.report.clone(),
+            log: self.log.clone(),
+        };
+        let head = Self {
+            owner: self.owner.clone(),
+            view: RunView {
+                report: None,
+                ..self.view.clone()
+            },
+            log: None,
+            is_apart: true,
+            ..*self
+        };
+        Ok(Stored {
+            head: serde_json::to_vec(&head)?,
+            rest: Some(serde_json::to_vec(&rest)?),
+        })
+    }
+
+    /// Puts the parts together again.
+    pub(super) fn with(self, rest: &[u8]) -> serde_json::Result<Self> {
+        let Rest { report, log } = serde_json::from_slice(rest)?;
+        Ok(Self {
+            view: RunView {
+                report,
+                ..self.view
+            },
+            log,
+            is_apart: false,
+            ..self
+        })
+    }
 }

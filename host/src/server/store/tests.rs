@@ -12,11 +12,11 @@ fn record(number: u32) -> Record {
         pid: None,
     }
     .owner();
-    Record {
-        key: KeyHash::of(&owner, &number.to_string()),
+    let key = KeyHash::of(&owner, &number.to_string());
+    Record::new(
         owner,
-        submission: Digest::of(b""),
-        view: RunView {
+        (key, Digest::of(b"")),
+        RunView {
             run: Uuid::now_v7(),
             task: "hello".to_owned(),
             attempt: Attempt {
@@ -35,8 +35,8 @@ fn record(number: u32) -> Record {
             report: None,
             swept: None,
         },
-        log: None,
-    }
+        None,
+    )
 }
 
 fn all(store: &Store) -> Vec<String> {
@@ -83,6 +83,31 @@ async fn what_was_written_is_there_for_the_next_service() {
             .zip(1..)
             .all(|(id, number)| *id == number.to_string())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn much_is_kept_apart_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    for length in [10, 100_000] {
+        let mut much = record(7);
+        let run = much.view.run;
+        let text = |letter: &str| serde_json::value::to_raw_value(&letter.repeat(length)).unwrap();
+        (much.view.report, much.log) = (Some(text("r")), Some(text("l")));
+        store.put(run, &much).await.unwrap();
+        let found = store.get(run).unwrap().unwrap();
+        assert_eq!(found.view.report.unwrap().get(), text("r").get());
+        assert_eq!(found.log.unwrap().get(), text("l").get());
+        let view = store.view(run).unwrap().unwrap();
+        assert!(view.report.is_none());
+        let mut heads = Vec::new();
+        let head = |_, record: Record| heads.push(serde_json::to_vec(&record).unwrap().len());
+        store.each(head).unwrap();
+        assert!(heads.iter().all(|size| *size < 8 << 10), "{heads:?}");
+        store.forget(vec![run]).await.unwrap();
+        assert!(store.get(run).unwrap().is_none());
+        assert!(store.read(RESTS, run).unwrap().is_none());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

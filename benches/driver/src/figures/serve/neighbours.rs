@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use cofferdam_devkit::guests;
 use cofferdam_devkit::process::{Guarded, dying_with_us};
 use cofferdam_devkit::upstream::Upstream;
@@ -72,7 +72,17 @@ pub(super) fn measure(effort: Effort) -> Result<Vec<Figure>> {
             let hostile = hostile(&world, task, input)?;
             // Until they are at work.
             thread::sleep(Duration::from_millis(200));
+            ensure!(service.under_way()? >= 1.0, "{name}: none is under way");
+            let before = service.processor_time()?;
             beside.push(p99()?);
+            let used = service.processor_time()? - before;
+            ensure!(
+                service.under_way()? >= 1.0,
+                "{name}: none is under way any more"
+            );
+            // `hello` alone needs a tenth of that. A slow reader waits.
+            let works = used > 0.5 || name.ends_with("slow readers");
+            ensure!(works, "{name}: they used {used} s of the processors");
             drop(hostile);
         }
         let pair = (middle(beside), middle(alone));

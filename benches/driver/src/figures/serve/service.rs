@@ -1,5 +1,6 @@
 //! A service as a process of its own, and its driver.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -52,6 +53,27 @@ impl Service {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.success(), "the driver failed: {told}");
         serde_json::from_slice(&output.stdout).context("the driver's report is not JSON")
+    }
+
+    /// Runs that are under way now, as its metrics say.
+    pub(super) fn under_way(&self) -> Result<f64> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let mut lines = answer.lines();
+        let value = lines.find_map(|line| line.strip_prefix("cofferdam_runs_under_way "));
+        Ok(value.context("no such gauge")?.parse()?)
+    }
+
+    /// What it has used of the processors, in seconds: `utime` and `stime` of
+    /// proc_pid_stat(5).
+    pub(super) fn processor_time(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let (_, after) = stat.rsplit_once(") ").context("no stat")?;
+        // The 14th and 15th field; `after` begins with the third.
+        let ticks = after.split(' ').skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.sum::<std::result::Result<f64, _>>()? / 100.0)
     }
 
     /// What it has in memory, in MB: `Rss` of `smaps_rollup`, proc(5).

@@ -1,0 +1,104 @@
+//! How much memory callers may have of the service, whatever they ask for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::caller::Owner;
+
+/// Bytes of one kind that are held for callers. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Budget(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+struct Held {
+    all: usize,
+    of: HashMap<Owner, usize>,
+}
+
+/// What is held for one purpose of one caller. Given back when dropped.
+pub(super) struct Share {
+    budget: Budget,
+    owner: Owner,
+    bytes: usize,
+}
+
+/// How much may be held.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// In all.
+    pub(super) all: usize,
+    /// Of one caller.
+    pub(super) of_one: usize,
+}
+
+impl Budget {
+    /// So many bytes more for this caller; none when that is too much.
+    pub(super) fn take(&self, owner: &Owner, bytes: usize, bounds: Bounds) -> Option<Share> {
+        let mut held = self.0.lock();
+        let own = held.of.get(owner).copied().unwrap_or_default();
+        if held.all + bytes > bounds.all || own + bytes > bounds.of_one {
+            return None;
+        }
+        held.all += bytes;
+        held.of.insert(owner.clone(), own + bytes);
+        Some(Share {
+            budget: self.clone(),
+            owner: owner.clone(),
+            bytes,
+        })
+    }
+
+    fn give_back(&self, owner: &Owner, bytes: usize) {
+        let mut held = self.0.lock();
+        held.all = held.all.saturating_sub(bytes);
+        if let Some(own) = held.of.get_mut(owner) {
+            *own = own.saturating_sub(bytes);
+            if *own == 0 {
+                held.of.remove(owner);
+            }
+        }
+    }
+}
+
+impl Share {
+    /// Keeps so many bytes of it, and gives the rest back.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        if bytes < self.bytes {
+            self.budget.give_back(&self.owner, self.bytes - bytes);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.give_back(&self.owner, self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_bound_and_all_together() {
+        let [one, other, third] = ["1", "2", "3"].map(|name| Owner::from(name.to_owned()));
+        let bounds = Bounds {
+            all: 100,
+            of_one: 60,
+        };
+        let budget = Budget::default();
+        let mut held = budget.take(&one, 50, bounds).unwrap();
+        assert!(budget.take(&one, 11, bounds).is_none(), "its own bound");
+        let more = budget.take(&other, 50, bounds).unwrap();
+        assert!(budget.take(&third, 1, bounds).is_none(), "that of all");
+        held.shrink(20);
+        let last = budget.take(&third, 30, bounds).unwrap();
+        assert!(budget.take(&one, 1, bounds).is_none());
+        drop((held, more, last));
+        let held = budget.0.lock();
+        assert_eq!((held.all, held.of.len()), (0, 0));
+    }
+}
