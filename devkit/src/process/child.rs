@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn wait_gone(pid: u32) -> bool {
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = Instant::now() + Duration::from_secs(20);
         while exists(pid) && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
