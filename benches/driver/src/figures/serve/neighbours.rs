@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use cofferdam_devkit::guests;
@@ -21,9 +21,13 @@ use crate::stage::beside;
 /// How much more the others may wait.
 const MORE: f64 = 1.5;
 
-/// The limits of the hostile: wide enough to do harm in.
-const WIDE: &str = "[limits]\ntimeout = \"60s\"\nmemory = \"64MiB\"\nlog = \"1MiB\"\n\
+/// The limits of the hostile: wide enough to do harm in, and over soon after their
+/// driver is gone.
+const WIDE: &str = "[limits]\ntimeout = \"4s\"\nmemory = \"64MiB\"\nlog = \"1MiB\"\n\
                     handles = 1000\nhost_calls = 100000000\n";
+
+/// How long the hostile may take to end.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Name of the figure, task, input.
 const KINDS: [(&str, &str, &str); 5] = [
@@ -84,6 +88,12 @@ pub(super) fn measure(effort: Effort) -> Result<Vec<Figure>> {
             let works = used > 0.5 || name.ends_with("slow readers");
             ensure!(works, "{name}: they used {used} s of the processors");
             drop(hostile);
+            // What it began goes on without it.
+            let begun = Instant::now();
+            while service.under_way()? > 0.0 {
+                ensure!(begun.elapsed() < PATIENCE, "{name}: they do not end");
+                thread::sleep(Duration::from_millis(50));
+            }
         }
         let pair = (middle(beside), middle(alone));
         figures.push(Figure::ratio(name, "ms", pair, MORE));
