@@ -17,6 +17,7 @@ pub mod api;
 pub mod audit;
 pub mod caller;
 pub mod capability;
+mod certificates;
 pub mod cli;
 pub mod client;
 
@@ -34,5 +35,6 @@ pub mod run;
 pub mod scrub;
 pub mod secret;
 pub mod server;
+mod tcp;
 pub mod telemetry;
 pub mod vault;

@@ -52,6 +52,22 @@ impl Traces {
             .collect()
     }
 
+    /// None of these was seen anywhere, and the search is one that finds: see
+    /// [`Traces::control`].
+    pub(crate) fn hold_none_of<'a>(
+        &mut self,
+        secrets: impl IntoIterator<Item = &'a str>,
+        accessors: impl IntoIterator<Item = &'a str>,
+    ) {
+        for secret in secrets {
+            assert_eq!(self.search(secret, false), Vec::<String>::new());
+        }
+        for accessor in accessors {
+            assert_eq!(self.search(accessor, true), Vec::<String>::new());
+        }
+        self.control();
+    }
+
     /// The same search finds a marker in each place, in each spelling.
     pub(crate) fn control(&mut self) {
         let marker = Canary::random();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::stage::Stage;
 use crate::common::{ended, signal, until};
 
-fn run(stage: &Stage, task: &str, input: &Value, more: &[&str]) -> Finished {
+pub(super) fn run(stage: &Stage, task: &str, input: &Value, more: &[&str]) -> Finished {
     let input = input.to_string();
     let run = ["run", task, "--dag-id", "tests", "--input", &input];
     let arguments: Vec<&str> = run.iter().chain(more).copied().collect();
@@ -18,7 +18,7 @@ fn run(stage: &Stage, task: &str, input: &Value, more: &[&str]) -> Finished {
 }
 
 /// What differs from run to run.
-fn plain(finished: &Finished) -> (i32, String, String) {
+pub(super) fn plain(finished: &Finished) -> (i32, String, String) {
     let stderr = finished
         .stderr
         .lines()
@@ -33,12 +33,9 @@ fn plain(finished: &Finished) -> (i32, String, String) {
     )
 }
 
-#[tokio::test]
-async fn every_end_looks_the_same_with_and_without_a_service() {
-    let stage = Stage::bare("").await;
-    let socket = stage.socket();
-    let server = ["--server", socket.to_str().unwrap()];
-    for (task, input, code) in [
+/// A run for each way to end, with its exit code.
+pub(super) fn ends() -> [(&'static str, Value, i32); 8] {
+    [
         ("hello", json!({ "name": "Ada" }), 0),
         ("probe", json!({ "do": "log_flood", "lines": 300 }), 0),
         ("probe", json!({ "do": "forge_log" }), 0),
@@ -47,8 +44,16 @@ async fn every_end_looks_the_same_with_and_without_a_service() {
         ("probe", json!({ "do": "skip", "message": "nothing" }), 99),
         ("probe", json!({ "do": "trap" }), 6),
         ("probe", json!({ "do": "memory" }), 5),
-        ("probe", json!({ "do": "nonsense" }), 1),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn every_end_looks_the_same_with_and_without_a_service() {
+    let stage = Stage::bare("").await;
+    let socket = stage.socket();
+    let server = ["--server", socket.to_str().unwrap()];
+    let nonsense = ("probe", json!({ "do": "nonsense" }), 1);
+    for (task, input, code) in ends().into_iter().chain([nonsense]) {
         let local = plain(&run(&stage, task, &input, &[]));
         let remote = plain(&run(&stage, task, &input, &server));
         assert_eq!(local.0, code, "{input}: {}", local.2);
@@ -214,6 +219,7 @@ async fn a_client_whose_service_is_gone_does_not_say_that_nothing_was_begun() {
     assert_eq!(client.code, 75, "{client:?}");
     // Of the run, or of a submission whose answer the kill cut off.
     assert!(client.stderr.contains("is not known"), "{client:?}");
+    assert!(client.stderr.contains("--idempotency-key"), "{client:?}");
     // Nobody was there to begin it: that is 4.
     let client = ended(start(&stage));
     assert_eq!(client.code, 4, "{client:?}");

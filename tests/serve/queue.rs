@@ -145,3 +145,29 @@ async fn who_may_run_nothing_is_not_read() {
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
+
+#[tokio::test]
+async fn answers_take_room_until_they_are_read() {
+    let limits =
+        "[server.limits]\nmemory = \"1MiB\"\nmemory_per_caller = \"1MiB\"\nbody = \"1MiB\"\n";
+    let stage = Stage::bare(limits).await;
+    let large = json!({ "name": "x".repeat(900_000) });
+    let run = stage.submit("hello", large).await.unwrap();
+    stage.end_of(run).await;
+    let path = format!("/v1/runs/{run}");
+    // More than the kernel keeps for whoever does not read.
+    let mut lazy = UnixStream::connect(stage.socket()).unwrap();
+    let ask = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    lazy.write_all(ask.as_bytes()).unwrap();
+    let status = || String::from_utf8(stage.get(&path)).unwrap()[9..12].to_owned();
+    crate::common::until("it is counted", || status() == "429");
+    // What is read is whole, and tells its length as ever.
+    let mut answer = Vec::new();
+    lazy.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let length = format!("content-length: {}", body.len());
+    assert!(head.contains(&length), "{head}");
+    assert!(body.contains(&"x".repeat(900_000)));
+    crate::common::until("there is room again", || status() == "200");
+}

@@ -137,12 +137,7 @@ async fn sigterm_lets_runs_end_and_takes_no_more() {
     assert_eq!((status, kind.as_str()), (503, "unavailable"));
     assert!(!stage.client().ready().await.unwrap().ready);
     assert_eq!(report(&stage.end_of(run).await).exit, 0);
-    assert_eq!(
-        stage.ended(Duration::from_secs(10)).await,
-        0,
-        "{}",
-        stage.log()
-    );
+    stage.ends_well(Duration::from_secs(10)).await;
     assert!(!stage.socket().exists());
 }
 
@@ -181,12 +176,7 @@ async fn the_time_to_drain_can_be_changed() {
     stage.signal(Signal::HUP);
     stage.logs("are in effect").await;
     stage.signal(Signal::TERM);
-    assert_eq!(
-        stage.ended(Duration::from_secs(15)).await,
-        0,
-        "{}",
-        stage.log()
-    );
+    stage.ends_well(Duration::from_secs(15)).await;
     stage.start().await;
     assert_eq!(report(&stage.end_of(run).await).exit, 130);
 }
@@ -200,12 +190,7 @@ async fn a_second_sigterm_does_not_wait() {
     stage.signal(Signal::TERM);
     stage.logs("takes no more runs").await;
     stage.signal(Signal::TERM);
-    assert_eq!(
-        stage.ended(Duration::from_secs(10)).await,
-        0,
-        "{}",
-        stage.log()
-    );
+    stage.ends_well(Duration::from_secs(10)).await;
     stage.start().await;
     assert_eq!(report(&stage.end_of(run).await).exit, 130);
 }

@@ -177,10 +177,15 @@ impl Stage {
         }
     }
 
-    /// SIGTERM, and the end of the process, which must be a good one.
+    /// Waits for the end of the process, which must be a good one.
+    pub(super) async fn ends_well(&mut self, within: Duration) {
+        assert_eq!(self.ended(within).await, 0, "{}", self.log());
+    }
+
+    /// SIGTERM, and its good end.
     pub(super) async fn stop(&mut self) {
         self.signal(Signal::TERM);
-        assert_eq!(self.ended(SOON).await, 0, "{}", self.log());
+        self.ends_well(SOON).await;
     }
 
     /// A key that was not used before.

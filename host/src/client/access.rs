@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use zeroize::Zeroizing;
 
 use super::ClientError;
+use crate::certificates;
 use crate::secret::{Privacy, read_file, read_whole};
 
 /// Whom a client trusts, and as whom it comes. The default trusts the system's
@@ -65,7 +66,7 @@ impl Access {
         let mut settings = match &self.certificate {
             None => builder.with_no_client_auth(),
             Some(files) => {
-                let chain = certificates(&files.certificate)?;
+                let chain = chain(&files.certificate)?;
                 let key = read_whole(&files.key, Privacy::Secret)?;
                 let key = PrivateKeyDer::from_pem_slice(key.expose())
                     .map_err(|_| file_error(&files.key, "holds no key in PEM"))?;
@@ -96,23 +97,13 @@ impl Access {
 }
 
 fn roots(file: &Path) -> Result<RootCertStore, ClientError> {
-    let mut store = RootCertStore::empty();
-    for certificate in certificates(file)? {
-        store
-            .add(certificate)
-            .map_err(|_| file_error(file, "holds a malformed certificate"))?;
-    }
-    Ok(store)
+    let pem = read_whole(file, Privacy::Public)?;
+    certificates::roots(pem.expose()).map_err(|fault| file_error(file, fault))
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let pem = read_whole(file, Privacy::Public)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.expose()).collect();
-    let chain = chain.map_err(|_| file_error(file, "is not PEM"))?;
-    match chain.is_empty() {
-        false => Ok(chain),
-        true => Err(file_error(file, "holds no certificate in PEM")),
-    }
+    certificates::chain(pem.expose()).map_err(|fault| file_error(file, fault))
 }
 
 fn file_error(path: &Path, fault: &'static str) -> ClientError {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, header};
-use rustix::net::sockopt;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,15 +14,13 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::{Access, ClientError};
+use crate::tcp;
 
 /// How long connecting may take, with a handshake where there is one.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// After so long a silence the other side is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-
-/// Questions without an answer after which nobody is there.
-const UNANSWERED: u32 = 3;
 
 /// Where a service is.
 #[derive(Clone)]
@@ -87,12 +84,7 @@ impl Remote {
 
     async fn connect(&self) -> Result<Box<dyn Stream>, std::io::Error> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-        // Where one of these fails, things are slower and nothing worse.
-        let _ = stream.set_nodelay(true);
-        let _ = sockopt::set_socket_keepalive(&stream, true);
-        let _ = sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
-        let _ = sockopt::set_tcp_keepintvl(&stream, KEEPALIVE);
-        let _ = sockopt::set_tcp_keepcnt(&stream, UNANSWERED);
+        tcp::prepare(&stream, KEEPALIVE);
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         Ok(Box::new(
             connector.connect(self.name.clone(), stream).await?,

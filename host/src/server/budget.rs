@@ -34,11 +34,13 @@ pub(super) struct Bounds {
 }
 
 impl Budget {
-    /// So many bytes more for this caller; none when that is too much.
+    /// So many bytes more for this caller; none when that is too much. One thing
+    /// alone is never too much, however large: it could never be had.
     pub(super) fn take(&self, owner: &Owner, bytes: usize, bounds: Bounds) -> Option<Share> {
         let mut held = self.0.lock();
         let own = held.of.get(owner).copied().unwrap_or_default();
-        if held.all + bytes > bounds.all || own + bytes > bounds.of_one {
+        let is_over = |held: usize, bound: usize| held > 0 && held + bytes > bound;
+        if is_over(held.all, bounds.all) || is_over(own, bounds.of_one) {
             return None;
         }
         held.all += bytes;
@@ -98,6 +100,7 @@ mod tests {
         let last = budget.take(&third, 30, bounds).unwrap();
         assert!(budget.take(&one, 1, bounds).is_none());
         drop((held, more, last));
+        drop(budget.take(&one, 1_000, bounds).unwrap());
         let held = budget.0.lock();
         assert_eq!((held.all, held.of.len()), (0, 0));
     }

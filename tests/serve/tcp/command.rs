@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use cofferdam_devkit::identity::Authority;
-use cofferdam_devkit::world::Finished;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::super::command::{ends, plain, run};
 use super::signer::{Signer, claims, key_set};
 use super::site::{CLIENT_CA, SUBJECT, Site, jwt};
 
@@ -23,25 +23,6 @@ async fn site() -> Site {
     site
 }
 
-fn run(site: &Site, task: &str, input: &Value, more: &[&str]) -> Finished {
-    let input = input.to_string();
-    let run = ["run", task, "--dag-id", "tests", "--input", &input];
-    let arguments: Vec<&str> = run.iter().chain(more).copied().collect();
-    let output = site.stage.world.command(&arguments).output().unwrap();
-    Finished::of(output).unwrap()
-}
-
-/// What is the same from run to run.
-fn plain(finished: &Finished) -> (i32, String, String) {
-    let lines = finished.stderr.lines().map(|line| {
-        let before = line.split_once("; audit ").map(|(before, _)| before);
-        let word = before.and_then(|before| before.split(' ').next_back());
-        word.unwrap_or(line).to_owned()
-    });
-    let stderr: Vec<String> = lines.collect();
-    (finished.code, finished.stdout.clone(), stderr.join("\n"))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_end_looks_as_it_does_over_the_socket() {
     let site = site().await;
@@ -56,22 +37,13 @@ async fn every_end_looks_as_it_does_over_the_socket() {
         "worker.key",
     ];
     let token = ["--token-file", "token"];
-    for (task, input, code) in [
-        ("hello", json!({ "name": "Ada" }), 0),
-        ("probe", json!({ "do": "log_flood", "lines": 300 }), 0),
-        ("probe", json!({ "do": "forge_log" }), 0),
-        ("probe", json!({ "do": "fail", "message": "no" }), 1),
-        ("probe", json!({ "do": "retry", "message": "later" }), 75),
-        ("probe", json!({ "do": "skip", "message": "nothing" }), 99),
-        ("probe", json!({ "do": "trap" }), 6),
-        ("probe", json!({ "do": "memory" }), 5),
-        ("nobody", json!({}), 2),
-    ] {
-        let over_socket = plain(&run(&site, task, &input, &socket));
+    let nobody = ("nobody", json!({}), 2);
+    for (task, input, code) in ends().into_iter().chain([nobody]) {
+        let over_socket = plain(&run(&site.stage, task, &input, &socket));
         assert_eq!(over_socket.0, code, "{input}: {}", over_socket.2);
         for proof in [certificate.as_slice(), &token] {
             let more: Vec<&str> = remote.iter().chain(proof).copied().collect();
-            assert_eq!(plain(&run(&site, task, &input, &more)), over_socket);
+            assert_eq!(plain(&run(&site.stage, task, &input, &more)), over_socket);
         }
     }
     let more: Vec<&str> = remote.iter().chain(&token).copied().collect();
@@ -214,7 +186,7 @@ async fn what_cannot_be_asked_ends_with_a_documented_code_and_a_cure() {
         (ca(&["--token-file", "token"]), 0, ""),
     ] {
         let more: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let done = run(&site, "hello", &json!({ "name": "Ada" }), &more);
+        let done = run(&site.stage, "hello", &json!({ "name": "Ada" }), &more);
         assert_eq!(done.code, code, "{more:?}: {done:?}");
         assert!(done.stderr.contains(told), "{more:?}: {done:?}");
         for half in token.trim().split('.') {

@@ -258,3 +258,27 @@ async fn limits_count_for_the_caller_whom_a_token_names() {
     let (status, kind, _) = refusal(client.submit("b", &hello).await);
     assert_eq!((status, kind.as_str()), (429, "too-many-requests"));
 }
+
+#[tokio::test]
+async fn a_connection_of_refused_tokens_is_ended() {
+    let signer = Signer::new("one");
+    let site = Site::start(&jwt("keys.json"), &[("keys.json", &key_set(&[&signer]))]).await;
+    let good = format!(
+        "authorization: Bearer {}\r\n",
+        signer.token(&claims(SUBJECT))
+    );
+    let mut stream = site.connect(None).await.unwrap();
+    for _ in 0..7 {
+        let bad = ask(&mut stream, "/v1/tasks", "authorization: Bearer x\r\n").await;
+        assert_eq!(bad.unwrap().0, 401);
+    }
+    // So far it is as good as any.
+    assert_eq!(ask(&mut stream, "/v1/tasks", &good).await.unwrap().0, 200);
+    let last = ask(&mut stream, "/v1/tasks", "authorization: Bearer x\r\n").await;
+    assert_eq!(last.unwrap().0, 401);
+    assert!(
+        ask(&mut stream, "/v1/tasks", &good).await.is_err(),
+        "it is over"
+    );
+    assert_eq!(site.status(&signer.token(&claims(SUBJECT))).await, 200);
+}

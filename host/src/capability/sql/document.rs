@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use super::gate::{FunctionName, Gate, Rules, SchemaName, TableName, TypeName, Verb};
@@ -14,6 +13,7 @@ use super::{Server, SqlGrant};
 use crate::capability::credential::{GrantedCredential, RawCredential};
 use crate::capability::field::{FieldError, shown};
 use crate::capability::network::Network;
+use crate::certificates;
 
 /// Default and largest time of one statement.
 const TIMEOUT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(86_400));
@@ -114,14 +114,12 @@ fn transport(server: &Server, raw: &RawSqlGrant) -> Result<(), FieldError> {
 }
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, FieldError> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(FieldError::new(
+    certificates::chain(pem.as_bytes()).map_err(|_| {
+        FieldError::new(
             "ca",
             "holds no certificate; paste the PEM text of the authority that signed the server's",
-        )),
-    }
+        )
+    })
 }
 
 fn verbs(written: &[Verb]) -> Result<BTreeSet<Verb>, FieldError> {

@@ -28,7 +28,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 enum NoReport {
     #[error("what became of run {run} is not known: {source}")]
-    OutOfReach { run: Uuid, source: ClientError },
+    OutOfReach {
+        run: Uuid,
+        key: String,
+        source: ClientError,
+    },
     #[error("whether the run was begun is not known: {source}")]
     Unanswered { key: String, source: ClientError },
     #[error("run {run} was lost: the service died while it was under way")]
@@ -58,9 +62,9 @@ impl Diagnostic for NoReport {
                  has to run `cofferdam sweep`"
                     .to_owned(),
             ),
-            Self::OutOfReach { run, .. } => Some(format!(
-                "it goes on without us; once the service can be reached, `GET /v1/runs/{run}` \
-                 tells"
+            Self::OutOfReach { key, .. } => Some(format!(
+                "it goes on without us; once the service can be reached, the same command with \
+                 `--idempotency-key {key}` finds it again"
             )),
             Self::Unanswered { key, .. } => Some(format!(
                 "the same command with `--idempotency-key {key}` finds the run, or begins it"
@@ -91,7 +95,7 @@ pub(super) async fn execute(
         attempt,
         input,
     };
-    let submitted = submit(client, key, &submission).await?;
+    let submitted = submit(client, &key, &submission).await?;
     let run = submitted.view.run;
     let followed = tokio::select! {
         view = follow(client, run, output) => view,
@@ -100,20 +104,16 @@ pub(super) async fn execute(
     match followed {
         Ok(view) => end(view, output),
         // 4 would say that nothing was begun.
-        Err(source) if source.is_passing() => Err(NoReport::OutOfReach { run, source }.into()),
+        Err(source) if source.is_passing() => Err(NoReport::OutOfReach { run, key, source }.into()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Submits the run. A request that was sent and not answered may have begun it.
-async fn submit(
-    client: &Client,
-    key: String,
-    submission: &Submission,
-) -> Result<Submitted, Failure> {
+async fn submit(client: &Client, key: &str, submission: &Submission) -> Result<Submitted, Failure> {
     let may_have_begun = Cell::new(false);
     let submitted = again(async || {
-        let submitted = client.submit(&key, submission).await;
+        let submitted = client.submit(key, submission).await;
         if matches!(submitted, Err(ClientError::Broken(_))) {
             may_have_begun.set(true);
         }
@@ -121,6 +121,7 @@ async fn submit(
     });
     match submitted.await {
         Err(source) if source.is_passing() && may_have_begun.get() => {
+            let key = key.to_owned();
             Err(NoReport::Unanswered { key, source }.into())
         }
         submitted => Ok(submitted?),

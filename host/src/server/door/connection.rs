@@ -27,8 +27,8 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 /// Requests that one HTTP/2 connection has under way at most.
 const STREAMS: u32 = 256;
 
-/// Serves its requests until it ends or, after `end`, until those under way are
-/// answered.
+/// Serves its requests until it ends or, after `end` and when it is hopeless, until
+/// those under way are answered.
 pub(super) async fn serve<S>(stream: S, visit: Arc<Visit>, routes: Router, end: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -70,7 +70,12 @@ where
                     break;
                 }
             }
-            () = end.cancelled(), if !is_ending => {
+            () = async {
+                tokio::select! {
+                    () = end.cancelled() => (),
+                    () = visit.is_hopeless() => (),
+                }
+            }, if !is_ending => {
                 is_ending = true;
                 served.as_mut().graceful_shutdown();
             }

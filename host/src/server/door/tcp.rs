@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::sockopt;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -15,6 +14,7 @@ use super::counts::Newcomer;
 use super::{Door, Doors, Visit};
 use crate::server::service::Service;
 use crate::server::tcp::{Shown, TcpError};
+use crate::tcp;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -24,9 +24,6 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// After so long a silence the other side is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-
-/// Questions without an answer after which nobody is there.
-const UNANSWERED: u32 = 3;
 
 /// Where the service listens beside its socket.
 pub(in crate::server) struct TcpDoor {
@@ -68,7 +65,7 @@ impl Door for TcpDoor {
         // A handshake takes room too.
         let address = stream.peer_addr().ok()?.ip();
         let place = doors.let_in(service, &Newcomer::From(address))?;
-        prepare(&stream);
+        tcp::prepare(&stream, KEEPALIVE);
         let tls = service.tcp()?.tls.clone();
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.settings));
         let accepting = acceptor.accept(stream).into_fallible();
@@ -91,15 +88,6 @@ impl Door for TcpDoor {
             false => None,
         }
     }
-}
-
-fn prepare(stream: &TcpStream) {
-    // Where one of these fails, things are slower and nothing worse.
-    let _ = stream.set_nodelay(true);
-    let _ = sockopt::set_socket_keepalive(stream, true);
-    let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE);
-    let _ = sockopt::set_tcp_keepintvl(stream, KEEPALIVE);
-    let _ = sockopt::set_tcp_keepcnt(stream, UNANSWERED);
 }
 
 /// Takes leave of a caller whose handshake failed. What it still sends is read:

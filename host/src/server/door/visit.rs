@@ -1,9 +1,10 @@
 //! A connection that was let in, and who makes its requests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use axum::http::{HeaderMap, header};
+use tokio::sync::Notify;
 
 use super::counts::Place;
 use crate::api::ProblemKind;
@@ -18,7 +19,14 @@ pub(in crate::server) struct Visit {
     way: Way,
     place: Place,
     has_spoken: AtomicBool,
+    /// Tokens that were refused.
+    refused: AtomicU32,
+    hopeless: Notify,
 }
+
+/// Refused tokens after which a connection is ended: who tries more has to shake
+/// hands anew, which costs him more than it costs us.
+const HOPELESS: u32 = 8;
 
 /// How it is known who makes a request.
 enum Way {
@@ -45,6 +53,8 @@ impl Visit {
             way,
             place,
             has_spoken: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
+            hopeless: Notify::new(),
         }
     }
 
@@ -63,6 +73,11 @@ impl Visit {
         self.has_spoken.store(true, Ordering::Relaxed);
     }
 
+    /// Waits until too many of its tokens were refused.
+    pub(super) async fn is_hopeless(&self) {
+        self.hopeless.notified().await;
+    }
+
     /// Whether it may stay: it has spoken, and it is known whose it is.
     pub(super) fn is_settled(&self) -> bool {
         self.has_spoken.load(Ordering::Relaxed) && self.place.is_known()
@@ -76,7 +91,16 @@ impl Visit {
     ) -> Result<Arc<Peer>, Refused> {
         let peer = match &self.way {
             Way::Process(peer) => Arc::clone(peer),
-            Way::Remote(shown) => remote(shown.as_ref(), service, headers).await?,
+            Way::Remote(shown) => {
+                let peer = remote(shown.as_ref(), service, headers).await;
+                if peer.is_err()
+                    && headers.contains_key(header::AUTHORIZATION)
+                    && self.refused.fetch_add(1, Ordering::Relaxed) + 1 == HOPELESS
+                {
+                    self.hopeless.notify_one();
+                }
+                peer?
+            }
         };
         if !service.knows(&peer) {
             return Err(

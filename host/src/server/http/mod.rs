@@ -4,6 +4,7 @@ mod ask;
 mod health;
 mod openapi;
 mod page;
+mod pieces;
 mod runs;
 mod stream;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -25,6 +26,7 @@ use super::service::Service;
 use crate::api::ProblemKind;
 
 pub use openapi::document;
+use pieces::{PIECE, Pieces};
 
 /// Every route. A request bears the [`Visit`] that it belongs to as an extension,
 /// and from there on whoever makes it.
@@ -66,7 +68,7 @@ async fn admit(State(service): State<Service>, mut request: Request, next: Next)
             request.extensions_mut().insert(Arc::clone(&peer));
             let route = request.extensions().get::<MatchedPath>().cloned();
             let response = next.run(request).await;
-            (route, bounded(&service, &peer, response))
+            (route, bounded(&service, &peer, response).await)
         }
         Err(refused) => {
             let response = refused.into_response();
@@ -83,25 +85,22 @@ async fn admit(State(service): State<Service>, mut request: Request, next: Next)
     response
 }
 
-/// Answers that are larger take room until they are read.
-const SMALL: u64 = 64 << 10;
-
 /// Counts a large answer for its caller until it is read, or gives none.
-fn bounded(service: &Service, peer: &Peer, response: Response) -> Response {
+async fn bounded(service: &Service, peer: &Peer, response: Response) -> Response {
     let size = response.body().size_hint().lower();
-    if size <= SMALL {
+    if size <= PIECE as u64 {
         return response;
     }
     let bytes = usize::try_from(size).unwrap_or(usize::MAX);
-    match service.room_for_answer(peer, bytes) {
-        // Dropped with the body.
-        Ok(room) => response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _room = &room;
-                frame
-            }))
-        }),
-        Err(refused) => refused.into_response(),
+    let room = match service.room_for_answer(peer, bytes) {
+        Ok(room) => room,
+        Err(refused) => return refused.into_response(),
+    };
+    let (head, body) = response.into_parts();
+    // It is all there: nothing is waited for.
+    match body.collect().await {
+        Ok(body) => Response::from_parts(head, Body::new(Pieces::new(body.to_bytes(), room))),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

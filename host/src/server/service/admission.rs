@@ -119,6 +119,12 @@ impl Service {
             let refused = Refused::new(ProblemKind::Unavailable, "the service is ending");
             return Err(refused.retry_after(5));
         }
+        // And a reload cancels all that came before it. What comes now is held against
+        // what is in effect now.
+        let settings = self.0.settings.load();
+        if !settings.access.may_run(&facts.peer, &facts.task) {
+            return Err(no_such_task(&facts.task));
+        }
         let ticket = self.0.queue.enter(&facts.peer.owner, &facts.task);
         let ticket = ticket.map_err(|full| self.full(full))?;
         let live = Arc::new(LiveRun::new(facts));
@@ -173,13 +179,7 @@ fn find(settings: &Settings, peer: &Peer, task: &str) -> Result<(TaskName, Prepa
         .map_err(|error: InvalidName| Refused::new(ProblemKind::Invalid, error.to_string()))?;
     let known = settings.catalogue.get(&name);
     let Some(task) = known.filter(|_| settings.access.may_run(peer, &name)) else {
-        return Err(Refused::new(
-            ProblemKind::NotFound,
-            format!("there is no task `{name}`, or you may not run it"),
-        )
-        .hint(
-            "`GET /v1/tasks` lists yours; the operator's `[[server.allow]]` says who may run what",
-        ));
+        return Err(no_such_task(&name));
     };
     match &task.prepared {
         Ok(prepared) => Ok((name, prepared.clone())),
@@ -192,6 +192,14 @@ fn find(settings: &Settings, peer: &Peer, task: &str) -> Result<(TaskName, Prepa
         )
         .hint("the service's own log says what is wrong with its files")),
     }
+}
+
+fn no_such_task(name: &TaskName) -> Refused {
+    Refused::new(
+        ProblemKind::NotFound,
+        format!("there is no task `{name}`, or you may not run it"),
+    )
+    .hint("`GET /v1/tasks` lists yours; the operator's `[[server.allow]]` says who may run what")
 }
 
 /// What makes two submissions the same: every byte of what they ask for.

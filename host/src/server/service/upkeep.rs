@@ -7,8 +7,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::Inner;
-use super::Service;
+use super::{Inner, Service};
 use crate::api::RunState;
 use crate::server::error::ServeError;
 use crate::server::store::Record;
@@ -121,17 +120,18 @@ impl Service {
         if vault.stats().pending_revocations == 0 || !self.0.watched.vault_health().ok {
             return;
         }
-        match vault.sweep().await {
-            Ok(report) if report.failure.is_none() => {
-                tracing::warn!("what runs could not end in vault was swept");
-            }
-            Ok(report) => tracing::warn!(
-                error = report.failure.as_ref().map(tracing::field::display),
-                "what runs could not end in vault could not be swept"
+        let failure = match vault.sweep().await {
+            Ok(report) => report.failure.map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        // What the sweep did not settle it does not call a failure.
+        match vault.stats().pending_revocations {
+            0 => tracing::warn!("what runs could not end in vault was swept"),
+            left => tracing::warn!(
+                left,
+                error = failure,
+                "what runs could not end in vault is not all swept; it is tried again"
             ),
-            Err(error) => {
-                tracing::warn!(%error, "what runs could not end in vault could not be swept");
-            }
         }
     }
 

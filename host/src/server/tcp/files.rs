@@ -12,12 +12,15 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
 use super::TcpError;
+use crate::certificates;
 use crate::config::{TcpConfig, guarded};
 use crate::secret::{Privacy, read_whole};
 
 /// The service's certificate with its chain and its key.
 pub(super) fn own(config: &TcpConfig, provider: &CryptoProvider) -> Result<CertifiedKey, TcpError> {
-    let chain = certificates("certificate", &config.certificate)?;
+    let (field, file) = ("certificate", &config.certificate);
+    let pem = guarded_pem(field, file)?;
+    let chain = certificates::chain(pem.as_bytes()).map_err(|fault| content(field, file, fault))?;
     let key = read_whole(&config.key, Privacy::Secret).map_err(TcpError::Key)?;
     let key = PrivateKeyDer::from_pem_slice(key.expose())
         .map_err(|_| content("key", &config.key, "holds no key in PEM"))?;
@@ -35,28 +38,14 @@ pub(super) fn own(config: &TcpConfig, provider: &CryptoProvider) -> Result<Certi
 
 /// Those who vouch for callers.
 pub(super) fn roots(field: &'static str, file: &Path) -> Result<RootCertStore, TcpError> {
-    let mut store = RootCertStore::empty();
-    for certificate in certificates(field, file)? {
-        store
-            .add(certificate)
-            .map_err(|_| content(field, file, "holds a malformed certificate"))?;
-    }
-    Ok(store)
+    let pem = guarded_pem(field, file)?;
+    certificates::roots(pem.as_bytes()).map_err(|fault| content(field, file, fault))
 }
 
-fn certificates(
-    field: &'static str,
-    file: &Path,
-) -> Result<Vec<CertificateDer<'static>>, TcpError> {
-    // Who could write it could say who may call: held to the same rule as the
-    // configuration.
-    let pem = guarded::read(file).map_err(|source| TcpError::File { field, source })?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    let chain = chain.map_err(|_| content(field, file, "is not PEM"))?;
-    match chain.is_empty() {
-        false => Ok(chain),
-        true => Err(content(field, file, "holds no certificate in PEM")),
-    }
+// Who could write it could say who may call: held to the same rule as the
+// configuration.
+fn guarded_pem(field: &'static str, file: &Path) -> Result<String, TcpError> {
+    guarded::read(file).map_err(|source| TcpError::File { field, source })
 }
 
 fn content(field: &'static str, path: &Path, fault: &'static str) -> TcpError {

@@ -32,15 +32,19 @@ struct RingVerifier {
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     // A key of one kind is never used as one of another: a public key is no
     // secret of an HMAC.
-    if algorithm.family() != key.family()
-        || (rsa(*algorithm).is_none() && other(*algorithm).is_none())
-    {
+    if algorithm.family() != key.family() || !is_taken(*algorithm) {
         return Err(ErrorKind::InvalidAlgorithm.into());
     }
     Ok(Box::new(RingVerifier {
         algorithm: *algorithm,
         key: key.clone(),
     }))
+}
+
+/// Whether tokens that are signed so are taken. Those with a secret (`HS256`) are
+/// not, and `none` is none.
+pub(super) fn is_taken(algorithm: Algorithm) -> bool {
+    rsa(algorithm).is_some() || other(algorithm).is_some()
 }
 
 fn rsa(algorithm: Algorithm) -> Option<&'static RsaParameters> {

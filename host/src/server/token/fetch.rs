@@ -7,14 +7,13 @@ use std::time::Duration;
 use reqwest::redirect;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::KeySetError;
 use super::keys::KeySet;
 use crate::capability::network::{system_verifier, verifier_of};
+use crate::certificates;
 use crate::config::guarded;
 
 /// Largest key set, in bytes, from either place.
@@ -112,20 +111,9 @@ async fn tls(ca: Option<&Path>) -> Result<ClientConfig, KeySetError> {
 }
 
 fn roots(file: &Path) -> Result<RootCertStore, KeySetError> {
-    let faulty = |fault| KeySetError::Ca {
+    let pem = guarded::read(file)?;
+    certificates::roots(pem.as_bytes()).map_err(|fault| KeySetError::Ca {
         path: file.to_owned(),
         fault,
-    };
-    let pem = guarded::read(file)?;
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|_| faulty("is not PEM"))?;
-        store
-            .add(certificate)
-            .map_err(|_| faulty("holds a malformed certificate"))?;
-    }
-    match store.is_empty() {
-        false => Ok(store),
-        true => Err(faulty("holds no certificate in PEM")),
-    }
+    })
 }

@@ -50,10 +50,11 @@ impl Keys {
                 (Some(published), set)
             }
         };
-        let (now, failure) = match (set, before) {
-            (Ok(set), _) => (Arc::new(set), None),
+        let (now, since, failure) = match (set, before) {
+            (Ok(set), _) => (Arc::new(set), Instant::now(), None),
             (Err(error), Some(before)) if published.is_some() => {
-                (before.0.now.load_full(), Some(error))
+                let since = before.0.seen.lock().since;
+                (before.0.now.load_full(), since, Some(error))
             }
             (Err(error), _) => return Err(error),
         };
@@ -62,7 +63,7 @@ impl Keys {
             published,
             fetching: Arc::default(),
             seen: Mutex::new(Seen {
-                since: Instant::now(),
+                since,
                 is_failing: false,
             }),
         }));

@@ -16,20 +16,6 @@ const MAX_TOKEN: usize = 8 << 10;
 /// The longest subject, in bytes (OpenID Connect has the same).
 const MAX_SUBJECT: usize = 255;
 
-/// Every algorithm that is taken. Those with a secret (`HS256`) are not, and
-/// `none` is none.
-const TAKEN: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-];
-
 /// Takes tokens of one issuer for one audience.
 pub(in crate::server) struct Tokens {
     config: JwtConfig,
@@ -113,7 +99,7 @@ impl Tokens {
         if header.crit.is_some() {
             return Err(BadToken::Malformed);
         }
-        if !TAKEN.contains(&header.alg) {
+        if !crypto::is_taken(header.alg) {
             return Err(BadToken::Algorithm);
         }
         match self.verified(token, &header) {

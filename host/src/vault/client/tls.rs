@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use crate::certificates;
 use crate::secret::{Privacy, Secret, read_whole};
 use crate::vault::config::ClientCertificate;
 use crate::vault::{VaultConfig, VaultError};
@@ -93,17 +94,7 @@ fn faulty(fault: &str) -> VaultError {
 fn roots(file: &Path) -> Result<RootCertStore, VaultError> {
     let faulty = |what: &str| faulty(&format!("`ca_file` {} {what}", file.display()));
     let pem = std::fs::read(file).map_err(|error| faulty(&format!("cannot be read: {error}")))?;
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|_| faulty("is not PEM"))?;
-        store
-            .add(certificate)
-            .map_err(|_| faulty("holds a malformed certificate"))?;
-    }
-    if store.is_empty() {
-        return Err(faulty("holds no certificate"));
-    }
-    Ok(store)
+    certificates::roots(&pem).map_err(faulty)
 }
 
 /// A verifier that expects a name of the operator's choice instead of the
@@ -203,16 +194,12 @@ fn read(
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, VaultError> {
     let chain = read_whole(&files.certificate, Privacy::Public)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.expose()).collect();
-    let chain = chain
-        .ok()
-        .filter(|chain| !chain.is_empty())
-        .ok_or_else(|| {
-            faulty(&format!(
-                "`client_cert_file` {} holds no PEM certificate",
-                files.certificate.display()
-            ))
-        })?;
+    let chain = certificates::chain(chain.expose()).map_err(|fault| {
+        faulty(&format!(
+            "`client_cert_file` {} {fault}",
+            files.certificate.display()
+        ))
+    })?;
     let key: Secret = read_whole(&files.key, Privacy::Secret)?;
     let key = PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| {
         faulty(&format!(
