@@ -7,25 +7,21 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::ending::{Ended, audit_report, closed, exit_with, refused_report};
 use super::opening::{GivenUp, in_time};
-use super::report::guest_exit;
 use super::runner::{PreparedTask, Shared};
 use super::spans;
-use super::{
-    AuditReport, MissingRights, Outcome, RevocationReport, RunError, RunReport, RunRequest,
-};
-use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
+use super::{MissingRights, RunError, RunReport, RunRequest};
+use crate::audit::{AuditLog, Event, Recorder};
 use crate::capability::{Attempt, AttemptParts, LogSink, Pulse, TaskLog};
-use crate::diagnostic::{Diagnostic, Exit};
 use crate::disk;
+use crate::engine::GuestOutcome;
 use crate::engine::instance::{self, GuestRun};
-use crate::engine::{Disposition, GuestOutcome};
 use crate::grants::Grants;
-use crate::scrub::{SecretSet, escape_control};
+use crate::scrub::SecretSet;
 use crate::vault::identity::JwtLogin;
 use crate::vault::{AttemptAuthority, Circle, Revocation, Session, VaultErrorKind};
 
@@ -47,27 +43,6 @@ struct Opened {
     session: Option<Session>,
     /// When the guest has to be done.
     deadline: Instant,
-}
-
-/// The guest's end in words for the caller.
-struct Ended {
-    outcome: Outcome,
-    result: Option<Box<RawValue>>,
-    /// The limits that it ran into.
-    limits: Vec<String>,
-    exit: Exit,
-}
-
-impl Ended {
-    /// A fault of the host's own.
-    fn panicked() -> Self {
-        Self {
-            outcome: refusal(&RunError::Panic),
-            result: None,
-            limits: Vec::new(),
-            exit: RunError::Panic.exit(),
-        }
-    }
 }
 
 impl Line {
@@ -106,7 +81,7 @@ impl Line {
         // authority.
         let is_short = guest.as_ref().is_none_or(GuestRun::is_short);
         let words = async {
-            let ended = || guest.map(|guest| self.ended(guest));
+            let ended = || guest.map(|guest| Ended::of(guest, &self.secrets));
             match is_short {
                 true => ended(),
                 false => disk::wait(ended),
@@ -371,48 +346,6 @@ impl Line {
         self.seal(report, recorder).await
     }
 
-    /// What the guest's end means to the caller; its words are scrubbed.
-    fn ended(&self, guest: GuestRun) -> Ended {
-        let (mut exit, mut result) = (guest_exit(&guest.outcome), None);
-        let words = |text: &str| escape_control(&self.secrets.scrub_text(text));
-        let outcome = match guest.outcome {
-            GuestOutcome::Done(text) => match RawValue::from_string(self.secrets.scrub_text(&text))
-            {
-                Ok(json) => {
-                    result = Some(json);
-                    Outcome::Done
-                }
-                Err(_) => {
-                    exit = Exit::Failed;
-                    Outcome::Failed {
-                        disposition: Disposition::Fail,
-                        message: "the task's result is not JSON".to_owned(),
-                    }
-                }
-            },
-            GuestOutcome::Failed {
-                disposition,
-                message,
-            } => Outcome::Failed {
-                disposition,
-                message: words(&message),
-            },
-            GuestOutcome::Trapped(reason) => Outcome::Trapped {
-                reason: words(&reason),
-            },
-            GuestOutcome::OutOfLimits(limit) => Outcome::OutOfLimits {
-                limit: limit.to_string(),
-            },
-            GuestOutcome::Cancelled => Outcome::Cancelled,
-        };
-        Ended {
-            outcome,
-            result,
-            limits: guest.limits.iter().map(ToString::to_string).collect(),
-            exit,
-        }
-    }
-
     async fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
         let task = self.request.task().to_string();
         let report = refused_report(self.run.clone(), task, &self.audit, error);
@@ -446,82 +379,6 @@ impl Line {
     }
 }
 
-/// Writes down what became of an authority.
-fn closed(revocation: &Revocation, recorder: &Recorder) -> RevocationReport {
-    for end in &revocation.leases {
-        let _ = recorder.record(&Event::LeaseClosed {
-            lease: end.lease,
-            revoked: end.left.is_none(),
-            reason: end.left,
-        });
-    }
-    let _ = recorder.record(&Event::AuthorityClosed {
-        revoked: revocation.complete,
-        reason: revocation.reason,
-        vault_request_id: revocation.request_id.as_deref(),
-    });
-    RevocationReport::from(revocation)
-}
-
 fn policies(session: Option<&Session>) -> Vec<String> {
     session.map_or_else(Vec::new, |session| session.identity().policies.clone())
-}
-
-/// A failed revocation changes only success: what the task did comes first.
-pub(super) fn exit_with(exit: u8, revocation: &RevocationReport) -> u8 {
-    if exit == Exit::Done.code() && !revocation.complete {
-        Exit::DoneUnrevoked.code()
-    } else {
-        exit
-    }
-}
-
-fn refusal(error: &RunError) -> Outcome {
-    if matches!(error, RunError::Cancelled) {
-        return Outcome::Cancelled;
-    }
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        message.push_str(": ");
-        message.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    Outcome::Refused {
-        phase: error.phase(),
-        blame: error.blame(),
-        message,
-        hint: error.hint(),
-    }
-}
-
-pub(super) fn refused_report(
-    run: String,
-    task: String,
-    audit: &AuditLog,
-    error: &RunError,
-) -> RunReport {
-    RunReport {
-        run,
-        task,
-        outcome: refusal(error),
-        result: None,
-        limits: Vec::new(),
-        denials: Vec::new(),
-        unlisted_denials: 0,
-        missing_rights: MissingRights::default(),
-        calls: BTreeMap::new(),
-        revocation: None,
-        audit: audit_report(audit, Err(())),
-        exit: error.exit().code(),
-    }
-}
-
-pub(super) fn audit_report<E>(audit: &AuditLog, sealed: Result<SealedAudit, E>) -> AuditReport {
-    let sealed = sealed.ok();
-    AuditReport {
-        file: audit.path().to_owned(),
-        head: sealed.as_ref().map(|sealed| sealed.head),
-        synced: sealed.is_some_and(|sealed| sealed.synced),
-    }
 }

@@ -3,6 +3,7 @@
 //! guest, revocation, seal, report. Each step takes the type that the step
 //! before made, so the order cannot be rearranged.
 
+mod ending;
 mod error;
 mod line;
 mod opening;

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::line::{Line, audit_report, exit_with, refused_report};
+use super::ending::{audit_report, exit_with, refused_report};
+use super::line::Line;
 use super::spans;
 use super::{RevocationReport, RunError, RunReport, RunRequest};
 use crate::audit::{AuditError, AuditLog, Event};

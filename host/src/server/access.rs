@@ -300,6 +300,20 @@ mod tests {
     }
 
     #[test]
+    fn the_manifest_lets_in_its_worker_and_its_probe() {
+        let manifest = include_str!("../../../deploy/kubernetes.yaml");
+        let (_, file) = manifest.split_once("cofferdam.toml: |\n").unwrap();
+        let (file, pod) = file.split_once("\n---").unwrap();
+        let access = access(file).unwrap();
+        for user in [50_000, 8_520] {
+            assert!(pod.contains(&format!("runAsUser: {user}\n")), "{user}");
+            assert!(access.knows(&Peer::plain(user, &[])), "{user}");
+        }
+        assert!(access.may_run(&Peer::plain(50_000, &[]), &task("any")));
+        assert!(!access.may_run(&Peer::plain(8_520, &[]), &task("any")));
+    }
+
+    #[test]
     fn a_name_that_nobody_has_is_a_slip() {
         let error =
             access("[[server.allow]]\nusers = [\"no-such-user\"]\ntasks = [\"*\"]\n").unwrap_err();

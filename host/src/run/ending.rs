@@ -1,0 +1,154 @@
+//! How a run ends, in the words of its report.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::report::guest_exit;
+use super::{AuditReport, MissingRights, Outcome, RevocationReport, RunError, RunReport};
+use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
+use crate::diagnostic::{Diagnostic, Exit};
+use crate::engine::instance::GuestRun;
+use crate::engine::{Disposition, GuestOutcome};
+use crate::scrub::{SecretSet, escape_control};
+use crate::vault::Revocation;
+
+/// The guest's end in words for the caller.
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) result: Option<Box<RawValue>>,
+    /// The limits that it ran into.
+    pub(super) limits: Vec<String>,
+    pub(super) exit: Exit,
+}
+
+impl Ended {
+    /// A fault of the host's own.
+    pub(super) fn panicked() -> Self {
+        Self {
+            outcome: refusal(&RunError::Panic),
+            result: None,
+            limits: Vec::new(),
+            exit: RunError::Panic.exit(),
+        }
+    }
+
+    /// What the guest's end means to the caller; its words are scrubbed.
+    pub(super) fn of(guest: GuestRun, secrets: &SecretSet) -> Self {
+        let (mut exit, mut result) = (guest_exit(&guest.outcome), None);
+        let words = |text: &str| escape_control(&secrets.scrub_text(text));
+        let outcome = match guest.outcome {
+            GuestOutcome::Done(text) => match RawValue::from_string(secrets.scrub_text(&text)) {
+                Ok(json) => {
+                    result = Some(json);
+                    Outcome::Done
+                }
+                Err(_) => {
+                    exit = Exit::Failed;
+                    Outcome::Failed {
+                        disposition: Disposition::Fail,
+                        message: "the task's result is not JSON".to_owned(),
+                    }
+                }
+            },
+            GuestOutcome::Failed {
+                disposition,
+                message,
+            } => Outcome::Failed {
+                disposition,
+                message: words(&message),
+            },
+            GuestOutcome::Trapped(reason) => Outcome::Trapped {
+                reason: words(&reason),
+            },
+            GuestOutcome::OutOfLimits(limit) => Outcome::OutOfLimits {
+                limit: limit.to_string(),
+            },
+            GuestOutcome::Cancelled => Outcome::Cancelled,
+        };
+        Self {
+            outcome,
+            result,
+            limits: guest.limits.iter().map(ToString::to_string).collect(),
+            exit,
+        }
+    }
+}
+
+/// Writes down what became of an authority.
+pub(super) fn closed(revocation: &Revocation, recorder: &Recorder) -> RevocationReport {
+    for end in &revocation.leases {
+        let _ = recorder.record(&Event::LeaseClosed {
+            lease: end.lease,
+            revoked: end.left.is_none(),
+            reason: end.left,
+        });
+    }
+    let _ = recorder.record(&Event::AuthorityClosed {
+        revoked: revocation.complete,
+        reason: revocation.reason,
+        vault_request_id: revocation.request_id.as_deref(),
+    });
+    RevocationReport::from(revocation)
+}
+
+/// A failed revocation changes only success: what the task did comes first.
+pub(super) fn exit_with(exit: u8, revocation: &RevocationReport) -> u8 {
+    if exit == Exit::Done.code() && !revocation.complete {
+        Exit::DoneUnrevoked.code()
+    } else {
+        exit
+    }
+}
+
+fn refusal(error: &RunError) -> Outcome {
+    if matches!(error, RunError::Cancelled) {
+        return Outcome::Cancelled;
+    }
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        message.push_str(": ");
+        message.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    Outcome::Refused {
+        phase: error.phase(),
+        blame: error.blame(),
+        message,
+        hint: error.hint(),
+    }
+}
+
+/// The report of a run that did not start.
+pub(super) fn refused_report(
+    run: String,
+    task: String,
+    audit: &AuditLog,
+    error: &RunError,
+) -> RunReport {
+    RunReport {
+        run,
+        task,
+        outcome: refusal(error),
+        result: None,
+        limits: Vec::new(),
+        denials: Vec::new(),
+        unlisted_denials: 0,
+        missing_rights: MissingRights::default(),
+        calls: BTreeMap::new(),
+        revocation: None,
+        audit: audit_report(audit, Err(())),
+        exit: error.exit().code(),
+    }
+}
+
+/// Where the audit of a run stands; `sealed` is what became of its seal.
+pub(super) fn audit_report<E>(audit: &AuditLog, sealed: Result<SealedAudit, E>) -> AuditReport {
+    let sealed = sealed.ok();
+    AuditReport {
+        file: audit.path().to_owned(),
+        head: sealed.as_ref().map(|sealed| sealed.head),
+        synced: sealed.is_some_and(|sealed| sealed.synced),
+    }
+}
