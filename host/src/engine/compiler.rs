@@ -1,6 +1,7 @@
 //! Compiling: one component at a time, and never at the cost of running guests.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -8,6 +9,7 @@ use wasmtime::component::Component;
 
 use super::LoadedTask;
 use super::priority::Background;
+use super::setup::Progress;
 use crate::digest::Digest;
 
 /// What is loaded, by digest. Who wants a component that is being loaded waits
@@ -52,20 +54,31 @@ impl Compiler {
     }
 
     /// Compiles these bytes; blocks until its turn has come and it is done.
-    /// `begins` is called when the turn has come.
-    ///
-    /// wasmtime compiles functions in parallel on the pool of the thread that
-    /// asks. It gets one of the background's priority, which lives as long as the
-    /// compile: when that is low, an idle machine loses nothing, and on a busy one
-    /// the guests come first.
+    /// `progress` is told of both ends within the turn, so that it never hears
+    /// of two at once.
     pub(super) fn compile(
         &self,
         engine: &wasmtime::Engine,
         bytes: &[u8],
-        begins: impl FnOnce(),
+        path: &Path,
+        progress: &dyn Progress,
     ) -> wasmtime::Result<Component> {
         let _turn = self.turn.lock();
-        begins();
+        progress.compiling(path);
+        let component = self.compile_in_turn(engine, bytes);
+        progress.compiled();
+        component
+    }
+
+    /// wasmtime compiles functions in parallel on the pool of the thread that
+    /// asks. It gets one of the background's priority, which lives as long as the
+    /// compile: when that is low, an idle machine loses nothing, and on a busy one
+    /// the guests come first.
+    fn compile_in_turn(
+        &self,
+        engine: &wasmtime::Engine,
+        bytes: &[u8],
+    ) -> wasmtime::Result<Component> {
         let priority = self.priority;
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|number| format!("compile-{number}"))

@@ -186,13 +186,13 @@ impl Engine {
                 path: path.to_owned(),
             });
         }
-        let begins = || progress.compiling(path);
-        let compiled = inner.compiler.compile(&inner.wasmtime, bytes, begins);
-        progress.compiled();
-        let component = compiled.map_err(|source| LoadError::Malformed {
-            path: path.to_owned(),
-            source,
-        })?;
+        let component = inner
+            .compiler
+            .compile(&inner.wasmtime, bytes, path, progress)
+            .map_err(|source| LoadError::Malformed {
+                path: path.to_owned(),
+                source,
+            })?;
         inner.cache.store(digest, &component);
         Ok(component)
     }
