@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use cofferdam::api::{Attempt, RunState, RunView, Submission};
 use cofferdam::client::{Client, ClientError};
+use cofferdam::grants::RunLimits;
 use cofferdam::run::RunReport;
 use cofferdam_devkit::process::{Guarded, dying_with_us};
 use cofferdam_devkit::world::{DAG, World};
@@ -244,6 +245,7 @@ pub(super) fn submission(task: &str, input: Value) -> Submission {
             logical_date: None,
         },
         input: serde_json::value::to_raw_value(&input).unwrap(),
+        limits: RunLimits::default(),
     }
 }
 

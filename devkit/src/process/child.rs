@@ -208,6 +208,12 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         };
         assert!(exists(pid));
+        // Its death signal is set once it is what it was started for.
+        let comm = format!("/proc/{pid}/comm");
+        while std::fs::read_to_string(&comm).unwrap().trim() != "sleep" {
+            assert!(Instant::now() < until, "the sleeper did not start");
+            thread::sleep(Duration::from_millis(5));
+        }
         parent.kill().unwrap();
         parent.wait().unwrap();
         assert!(wait_gone(pid));

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::grants::RunLimits;
 use crate::identity::{Assurance, Identity, IdentityParts, InvalidIdentity};
 use crate::run::RunReport;
 
@@ -22,6 +23,9 @@ pub struct Submission {
     #[serde(default = "empty")]
     #[schema(value_type = serde_json::Value)]
     pub input: Box<RawValue>,
+    /// Limits for this run; they can only be tighter than those of the grants.
+    #[serde(default, skip_serializing_if = "RunLimits::is_empty")]
+    pub limits: RunLimits,
 }
 
 fn empty() -> Box<RawValue> {
@@ -145,6 +149,15 @@ impl RunState {
     }
 }
 
+/// What a run may use, and how much of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Terms {
+    /// Its grants, by kind and name: `http.billing`.
+    pub grants: Vec<String>,
+    /// The limits that hold for it.
+    pub limits: RunLimits,
+}
+
 /// One run as its caller sees it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunView {
@@ -164,6 +177,9 @@ pub struct RunView {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+    /// What it may use; told while the run is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
     /// How it ended: what `cofferdam run --format json` prints. There is none
     /// for a run that is not over, or lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]

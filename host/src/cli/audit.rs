@@ -267,7 +267,7 @@ mod tests {
     /// The exit code of `cofferdam audit …`.
     async fn exit(args: &[&str]) -> u8 {
         let cli = TestCli::try_parse_from([&["audit"], args].concat()).unwrap();
-        let output = Output::new(cli.globals.format);
+        let output = Output::new(cli.globals.format, cli.globals.log_format);
         execute(cli.audit, &cli.globals, &output)
             .await
             .unwrap_or_else(|failure| output.failure(&failure))

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub use output::{Failure, Format, Output};
+pub use output::{Failure, Format, LogFormat, Output};
 
 use crate::diagnostic::Exit;
 
@@ -48,6 +48,9 @@ pub struct Globals {
     /// How results are written to stdout.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// How everything on stderr is written; `json` is one document a line.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
     /// Detail of the host's own log on stderr: off, error, warn, info, debug, trace.
     /// Default: info for `serve`, warn for everything else.
     #[arg(long, global = true, value_name = "LEVEL")]
@@ -56,7 +59,7 @@ pub struct Globals {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     Serve(serve::ServeArgs),
     Health(health::HealthArgs),
     Build(build::BuildArgs),
@@ -82,14 +85,18 @@ pub async fn main() -> Exit {
             };
         }
     };
-    let output = Output::new(cli.globals.format);
+    let output = Output::new(cli.globals.format, cli.globals.log_format);
     let level = cli.globals.log_level.as_deref();
-    let telemetry = crate::telemetry::init(level.unwrap_or(match cli.command {
+    let level = level.unwrap_or(match cli.command {
         Command::Serve(_) => "info",
         _ => "warn",
-    }));
+    });
+    let telemetry = match cli.globals.log_format {
+        LogFormat::Text => crate::telemetry::init(level),
+        LogFormat::Json => crate::telemetry::init_records(level),
+    };
     let result = match cli.command {
-        Command::Run(args) => run::execute(args, &cli.globals, &output).await,
+        Command::Run(args) => run::execute(*args, &cli.globals, &output).await,
         Command::Serve(args) => serve::execute(args, &cli.globals, &output).await,
         Command::Health(args) => health::execute(args, &cli.globals, &output).await,
         Command::Build(args) => build::execute(args, &cli.globals, &output).await,

@@ -6,6 +6,8 @@ use std::io::Write;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::api::Record;
+use crate::capability::LogLevel;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 
 /// How results are written to stdout.
@@ -14,6 +16,15 @@ pub enum Format {
     /// For people.
     Text,
     /// For machines: one JSON document.
+    Json,
+}
+
+/// How everything on stderr is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON document a line, an [`api::Record`](crate::api::Record).
     Json,
 }
 
@@ -31,12 +42,13 @@ impl<E: Diagnostic + Send + Sync + 'static> From<E> for Failure {
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     format: Format,
+    log: LogFormat,
 }
 
 impl Output {
-    /// Output in this format.
-    pub fn new(format: Format) -> Self {
-        Self { format }
+    /// Output in these formats.
+    pub fn new(format: Format, log: LogFormat) -> Self {
+        Self { format, log }
     }
 
     /// The format that was asked for.
@@ -62,7 +74,7 @@ impl Output {
     fn written(&self, document: serde_json::Result<String>) {
         match document {
             Ok(text) => self.data(text),
-            Err(error) => self.note(format_args!(
+            Err(error) => self.complain(format_args!(
                 "error: the result cannot be written as JSON: {error}"
             )),
         }
@@ -70,7 +82,34 @@ impl Output {
 
     /// Writes a line for people.
     pub fn note(&self, text: impl Display) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        self.say(LogLevel::Info, text);
+    }
+
+    /// The same, about something that went wrong.
+    fn complain(&self, text: impl Display) {
+        self.say(LogLevel::Error, text);
+    }
+
+    fn say(&self, level: LogLevel, text: impl Display) {
+        match self.log {
+            LogFormat::Text => {
+                let _ = writeln!(std::io::stderr().lock(), "{text}");
+            }
+            LogFormat::Json => self.record(&Record::note(level, "cofferdam", text.to_string())),
+        }
+    }
+
+    /// Whether stderr is for machines.
+    pub fn records(&self) -> bool {
+        self.log == LogFormat::Json
+    }
+
+    /// Writes a line for machines to stderr.
+    pub fn record(&self, record: &Record) {
+        // Every part of a record can be written as JSON.
+        if let Ok(text) = serde_json::to_string(record) {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
     }
 
     /// Writes the error that a command ended with in place of its document.
@@ -100,7 +139,7 @@ impl Output {
         if let Some(hint) = error.hint() {
             message.push_str(&format!("\n\nhint: {hint}"));
         }
-        self.note(message);
+        self.complain(message);
         error.exit()
     }
 }

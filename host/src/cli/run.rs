@@ -18,9 +18,10 @@ use crate::api::Attempt;
 use crate::config::HostConfig;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::engine::Progress;
+use crate::grants::RunLimits;
 use crate::identity::{Assurance, InvalidIdentity};
 use crate::name::{InvalidName, TaskName};
-use crate::run::{RunRequest, Runner};
+use crate::run::{PreparedTask, RunRequest, Runner};
 
 /// Run one attempt of a task.
 ///
@@ -66,6 +67,15 @@ pub(super) struct RunArgs {
     /// repeated; default: a new one.
     #[arg(long, value_name = "KEY", requires = "server")]
     idempotency_key: Option<String>,
+    /// A limit for this run, tighter than the grants': `timeout=30s`, `memory=64MiB`,
+    /// `output=64KiB`, `log=64KiB` or `host_calls=1000`. Can be repeated.
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<String>,
+    /// Cancel the run when the pipe with this file descriptor is closed by everybody who
+    /// could write to it: a run that ends with the process that asked for it, however
+    /// that ends.
+    #[arg(long, value_name = "FD")]
+    lifeline: Option<u32>,
 }
 
 /// Arguments that cannot be accepted.
@@ -84,6 +94,31 @@ enum InvalidArgument {
     InputTooLarge,
     #[error("the input is not UTF-8")]
     InputNotText,
+    #[error("`--limit {argument}` is not NAME=VALUE")]
+    NoLimit { argument: String },
+    #[error("`--limit {argument}` cannot be accepted: {problem}")]
+    Limit {
+        argument: String,
+        problem: String,
+        cure: Option<String>,
+    },
+    #[error("file descriptor {fd} of `--lifeline` cannot be read as a pipe")]
+    Lifeline { fd: u32, source: std::io::Error },
+}
+
+impl InvalidArgument {
+    /// `told` is a problem and, after a line break, its cure.
+    fn of_limit(argument: &str, told: &str) -> Self {
+        let (problem, cure) = match told.split_once('\n') {
+            Some((problem, cure)) => (problem, Some(cure.to_owned())),
+            None => (told, None),
+        };
+        Self::Limit {
+            argument: crate::telemetry::shown(argument),
+            problem: problem.to_owned(),
+            cure,
+        }
+    }
 }
 
 impl Diagnostic for InvalidArgument {
@@ -100,6 +135,11 @@ impl Diagnostic for InvalidArgument {
             Self::InputTooLarge => {
                 Some("pass a reference to the data instead of the data".to_owned())
             }
+            Self::NoLimit { .. } => Some("write it like `--limit timeout=30s`".to_owned()),
+            Self::Limit { cure, .. } => cure.clone(),
+            Self::Lifeline { .. } => {
+                Some("hand over the read end of a pipe, under that number".to_owned())
+            }
             _ => None,
         }
     }
@@ -112,24 +152,29 @@ pub(super) async fn execute(
 ) -> Result<Exit, Failure> {
     // Signals first: from here on Ctrl-C cancels the attempt and still revokes.
     let cancel = super::signals::cancelled();
+    if let Some(fd) = args.lifeline {
+        let held = super::signals::until_closed(fd, cancel.clone());
+        held.map_err(|source| InvalidArgument::Lifeline { fd, source })?;
+    }
     if let Some(server) = &args.server {
         let client = server::client(server, args.access.clone())?;
         return remote::execute(args, &client, output, cancel).await;
     }
+    let limits = args.limits()?;
     let request = request(args)?;
     let config = HostConfig::load(&globals.config)?;
     if let Some(telemetry) = &config.telemetry {
         crate::telemetry::export(telemetry);
     }
     let runner = Runner::alone(config)?;
-    let report = runner
-        .run(
-            request,
-            Arc::new(print::Stderr(*output)),
-            Arc::new(Spinner::default()),
-            cancel,
-        )
-        .await;
+    let prepared = runner.prepare(request.task(), Arc::new(Spinner::default()));
+    let prepared = prepared
+        .await
+        .and_then(|prepared| Ok(prepared.tightened(&limits)?));
+    let terms = prepared.as_ref().ok().map(PreparedTask::terms);
+    print::started(output, request.run(), request.task().as_str(), terms);
+    let log = Arc::new(print::Stderr::new(*output));
+    let report = runner.run_prepared(prepared, request, log, cancel).await;
     let report = runner.close(report).await;
     print::report(&report, output);
     Ok(Exit::from_code(report.exit))
@@ -144,6 +189,29 @@ fn request(args: RunArgs) -> Result<RunRequest, Failure> {
 }
 
 impl RunArgs {
+    /// The limits that are asked for.
+    fn limits(&self) -> Result<RunLimits, InvalidArgument> {
+        let mut asked = serde_json::Map::new();
+        let mut limits = RunLimits::default();
+        for argument in &self.limits {
+            let (name, value) =
+                (argument.split_once('=')).ok_or_else(|| InvalidArgument::NoLimit {
+                    argument: crate::telemetry::shown(argument),
+                })?;
+            // A count is a number, everything else a text with a unit.
+            let value = match value.parse::<i64>() {
+                Ok(number) => number.into(),
+                Err(_) => value.into(),
+            };
+            asked.insert(name.to_owned(), value);
+            // After each, so that the error can name it.
+            let so_far = serde_json::Value::Object(asked.clone());
+            limits = serde_json::from_value(so_far)
+                .map_err(|error| InvalidArgument::of_limit(argument, &error.to_string()))?;
+        }
+        Ok(limits)
+    }
+
     /// Which attempt of which task instance it is; not checked yet.
     fn attempt(self) -> Attempt {
         Attempt {

@@ -1,5 +1,7 @@
 //! Signals that ask a command to stop.
 
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -23,4 +25,20 @@ pub(super) fn cancelled() -> CancellationToken {
         });
     }
     cancel
+}
+
+/// Cancels when nobody is left who could write to the pipe with this file
+/// descriptor, which our parent handed over. What is written to it is ignored.
+///
+/// # Errors
+/// When it is no pipe that can be read.
+pub(super) fn until_closed(fd: u32, cancel: CancellationToken) -> std::io::Result<()> {
+    // A descriptor of our own for the same pipe.
+    let mut pipe = pipe::OpenOptions::new().open_receiver(format!("/proc/self/fd/{fd}"))?;
+    tokio::spawn(async move {
+        let mut ignored = [0; 64];
+        while pipe.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
+        cancel.cancel();
+    });
+    Ok(())
 }

@@ -99,6 +99,11 @@ impl Visitor<'_> for WholeNumber {
     fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
         Ok(number)
     }
+
+    // JSON's numbers without a sign. What is beyond is out of every range.
+    fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
+        Ok(i64::try_from(number).unwrap_or(i64::MAX))
+    }
 }
 
 /// A duration as a file writes it.

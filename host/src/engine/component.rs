@@ -142,6 +142,14 @@ impl Engine {
             });
         }
         let component = self.compile(path, &bytes, &found, progress)?;
+        // Now, and not with its first run: a run that begins when no file
+        // descriptor is left needs none.
+        component
+            .initialize_copy_on_write_image()
+            .map_err(|source| LoadError::Image {
+                path: path.to_owned(),
+                source,
+            })?;
         let imports = component
             .component_type()
             .imports(&self.inner().wasmtime)

@@ -89,6 +89,15 @@ pub enum LoadError {
         /// What the pool holds.
         available: usize,
     },
+    /// The system does not give what its instances share: memory, or a file
+    /// descriptor.
+    #[error("the memory of the component `{path}` cannot be prepared")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: wasmtime::Error,
+    },
     /// The code cache's folder cannot be trusted or used.
     #[error("`{path}`, which the code cache needs, cannot be used: {reason}")]
     Cache {
@@ -103,6 +112,8 @@ impl Diagnostic for LoadError {
     fn exit(&self) -> Exit {
         match self {
             Self::Uncovered { .. } | Self::Digest { .. } => Exit::Denied,
+            // The system's, and passing.
+            Self::Image { .. } => Exit::Unavailable,
             _ => Exit::Usage,
         }
     }
@@ -110,7 +121,9 @@ impl Diagnostic for LoadError {
     fn blame(&self) -> Blame {
         match self {
             Self::Engine(_) => Blame::Host,
-            Self::Cache { .. } | Self::Pool { .. } | Self::Read { .. } => Blame::Operator,
+            Self::Cache { .. } | Self::Image { .. } | Self::Pool { .. } | Self::Read { .. } => {
+                Blame::Operator
+            }
             _ => Blame::Task,
         }
     }
@@ -130,6 +143,9 @@ impl Diagnostic for LoadError {
                 "lower the limit, or enlarge [engine] in cofferdam.toml".to_owned()
             }
             Self::Read { .. } => "the path is relative to the folder of cofferdam.toml; `cofferdam build` makes the file".to_owned(),
+            Self::Image { .. } => {
+                "raise the limit of open files (`LimitNOFILE=`), or free memory".to_owned()
+            }
             Self::Cache { .. } => {
                 "it must belong to the host's user and be closed to all others: `chmod go-rwx` it".to_owned()
             }

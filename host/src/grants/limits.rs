@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::config::value::{self, Range};
 
@@ -158,4 +159,160 @@ readers! {
 
 fn heartbeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     value::duration(deserializer, &Limits::HEARTBEAT).map(Some)
+}
+
+/// Some limits, in the words of the `[limits]` table: those that a caller asks
+/// for, which can only be tighter than the grants', or those that hold for a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunLimits {
+    /// Wall time of the attempt, such as `30s`.
+    #[serde(
+        deserialize_with = "some::timeout",
+        serialize_with = "write_duration",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>, example = "30s", pattern = "^[1-9][0-9]{0,3}s$")]
+    pub timeout: Option<Duration>,
+    /// Linear memory, such as `64MiB`.
+    #[serde(
+        deserialize_with = "some::memory",
+        serialize_with = "write_size",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>, example = "64MiB", pattern = "^[1-9][0-9]{0,2}MiB$")]
+    pub memory: Option<usize>,
+    /// Size of the result, such as `64KiB`.
+    #[serde(
+        deserialize_with = "some::output",
+        serialize_with = "write_size",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>, example = "64KiB", pattern = "^[1-9][0-9]{0,3}KiB$")]
+    pub output: Option<usize>,
+    /// Log text, such as `64KiB`.
+    #[serde(
+        deserialize_with = "some::log",
+        serialize_with = "write_size",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<String>, example = "64KiB", pattern = "^[1-9][0-9]{0,3}KiB$")]
+    pub log: Option<usize>,
+    /// Calls from the task into the host.
+    #[serde(
+        deserialize_with = "some::host_calls",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
+    pub host_calls: Option<u64>,
+}
+
+/// A limit that was asked for, and is wider than what the grants allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`limits.{field}` was asked to be {asked}, but the grants allow {granted}")]
+pub struct WiderLimit {
+    /// The field.
+    pub field: &'static str,
+    /// What was asked for.
+    pub asked: String,
+    /// What the grants allow.
+    pub granted: String,
+}
+
+impl WiderLimit {
+    /// What to do about it.
+    pub fn cure(&self) -> String {
+        format!(
+            "ask for `{}` at most, or ask security to raise `limits.{}` of the grants file",
+            self.granted, self.field
+        )
+    }
+}
+
+impl RunLimits {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Limits {
+    /// These limits with those that a caller asks for in their place.
+    ///
+    /// # Errors
+    /// Names the first that would be wider: a caller only tightens.
+    pub fn tightened(&self, asked: &RunLimits) -> Result<Self, WiderLimit> {
+        let (duration, size) = (value::show_duration, value::show_size);
+        let calls = |calls: u64| calls.to_string();
+        Ok(Self {
+            timeout: tighter("timeout", self.timeout, asked.timeout, duration)?,
+            memory: tighter("memory", self.memory, asked.memory, size)?,
+            output: tighter("output", self.output, asked.output, size)?,
+            log: tighter("log", self.log, asked.log, size)?,
+            host_calls: tighter("host_calls", self.host_calls, asked.host_calls, calls)?,
+            ..self.clone()
+        })
+    }
+
+    /// Those of them that a caller can tighten, as they are now.
+    pub fn shown(&self) -> RunLimits {
+        RunLimits {
+            timeout: Some(self.timeout),
+            memory: Some(self.memory),
+            output: Some(self.output),
+            log: Some(self.log),
+            host_calls: Some(self.host_calls),
+        }
+    }
+}
+
+fn tighter<T: Copy + Ord>(
+    field: &'static str,
+    granted: T,
+    asked: Option<T>,
+    show: impl Fn(T) -> String,
+) -> Result<T, WiderLimit> {
+    match asked {
+        Some(asked) if asked > granted => Err(WiderLimit {
+            field,
+            asked: show(asked),
+            granted: show(granted),
+        }),
+        Some(asked) => Ok(asked),
+        None => Ok(granted),
+    }
+}
+
+/// The readers of fields that may be absent.
+mod some {
+    use super::{Deserializer, Duration};
+
+    macro_rules! some {
+        ($($name:ident: $type:ty;)*) => {
+            $(pub(super) fn $name<'de, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Option<$type>, D::Error> {
+                super::$name(deserializer).map(Some)
+            })*
+        };
+    }
+
+    some! {
+        timeout: Duration;
+        memory: usize;
+        output: usize;
+        log: usize;
+        host_calls: u64;
+    }
+}
+
+fn write_duration<S: Serializer>(
+    value: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    value.map(value::show_duration).serialize(serializer)
+}
+
+fn write_size<S: Serializer>(value: &Option<usize>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(value::show_size).serialize(serializer)
 }

@@ -14,7 +14,7 @@ pub use caller::CallerRule;
 pub use cover::{Uncovered, uncovered, unused};
 pub use document::Grants;
 pub use error::GrantsError;
-pub use limits::Limits;
+pub use limits::{Limits, RunLimits, WiderLimit};
 pub use load::{GrantsFile, load, load_all};
 
 #[cfg(test)]

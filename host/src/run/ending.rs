@@ -139,6 +139,7 @@ pub(super) fn refused_report(
         calls: BTreeMap::new(),
         revocation: None,
         audit: audit_report(audit, Err(())),
+        milliseconds: 0,
         exit: error.exit().code(),
     }
 }

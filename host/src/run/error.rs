@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::audit::AuditError;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::engine::LoadError;
-use crate::grants::GrantsError;
+use crate::grants::{GrantsError, WiderLimit};
 use crate::identity::Assurance;
 use crate::vault::VaultError;
 
@@ -59,6 +59,9 @@ pub enum RunError {
         /// Bytes that are allowed.
         limit: usize,
     },
+    /// A limit that the caller asks for is wider than the grants'.
+    #[error(transparent)]
+    Limit(#[from] WiderLimit),
     /// The component cannot be used.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -90,7 +93,9 @@ impl RunError {
     pub fn phase(&self) -> Phase {
         match self {
             Self::Audit(_) => Phase::Audit,
-            Self::Grants(_) | Self::Caller { .. } | Self::InputTooLarge { .. } => Phase::Grants,
+            Self::Grants(_) | Self::Caller { .. } | Self::InputTooLarge { .. } | Self::Limit(_) => {
+                Phase::Grants
+            }
             Self::Load(_) => Phase::Component,
             Self::Vault(_) | Self::NoVault { .. } | Self::Slow { .. } | Self::Cancelled => {
                 Phase::Authority
@@ -106,7 +111,7 @@ impl Diagnostic for RunError {
             Self::Audit(error) => error.exit(),
             Self::Grants(error) => error.exit(),
             Self::Caller { .. } => Exit::Denied,
-            Self::InputTooLarge { .. } | Self::NoVault { .. } => Exit::Usage,
+            Self::InputTooLarge { .. } | Self::Limit(_) | Self::NoVault { .. } => Exit::Usage,
             Self::Load(error) => error.exit(),
             Self::Vault(error) => error.exit(),
             Self::Slow { .. } => Exit::Unavailable,
@@ -119,7 +124,9 @@ impl Diagnostic for RunError {
         match self {
             Self::Audit(error) => error.blame(),
             Self::Grants(error) => error.blame(),
-            Self::Caller { .. } | Self::InputTooLarge { .. } | Self::Cancelled => Blame::Task,
+            Self::Caller { .. } | Self::InputTooLarge { .. } | Self::Limit(_) | Self::Cancelled => {
+                Blame::Task
+            }
             Self::NoVault { .. } | Self::Slow { .. } => Blame::Operator,
             Self::Load(error) => error.blame(),
             Self::Vault(error) => error.blame(),
@@ -147,6 +154,7 @@ impl Diagnostic for RunError {
                 "pass a reference to the data instead, or ask security to raise `limits.input`"
                     .to_owned(),
             ),
+            Self::Limit(limit) => Some(limit.cure()),
             Self::NoVault { .. } => {
                 Some("add a [vault] table; docs/GRANTS.md shows one".to_owned())
             }

@@ -32,6 +32,8 @@ pub(super) struct Line {
     pub(super) audit: AuditLog,
     pub(super) run: String,
     pub(super) request: RunRequest,
+    /// When its attempt began.
+    pub(super) begun: Instant,
     pub(super) secrets: SecretSet,
     /// What is known of an authority that no guest got.
     pub(super) left: Mutex<Option<Revocation>>,
@@ -341,6 +343,7 @@ impl Line {
             calls: attempt.calls(),
             revocation,
             audit: audit_report(&self.audit, Err(())),
+            milliseconds: 0,
             exit,
         };
         self.seal(report, recorder).await
@@ -374,6 +377,7 @@ impl Line {
         spans::ended(&report);
         RunReport {
             audit: audit_report(&self.audit, sealed),
+            milliseconds: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             ..report
         }
     }

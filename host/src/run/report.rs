@@ -49,6 +49,9 @@ pub struct RunReport {
     pub revocation: Option<RevocationReport>,
     /// Where the run stands in the audit.
     pub audit: AuditReport,
+    /// How long the attempt took, from its begin to the end of its authority.
+    #[serde(default)]
+    pub milliseconds: u64,
     /// The exit code of `cofferdam run`.
     pub exit: u8,
 }

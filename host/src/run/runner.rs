@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use super::ending::{audit_report, exit_with, refused_report};
 use super::line::Line;
 use super::spans;
 use super::{RevocationReport, RunError, RunReport, RunRequest};
+use crate::api::Terms;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::capability::LogSink;
 use crate::capability::http::HttpClients;
@@ -21,7 +23,7 @@ use crate::capability::sql::SqlServers;
 use crate::config::HostConfig;
 use crate::digest::Digest;
 use crate::engine::{Background, Engine, LoadedTask, Progress};
-use crate::grants::{self, Grants};
+use crate::grants::{self, Grants, RunLimits, WiderLimit};
 use crate::name::TaskName;
 use crate::scrub::SecretSet;
 use crate::vault::Vault;
@@ -58,6 +60,33 @@ impl PreparedTask {
     /// What the task may do.
     pub fn grants(&self) -> &Grants {
         &self.grants
+    }
+
+    /// The same under tighter limits.
+    ///
+    /// # Errors
+    /// When one of them would be wider than the grants'.
+    pub fn tightened(self, asked: &RunLimits) -> Result<Self, WiderLimit> {
+        if asked.is_empty() {
+            return Ok(self);
+        }
+        let limits = self.grants.limits.tightened(asked)?;
+        let grants = Grants {
+            limits,
+            ..Grants::clone(&self.grants)
+        };
+        Ok(Self {
+            grants: Arc::new(grants),
+            ..self
+        })
+    }
+
+    /// What a run of it may use, and how much of it.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            grants: self.grants.names(),
+            limits: self.grants.limits.shown(),
+        }
     }
 }
 
@@ -183,6 +212,7 @@ impl Runner {
             audit: audit.clone(),
             run: request.run().to_string(),
             request,
+            begun: Instant::now(),
             secrets: SecretSet::default(),
             left: Mutex::default(),
         };

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::access::Peer;
 use super::log::RunLog;
 use super::store::{KeyHash, Record};
-use crate::api::{Attempt, RunState, RunView};
+use crate::api::{Attempt, RunState, RunView, Terms};
 use crate::caller::Owner;
 use crate::digest::Digest;
 use crate::name::TaskName;
@@ -27,6 +27,7 @@ pub(super) struct LiveRun {
     pub(super) submission: Digest,
     pub(super) task: TaskName,
     attempt: Attempt,
+    terms: Terms,
     submitted: Timestamp,
     pub(super) log: Arc<RunLog>,
     pub(super) cancel: CancellationToken,
@@ -63,6 +64,7 @@ pub(super) struct Facts {
     pub(super) submission: Digest,
     pub(super) task: TaskName,
     pub(super) attempt: Attempt,
+    pub(super) terms: Terms,
 }
 
 impl LiveRun {
@@ -75,6 +77,7 @@ impl LiveRun {
             submission: facts.submission,
             task: facts.task,
             attempt: facts.attempt,
+            terms: facts.terms,
             submitted: Timestamp::now(),
             log: Arc::default(),
             cancel: CancellationToken::new(),
@@ -142,7 +145,12 @@ impl LiveRun {
         };
         let log = report.as_ref().and_then(|_| self.log.kept());
         let keys = (self.key, self.submission);
-        Record::new(self.owner.clone(), keys, self.view_in(state, report), log)
+        let view = RunView {
+            // Nobody asks for them later, and every byte is written twice.
+            terms: None,
+            ..self.view_in(state, report)
+        };
+        Record::new(self.owner.clone(), keys, view, log)
     }
 
     fn view_in(&self, state: RunState, report: Option<Box<RawValue>>) -> RunView {
@@ -155,6 +163,7 @@ impl LiveRun {
             submitted: self.submitted,
             started: times.started,
             ended: if state.is_over() { times.ended } else { None },
+            terms: (!state.is_over()).then(|| self.terms.clone()),
             report,
             swept: None,
         }

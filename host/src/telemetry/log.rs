@@ -2,10 +2,15 @@
 
 use std::io::IsTerminal as _;
 
-use tracing::Subscriber;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{self, FmtContext};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{Layer, fmt};
+
+use crate::api::Record;
+use crate::capability::LogLevel;
 
 /// Writes our own events to stderr, with the spans around them.
 pub(super) fn layer<S>(level: &str) -> impl Layer<S> + use<S>
@@ -17,6 +22,47 @@ where
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_filter(filter(level))
+}
+
+/// The same for machines: one [`Record`] a line, the fields in its text.
+pub(super) fn records<S>(level: &str) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .event_format(Records)
+        .with_filter(filter(level))
+}
+
+/// Writes an event as a [`Record`].
+struct Records;
+
+impl<S, N> FormatEvent<S, N> for Records
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut line: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let mut text = String::new();
+        context.format_fields(Writer::new(&mut text), event)?;
+        let level = match *event.metadata().level() {
+            Level::TRACE => LogLevel::Trace,
+            Level::DEBUG => LogLevel::Debug,
+            Level::INFO => LogLevel::Info,
+            Level::WARN => LogLevel::Warn,
+            Level::ERROR => LogLevel::Error,
+        };
+        let record = Record::note(level, event.metadata().target(), text);
+        let record = serde_json::to_string(&record).map_err(|_| std::fmt::Error)?;
+        writeln!(line, "{record}")
+    }
 }
 
 /// A level and nothing else: filters for libraries could hide in the text.

@@ -39,6 +39,15 @@ pub fn init(level: &str) -> Guard {
     Guard(())
 }
 
+/// The same with a log for machines: every line an [`api::Record`](crate::api::Record).
+pub fn init_records(level: &str) -> Guard {
+    let _ = tracing_subscriber::registry()
+        .with(exporting::layer())
+        .with(log::records(level))
+        .try_init();
+    Guard(())
+}
+
 /// Sends spans from now on to the collector of `[telemetry]`. Connects to nobody
 /// yet, and waits for nobody later: what cannot be sent is dropped, and the log
 /// says so once. Must be called within tokio's runtime; the first call counts.

@@ -1,12 +1,29 @@
 //! A report for people or machines, and the task's log.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
 use super::super::output::{Format, Output};
-use crate::api::LogEntry;
-use crate::capability::{LogLevel, LogLine, LogSink};
+use crate::api::{LogEntry, Record, Terms};
+use crate::capability::{LogLine, LogSink};
 use crate::run::{Outcome, RunReport};
 
-/// Log lines for people.
-pub(super) struct Stderr(pub(super) Output);
+/// The log of a run of this process, on stderr.
+pub(super) struct Stderr {
+    output: Output,
+    lines: AtomicU64,
+}
+
+impl Stderr {
+    pub(super) fn new(output: Output) -> Self {
+        Self {
+            output,
+            lines: AtomicU64::new(0),
+        }
+    }
+}
 
 impl LogSink for Stderr {
     fn line(
@@ -17,20 +34,37 @@ impl LogSink for Stderr {
             message,
         }: LogLine,
     ) {
-        line(&self.0, level, &target, &message);
+        let line = LogEntry {
+            sequence: self.lines.fetch_add(1, Ordering::Relaxed) + 1,
+            time: Timestamp::now(),
+            level,
+            target,
+            message,
+        };
+        entry(&self.output, line);
     }
 }
 
-/// A line that came from a service.
-pub(super) fn entry(output: &Output, entry: &LogEntry) {
-    line(output, entry.level, &entry.target, &entry.message);
+/// One line of a task's log.
+pub(super) fn entry(output: &Output, line: LogEntry) {
+    if output.records() {
+        output.record(&Record::Line(line));
+        return;
+    }
+    output.note(format_args!(
+        "{:5} {}: {}",
+        line.level.to_string().to_uppercase(),
+        line.target,
+        line.message
+    ));
 }
 
-fn line(output: &Output, level: LogLevel, target: &str, message: &str) {
-    output.note(format_args!(
-        "{:5} {target}: {message}",
-        level.to_string().to_uppercase()
-    ));
+/// A run begins; people see that by themselves.
+pub(super) fn started(output: &Output, run: Uuid, task: &str, terms: Option<Terms>) {
+    if output.records() {
+        let task = task.to_owned();
+        output.record(&Record::Started { run, task, terms });
+    }
 }
 
 /// The report at the end.

@@ -84,6 +84,7 @@ pub(super) async fn execute(
     let key = key.unwrap_or_else(|| Uuid::new_v4().to_string());
     let text = super::input(&args.input)?;
     let input = RawValue::from_string(text).map_err(InvalidRequest::NotJson)?;
+    let limits = args.limits()?;
     let task = args.task.clone();
     // What the service would refuse for its form is refused here, in the same words.
     let name: crate::name::TaskName = task.parse().map_err(InvalidArgument::from)?;
@@ -94,9 +95,13 @@ pub(super) async fn execute(
         task,
         attempt,
         input,
+        limits,
     };
     let submitted = submit(client, &key, &submission).await?;
-    let run = submitted.view.run;
+    let RunView {
+        run, task, terms, ..
+    } = submitted.view;
+    print::started(output, run, &task, terms);
     let followed = tokio::select! {
         view = follow(client, run, output) => view,
         () = cancel.cancelled() => again(async || client.cancel(run).await).await,
@@ -137,7 +142,7 @@ async fn follow(client: &Client, run: Uuid, output: &Output) -> Result<RunView, 
             match log.next().await {
                 Ok(LogEvent::Line(line)) => {
                     shown = line.sequence;
-                    print::entry(output, &line);
+                    print::entry(output, line);
                 }
                 Ok(LogEvent::End(_)) => break 'reading,
                 Err(error) if error.is_passing() => continue 'reading,

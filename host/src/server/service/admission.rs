@@ -76,7 +76,15 @@ impl Service {
         let (task, prepared) = find(&settings, peer, &submission.task)?;
         let digest = digest_of(&submission)?;
         let key = KeyHash::of(&peer.owner, key);
-        let Submission { attempt, input, .. } = submission;
+        let Submission {
+            attempt,
+            input,
+            limits,
+            ..
+        } = submission;
+        let prepared = prepared.tightened(&limits).map_err(|wider| {
+            Refused::new(ProblemKind::Invalid, wider.to_string()).hint(wider.cure())
+        })?;
         let identity = (attempt.check(task.as_str(), Assurance::Claimed))
             .map_err(|error| Refused::new(ProblemKind::Invalid, error.to_string()))?;
         let attempt = Attempt::from(&identity);
@@ -88,6 +96,7 @@ impl Service {
             submission: digest,
             task: task.clone(),
             attempt,
+            terms: prepared.terms(),
         };
         let (live, place) = match self.begin(facts, room)? {
             Begun::Known(run, live, known) => {

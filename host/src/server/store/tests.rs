@@ -32,6 +32,7 @@ fn record(number: u32) -> Record {
             submitted: Timestamp::now(),
             started: None,
             ended: None,
+            terms: None,
             report: None,
             swept: None,
         },

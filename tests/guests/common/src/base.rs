@@ -64,6 +64,8 @@ pub enum Base {
     PollCancelled,
     /// Sleeps this long, this many times, with a heartbeat after each.
     Heartbeat { every_ms: u64, times: u32 },
+    /// Writes so many numbered log lines, with a pause before each.
+    Talk { every_ms: u64, lines: u32 },
     /// Returns the identity and the remaining time.
     Context,
     /// Returns the value.
@@ -144,6 +146,13 @@ impl Base {
                     ctx.heartbeat();
                 }
                 Ok(Value::Null)
+            }
+            Self::Talk { every_ms, lines } => {
+                for line in 1..=lines {
+                    thread::sleep(Duration::from_millis(every_ms));
+                    log::info!("spoken line {line}");
+                }
+                Ok(json!({ "lines": lines }))
             }
             Self::Context => Ok(context(ctx)),
             Self::Echo { value } => Ok(value),
