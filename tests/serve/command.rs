@@ -224,3 +224,22 @@ async fn a_client_whose_service_is_gone_does_not_say_that_nothing_was_begun() {
     let client = ended(start(&stage));
     assert_eq!(client.code, 4, "{client:?}");
 }
+
+#[tokio::test]
+async fn the_tasks_of_a_service_are_those_of_its_grants_folder() {
+    let stage = Stage::bare("").await;
+    let socket = stage.socket();
+    let tasks = |more: &[&str]| {
+        let arguments = [&["tasks", "--format", "json"], more].concat();
+        let output = stage.world.command(&arguments).output().unwrap();
+        Finished::of(output).unwrap()
+    };
+    let remote = tasks(&["--server", socket.to_str().unwrap()]);
+    assert_eq!(remote.code, 0, "{remote:?}");
+    let list: cofferdam::api::TaskList = serde_json::from_str(&remote.stdout).unwrap();
+    let names: Vec<_> = list.tasks.iter().map(|task| task.name.as_str()).collect();
+    assert_eq!(names, ["hello", "probe"]);
+    assert_eq!(tasks(&[]).stdout, remote.stdout);
+    let nobody = tasks(&["--server", "no-such-socket"]);
+    assert_eq!(nobody.code, 4, "{nobody:?}");
+}

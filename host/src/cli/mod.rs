@@ -15,6 +15,7 @@ mod serve;
 mod server;
 mod signals;
 mod sweep;
+mod tasks;
 
 use std::path::PathBuf;
 
@@ -64,6 +65,7 @@ enum Command {
     Health(health::HealthArgs),
     Build(build::BuildArgs),
     Check(check::CheckArgs),
+    Tasks(tasks::TasksArgs),
     Policy(policy::PolicyArgs),
     Login(login::LoginArgs),
     Doctor(doctor::DoctorArgs),
@@ -101,6 +103,7 @@ pub async fn main() -> Exit {
         Command::Health(args) => health::execute(args, &cli.globals, &output).await,
         Command::Build(args) => build::execute(args, &cli.globals, &output).await,
         Command::Check(args) => check::execute(args, &cli.globals, &output).await,
+        Command::Tasks(args) => tasks::execute(args, &cli.globals, &output).await,
         Command::Policy(args) => policy::execute(args, &cli.globals, &output).await,
         Command::Login(args) => login::execute(args, &cli.globals, &output).await,
         Command::Doctor(args) => doctor::execute(args, &cli.globals, &output).await,

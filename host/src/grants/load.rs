@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Grants, GrantsError};
 use crate::config::guarded::{self, FileError};
 use crate::digest::Digest;
+use crate::manifest::Manifest;
 use crate::name::TaskName;
 
 /// Reads and parses the grants of a task from the grants folder. Only the
@@ -53,6 +54,15 @@ pub fn load_all(folder: &Path) -> Result<Vec<GrantsFile>, FileError> {
             path,
         })
         .collect())
+}
+
+/// What the author says of the component that these grants pin. None when it says
+/// nothing, cannot be read, or is not that one any more.
+pub fn manifest(root: &Path, grants: &Grants) -> Option<Manifest> {
+    let bytes = std::fs::read(root.join(&grants.component)).ok()?;
+    (Digest::of(&bytes) == grants.digest)
+        .then(|| Manifest::read(&bytes).ok().flatten())
+        .flatten()
 }
 
 fn load_file(path: &Path) -> Result<Grants, GrantsError> {

@@ -9,7 +9,6 @@ use crate::api::TaskView;
 use crate::digest::Digest;
 use crate::engine::Progress;
 use crate::grants::{self, Grants};
-use crate::manifest::Manifest;
 use crate::name::TaskName;
 use crate::run::{PreparedTask, RunError, Runner};
 
@@ -110,10 +109,10 @@ impl Task {
             Ok(prepared) => {
                 let root = runner.config().root.clone();
                 let known = Arc::clone(&grants);
-                let manifest = tokio::task::spawn_blocking(move || manifest(&root, &known));
+                let manifest = tokio::task::spawn_blocking(move || grants::manifest(&root, &known));
                 let manifest = manifest.await.unwrap_or_default();
                 Self {
-                    view: view(name, Some(&grants), manifest.as_ref()),
+                    view: TaskView::of(name, Some(&grants), manifest.as_ref()),
                     prepared: Ok(prepared),
                 }
             }
@@ -122,41 +121,11 @@ impl Task {
     }
 
     fn unusable(name: &TaskName, grants: Option<&Grants>, error: RunError) -> Self {
-        let mut view = view(name, grants, None);
-        // The detail names files of the operator's.
-        view.unusable = Some(format!("its {} cannot be used", error.phase()));
+        let view = TaskView::of(name, grants, None).unusable(error.phase());
         Self {
             prepared: Err(Arc::new(error)),
             view,
         }
-    }
-}
-
-/// What the author says of the component that is pinned.
-fn manifest(root: &Path, grants: &Grants) -> Option<Manifest> {
-    let bytes = std::fs::read(root.join(&grants.component)).ok()?;
-    // It may have been replaced since it was loaded.
-    (Digest::of(&bytes) == grants.digest)
-        .then(|| Manifest::read(&bytes).ok().flatten())
-        .flatten()
-}
-
-fn view(name: &TaskName, grants: Option<&Grants>, manifest: Option<&Manifest>) -> TaskView {
-    TaskView {
-        name: name.to_string(),
-        digest: grants.map_or_else(String::new, |grants| grants.digest.to_string()),
-        version: manifest.and_then(|manifest| manifest.version.clone()),
-        description: manifest.and_then(|manifest| manifest.description.clone()),
-        needs: grants.map_or_else(BTreeMap::new, |grants| {
-            let entries = grants.entries();
-            entries
-                .map(|(kind, name)| (name.to_string(), kind.to_string()))
-                .collect()
-        }),
-        dags: grants.map_or_else(Vec::new, |grants| grants.caller.dags.clone()),
-        input_schema: manifest.and_then(|manifest| manifest.input_schema.clone()),
-        output_schema: manifest.and_then(|manifest| manifest.output_schema.clone()),
-        unusable: None,
     }
 }
 
