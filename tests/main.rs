@@ -11,6 +11,7 @@
 
 mod bad_days;
 mod common;
+mod dags;
 mod doctor;
 mod examples;
 mod guide;

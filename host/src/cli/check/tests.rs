@@ -65,7 +65,7 @@ impl Setup {
     }
 }
 
-fn component(imports: &[&str], manifest: Option<&str>) -> Vec<u8> {
+pub(super) fn component(imports: &[&str], manifest: Option<&str>) -> Vec<u8> {
     let mut component = Component::new();
     let mut types = ComponentTypeSection::new();
     types.instance(&InstanceType::new());
