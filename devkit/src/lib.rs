@@ -6,6 +6,7 @@
 //!
 //! - [`tools`] finds or installs OpenBao, PostgreSQL and the wasm32-wasip2 target.
 //! - [`openbao`] starts a real OpenBao and asks it questions as root.
+//! - [`airflow`] starts a real Airflow with our provider.
 //! - [`postgres`] starts a real PostgreSQL and sets Vault's engine up on it.
 //! - [`guests`] builds the guest components and tells whether they are current.
 //! - [`identity`] vouches for a host: JWTs, certificates, a TokenReview.
@@ -23,6 +24,7 @@
     reason = "tools are found as the shell finds them; nothing here ships"
 )]
 
+pub mod airflow;
 pub mod canary;
 pub mod clock;
 pub mod collector;

@@ -24,8 +24,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Start a real OpenBao, a PostgreSQL and an API, build three tasks, run them and prove what we claim.
-    Demo,
+    /// Start a real OpenBao, a PostgreSQL and an API, build the examples, run them and prove what we claim.
+    Demo {
+        /// Bring up a real Airflow with the example DAGs, run one, and keep it up until Ctrl-C.
+        #[arg(long)]
+        airflow: bool,
+    },
     /// Check the style, build the guests, play the demo and run every test.
     Test {
         /// Run only tests whose name contains one of these, and skip the style checks.
@@ -56,7 +60,8 @@ enum Chore {
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Cli::parse().chore {
-        Chore::Demo => demo::run().await,
+        Chore::Demo { airflow: false } => demo::run().await,
+        Chore::Demo { airflow: true } => demo::run_with_airflow().await,
         Chore::Test { filter } => test::run(&filter),
         Chore::Bench { arguments } => bench::run(&bench::of_group(arguments)),
         Chore::Soak { hello, secret } => bench::run(&bench::soak(hello, secret)),

@@ -22,6 +22,8 @@ pub(crate) enum Need {
     Moto,
     /// schemathesis, or a way to get it.
     Schemathesis,
+    /// Airflow, or a way to get it.
+    Airflow,
     /// A way to act as another user.
     SecondUser,
 }
@@ -75,6 +77,11 @@ impl Need {
                 Ok(None) => vec![venv(
                     "to install schemathesis, which tests the service's API",
                 )],
+                Err(error) => vec![Some(format!("{error:#}"))],
+            },
+            Self::Airflow => match tools::airflow_at_hand() {
+                Ok(Some(_)) => vec![],
+                Ok(None) => vec![venv("to install Airflow")],
                 Err(error) => vec![Some(format!("{error:#}"))],
             },
             Self::SecondUser => vec![second_user()],

@@ -27,6 +27,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         Need::Postgres,
         Need::Moto,
         Need::Schemathesis,
+        Need::Airflow,
         Need::WasmTarget,
         Need::SecondUser,
     ];
@@ -67,6 +68,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
             tools::postgres()?;
             tools::moto()?;
             tools::schemathesis()?;
+            tools::airflow()?;
             let mut tests = cargo();
             tests.args(["test", "--workspace", "--no-fail-fast", "--"]);
             must(tests.args(filter).env(tools::BAO_VARIABLE, bao))

@@ -1,5 +1,6 @@
 //! Finds or installs what we do not build ourselves.
 
+mod airflow;
 mod bao;
 mod cache;
 mod cargo;
@@ -9,6 +10,7 @@ mod python;
 mod schemathesis;
 mod wasm;
 
+pub use airflow::{airflow, airflow_at_hand, install_provider};
 pub use bao::{BAO_VARIABLE, bao, bao_at_hand};
 pub(crate) use cache::lock;
 pub use cache::{target_folder, workspace};

@@ -60,7 +60,7 @@ impl FromPypi<'_> {
 }
 
 /// Runs one command of the installation; what it printed goes into the error.
-fn step(command: &mut Command, failure: &str) -> Result<()> {
+pub(super) fn step(command: &mut Command, failure: &str) -> Result<()> {
     let output = command.output().with_context(|| failure.to_owned())?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

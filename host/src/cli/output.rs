@@ -24,7 +24,7 @@ pub enum Format {
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For machines: one JSON document a line, an [`api::Record`](crate::api::Record).
+    /// For machines: one JSON document a line.
     Json,
 }
 

@@ -172,7 +172,7 @@ pub struct RunLimits {
         serialize_with = "write_duration",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(value_type = Option<String>, example = "30s", pattern = "^[1-9][0-9]{0,3}s$")]
+    #[schema(value_type = Option<String>, example = "30s", pattern = "^[1-9][0-9]{0,3}(ms|s|m|h)( [1-9][0-9]{0,2}(ms|s|m))*$")]
     pub timeout: Option<Duration>,
     /// Linear memory, such as `64MiB`.
     #[serde(
@@ -180,7 +180,7 @@ pub struct RunLimits {
         serialize_with = "write_size",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(value_type = Option<String>, example = "64MiB", pattern = "^[1-9][0-9]{0,2}MiB$")]
+    #[schema(value_type = Option<String>, example = "64MiB", pattern = "^[1-9][0-9]{0,9}(B|KiB|MiB|GiB)$")]
     pub memory: Option<usize>,
     /// Size of the result, such as `64KiB`.
     #[serde(
@@ -188,7 +188,7 @@ pub struct RunLimits {
         serialize_with = "write_size",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(value_type = Option<String>, example = "64KiB", pattern = "^[1-9][0-9]{0,3}KiB$")]
+    #[schema(value_type = Option<String>, example = "64KiB", pattern = "^(0B|[1-9][0-9]{0,9}(B|KiB|MiB|GiB))$")]
     pub output: Option<usize>,
     /// Log text, such as `64KiB`.
     #[serde(
@@ -196,7 +196,7 @@ pub struct RunLimits {
         serialize_with = "write_size",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schema(value_type = Option<String>, example = "64KiB", pattern = "^[1-9][0-9]{0,3}KiB$")]
+    #[schema(value_type = Option<String>, example = "64KiB", pattern = "^(0B|[1-9][0-9]{0,9}(B|KiB|MiB|GiB))$")]
     pub log: Option<usize>,
     /// Calls from the task into the host.
     #[serde(

@@ -78,7 +78,7 @@ pub(crate) async fn run() -> Result<()> {
 }
 
 fn build(stage: &Stage, search: &mut Search) -> Result<()> {
-    heading("Three tasks become components");
+    heading("Four tasks become components");
     for template in stage.examples() {
         let source = Stage::source(template);
         let built = stage.build(template)?.success()?;

@@ -13,6 +13,9 @@ pub(crate) const HELLO: &str = "hello";
 /// The example with an HTTP API and a signing key.
 pub(crate) const INVOICE_SYNC: &str = "invoice-sync";
 
+/// The example that asks to be tried again.
+pub(crate) const SECOND_TRY: &str = "second-try";
+
 /// The example with a database.
 pub(crate) const WAREHOUSE_LOAD: &str = "warehouse-load";
 

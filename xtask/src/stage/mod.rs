@@ -9,7 +9,7 @@ mod set;
 mod users;
 
 pub(crate) use api::BillingApi;
-pub(crate) use grants::{HELLO, INVOICE_SYNC, Template, WAREHOUSE_LOAD};
+pub(crate) use grants::{HELLO, INVOICE_SYNC, SECOND_TRY, Template, WAREHOUSE_LOAD};
 pub(crate) use service::{SOCKET, Service};
 pub(crate) use set::{Finished, POLICY_COMMAND, Stage};
 pub(crate) use users::{User, is_root};

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::grants::example;
 use super::users::{self, User};
-use super::{BillingApi, HELLO, INVOICE_SYNC, Template, WAREHOUSE_LOAD};
+use super::{BillingApi, HELLO, INVOICE_SYNC, SECOND_TRY, Template, WAREHOUSE_LOAD};
 use crate::chores::binary;
 
 /// The tables of the example with a database.
@@ -29,6 +29,7 @@ pub(crate) struct Stage {
     pub(crate) api: BillingApi,
     pub(crate) hello: Template,
     pub(crate) invoice_sync: Template,
+    pub(crate) second_try: Template,
     pub(crate) warehouse_load: Template,
     env: GuestEnv,
     /// The binary that is used.
@@ -53,6 +54,7 @@ impl Stage {
         clear(&folder)?;
         let hello = Template::of(HELLO)?;
         let invoice_sync = Template::of(INVOICE_SYNC)?;
+        let second_try = Template::of(SECOND_TRY)?;
         let warehouse_load = Template::of(WAREHOUSE_LOAD)?;
 
         let credential = ["http", "billing", "credential", "kv2"];
@@ -85,6 +87,7 @@ impl Stage {
             api,
             hello,
             invoice_sync,
+            second_try,
             warehouse_load,
             env,
             program: binary("cofferdam"),
@@ -131,6 +134,7 @@ impl Stage {
         for template in [
             &mut self.hello,
             &mut self.invoice_sync,
+            &mut self.second_try,
             &mut self.warehouse_load,
         ] {
             let task = template.task();
@@ -165,8 +169,13 @@ impl Stage {
     }
 
     /// Every example, in the order of the story.
-    pub(crate) fn examples(&self) -> [&Template; 3] {
-        [&self.hello, &self.invoice_sync, &self.warehouse_load]
+    pub(crate) fn examples(&self) -> [&Template; 4] {
+        [
+            &self.hello,
+            &self.invoice_sync,
+            &self.second_try,
+            &self.warehouse_load,
+        ]
     }
 
     /// Runs `cofferdam` in the folder of the stage, to its end, as whoever the

@@ -1,0 +1,74 @@
+//! Airflow, at the versions of the provider's freeze file, and our provider.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use sha2::{Digest as _, Sha256};
+
+use super::cache;
+use super::python::{FromPypi, step};
+
+/// What is installed, seen from the root of the repository.
+const FREEZE: &str = "airflow-provider/requirements/airflow-3.3.2.txt";
+
+/// The folder of the programs of an environment with Airflow, from PyPI, made on
+/// the first call (about a minute and 300 MB).
+pub fn airflow() -> Result<PathBuf> {
+    let found = environment(|tool| tool.get().map(Some))?;
+    found.context("Airflow came without its program")
+}
+
+/// Like [`airflow`], but installs nothing.
+pub fn airflow_at_hand() -> Result<Option<PathBuf>> {
+    environment(|tool| tool.at_hand())
+}
+
+fn environment(
+    find: impl FnOnce(&FromPypi<'_>) -> Result<Option<PathBuf>>,
+) -> Result<Option<PathBuf>> {
+    let freeze = cache::workspace().join(FREEZE);
+    let pinned =
+        std::fs::read(&freeze).with_context(|| format!("cannot read {}", freeze.display()))?;
+    // Another freeze file, another environment.
+    let digest = hex::encode(Sha256::digest(pinned));
+    let name = format!("airflow-{}", digest.get(..12).unwrap_or_default());
+    let folder = reachable(&name);
+    let freeze = freeze.to_string_lossy().into_owned();
+    let tool = FromPypi {
+        folder: &folder,
+        packages: &["--requirement", &freeze],
+        program: "airflow",
+    };
+    Ok(find(&tool)?.and_then(|program| program.parent().map(Path::to_path_buf)))
+}
+
+/// Where other users can use it too: in the target folder, or else beside it in a
+/// folder of this machine for what is kept.
+fn reachable(name: &str) -> String {
+    let target = cache::target_folder();
+    let passes = |folder: &Path| {
+        std::fs::metadata(folder).is_ok_and(|it| it.permissions().mode() & 0o001 != 0)
+    };
+    if target.ancestors().all(passes) {
+        return name.to_owned();
+    }
+    let whose = hex::encode(Sha256::digest(target.to_string_lossy().as_bytes()));
+    let whose = whose.get(..12).unwrap_or_default();
+    // Joined to the target folder, an absolute path stays what it is.
+    format!("/var/tmp/cofferdam-devkit-{whose}/{name}")
+}
+
+/// Installs the provider of this tree, with its metadata, into a folder for
+/// `PYTHONPATH`.
+pub fn install_provider(python: &Path, site: &Path) -> Result<()> {
+    let mut install = Command::new(python.join("python3"));
+    install
+        .args(["-m", "pip", "install", "--quiet", "--no-deps"])
+        .args(["--disable-pip-version-check", "--no-warn-conflicts"])
+        .arg("--target")
+        .arg(site)
+        .arg(cache::workspace().join("airflow-provider"));
+    step(&mut install, "cannot install the provider of this tree")
+}
