@@ -1,0 +1,90 @@
+"""``@task.cofferdam``: a function's signature as a task's input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
+
+from airflow_provider_cofferdam.attempt import check_task_name
+from airflow_provider_cofferdam.operator import CofferdamOperator
+from airflow_provider_cofferdam.schema import input_schema
+from airflow_provider_cofferdam.signature import as_input, bound, check_function
+from airflow_provider_cofferdam.values import check_json, is_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from airflow.sdk import Context
+    from airflow.sdk.bases.decorator import TaskDecorator
+
+
+class _CofferdamDecoratedOperator(DecoratedOperator, CofferdamOperator):
+    """The operator behind the decorator."""
+
+    template_fields: Sequence[str] = ("op_args", "op_kwargs", "task", "limits")
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        "limits": "json",
+    }
+    custom_operator_name = "@task.cofferdam"
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        task: str,
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            python_callable=python_callable,
+            op_args=op_args,
+            op_kwargs=op_kwargs,
+            task=task,
+            **kwargs,
+        )
+
+    def _check_input(self) -> None:
+        # Not the names: the decorator looked at them, and a mapped task has not all of them yet.
+        arguments = bound(self.python_callable, list(self.op_args), self.op_kwargs)
+        schema = input_schema(self.task)
+        for name, value in arguments.items():
+            check_json(value, name)
+            if schema is not None:
+                schema.check_value(name, value)
+
+    def _input(self, context: Context) -> Any:
+        arguments = bound(self.python_callable, list(self.op_args), self.op_kwargs, context)
+        return as_input(arguments)
+
+
+def cofferdam_task(task: str | None = None, **kwargs: Any) -> TaskDecorator:
+    """Makes a task of a function that is nothing but its signature.
+
+    :param task: the name of the task, as ``cofferdam tasks`` lists it.
+    :param kwargs: what :class:`CofferdamOperator` takes, and every operator.
+    """
+    if not isinstance(task, str):
+        raise TypeError('name the task: @task.cofferdam("invoice-sync")')
+    if "input" in kwargs:
+        raise TypeError("the function's parameters are the input; `input=` is CofferdamOperator's")
+    if is_literal(task):
+        check_task_name(task)
+    make = task_decorator_factory(
+        decorated_operator_class=_CofferdamDecoratedOperator, task=task, **kwargs
+    )
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        # Here and not in the operator: a mapped function's operator is made when it runs.
+        names = check_function(function)
+        schema = input_schema(task)
+        if schema is not None:
+            schema.check_names(names)
+        return make(function)
+
+    return decorate  # type: ignore[return-value]
+
+
+__all__ = ["cofferdam_task"]

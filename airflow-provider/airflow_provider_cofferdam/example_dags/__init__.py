@@ -1,0 +1,1 @@
+"""DAGs that show how tasks are run."""
