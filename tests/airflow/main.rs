@@ -24,6 +24,7 @@ mod examples;
 mod outcomes;
 mod secrets;
 mod site;
+mod wheel;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     ends::trials(&mut trials);
     deferred::trials(&mut trials);
     secrets::trials(&mut trials);
+    wheel::trials(&mut trials);
     trials.measure("task_durations", bench::task_durations);
     let mut list = trials.list;
     list.retain(|trial| {
@@ -104,6 +106,11 @@ impl Trials {
             })
         });
         self.list.push(trial);
+    }
+
+    /// A test that needs nothing of the rest.
+    fn by_itself(&mut self, name: &str, test: fn()) {
+        self.list.push(Trial::test(name, move || caught(test)));
     }
 
     /// A benchmark: runs under `--bench` only.

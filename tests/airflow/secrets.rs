@@ -1,17 +1,28 @@
 //! What a DAG can get hold of: nothing.
 
+use std::process::Stdio;
+
 use cofferdam_devkit::canary::{Canary, Hunt};
+use cofferdam_devkit::process::{Guarded, dying_with_us_as};
 use cofferdam_devkit::upstream::Recorded;
 use serde_json::json;
 
 use super::Trials;
-use super::site::{LONG, Runner, Site};
+use super::site::{AIRFLOW, LONG, Runner, Site, processes};
 use crate::common::TOKEN;
 
 pub(super) fn trials(trials: &mut Trials) {
     trials.add(
         "secrets::a_dag_cannot_read_what_is_the_services",
         a_thief_gets_nothing,
+    );
+    trials.add(
+        "secrets::nothing_listens_but_here",
+        nothing_listens_but_here,
+    );
+    trials.add(
+        "secrets::the_binary_gets_nothing_of_the_workers",
+        the_binary_gets_nothing,
     );
     trials.alone(
         "secrets::no_secret_is_anywhere_in_airflow",
@@ -33,6 +44,79 @@ async fn a_thief_gets_nothing(site: &Site) {
     let own = site.world.path("laptop/secret-id");
     let own = site.as_airflow("cat", &[own.to_str().unwrap()]);
     assert!(own.status.success() && !own.stdout.is_empty(), "{own:?}");
+}
+
+/// The addresses at which Airflow's user listens, as the kernel writes them.
+fn listens() -> Vec<String> {
+    let mut found = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let table = std::fs::read_to_string(table).unwrap();
+        for line in table.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // 0A is LISTEN.
+            if fields[3] == "0A" && fields[7] == AIRFLOW.to_string() {
+                found.push(fields[1].split_once(':').unwrap().0.to_owned());
+            }
+        }
+    }
+    found
+}
+
+async fn nothing_listens_but_here(site: &Site) {
+    let here = "0100007F";
+    let found = listens();
+    assert!(
+        !found.is_empty() && found.iter().all(|it| it == here),
+        "{found:?}"
+    );
+    // One that does is seen.
+    let script = "import socket, sys; s = socket.create_server(('0.0.0.0', 0)); sys.stdin.read()";
+    let mut command = dying_with_us_as(AIRFLOW, "python3");
+    command
+        .args(["-c", script])
+        .current_dir(site.world.folder())
+        .stdin(Stdio::piped());
+    let open = Guarded::spawn(command).unwrap();
+    crate::common::until("the control is seen", || {
+        listens().iter().any(|it| it != here)
+    });
+    open.stop();
+}
+
+async fn the_binary_gets_nothing(site: &Site) {
+    let marker = "an-input-of-the-task";
+    let input = json!({
+        "do": "http", "grant": "api", "path": format!("status/200?{marker}"),
+        "then": { "do": "sleep", "ms": 3_000 },
+    });
+    let dag = Runner::Laptop.dag("tests");
+    let run = site.trigger(&dag, "caller", input).await;
+    site.lives(&run).await;
+    let pid = processes(&format!("run caller .*{}", run.replace('+', ".")))[0];
+    let read = |name: &str| {
+        let text = std::fs::read(format!("/proc/{pid}/{name}")).unwrap();
+        String::from_utf8(text).unwrap()
+    };
+    let arguments = read("cmdline");
+    assert!(
+        arguments.contains(&run) && !arguments.contains(marker),
+        "{arguments}"
+    );
+    let environment = read("environ");
+    let names = environment.split('\0').filter(|it| !it.is_empty());
+    let names: Vec<&str> = names.map(|it| it.split_once('=').unwrap().0).collect();
+    let allowed = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+    assert!(
+        !names.is_empty() && names.iter().all(|it| allowed.contains(it)),
+        "{names:?}"
+    );
+    let ended = site.airflow.api().ended(&dag, &run, LONG).await.unwrap();
+    assert_eq!(ended, "success");
+    let asked = site.upstream.requests();
+    assert!(
+        asked.iter().any(|it| it.target.contains(marker)),
+        "the input was used"
+    );
 }
 
 async fn no_secret_is_anywhere_in_airflow(site: &mut Site) {

@@ -23,7 +23,7 @@ use crate::common::{SOON, TOKEN, api, binary, guest};
 /// The service's user; nobody's on any ordinary machine.
 const SERVICE: u32 = 54_321;
 /// Airflow's.
-const AIRFLOW: u32 = 54_322;
+pub(crate) const AIRFLOW: u32 = 54_322;
 
 /// The longest that a run of a DAG may take, restarts included.
 pub(crate) const LONG: Duration = Duration::from_secs(120);

@@ -1,9 +1,10 @@
 //! `cargo xtask test`: everything that a change must pass.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use cofferdam_devkit::tools;
 
 use crate::chores::{binary, build_binaries, build_guests, cargo, must};
@@ -61,6 +62,10 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
             must(soak.env(tools::BAO_VARIABLE, tools::bao()?))
         });
     }
+    if filter.is_empty() {
+        run.step("tests of the Airflow provider", provider);
+        run.step("the provider on older Airflows", older_airflows);
+    }
     if is_built {
         run.step("tests", || {
             // Found or installed once, here, and not by each test.
@@ -75,6 +80,46 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         });
     }
     run.close()
+}
+
+/// The provider's style and its own tests, with a fake host.
+fn provider() -> Result<()> {
+    let python = tools::airflow()?;
+    for arguments in [
+        &["ruff", "format", "--check"][..],
+        &["ruff", "check"],
+        &["pytest", "--numprocesses", "2"],
+    ] {
+        must(&mut in_provider(&python, arguments)?)?;
+    }
+    Ok(())
+}
+
+/// Import, metadata and `dag.test()` where nobody runs the whole.
+fn older_airflows() -> Result<()> {
+    for version in tools::OLDER_AIRFLOWS {
+        let python = tools::airflow_of(version)?;
+        let which = "test_provider or examples_are_parsed or invoice_sync or a_mapped_task";
+        must(&mut in_provider(&python, &["pytest", "-k", which])?)?;
+    }
+    Ok(())
+}
+
+/// A Python module in the provider's folder, with the provider installed.
+fn in_provider(python: &Path, arguments: &[&str]) -> Result<Command> {
+    let site = tools::target_folder().join("devkit/provider");
+    if site.exists() {
+        std::fs::remove_dir_all(&site).context("cannot clear what was installed before")?;
+    }
+    tools::install_provider(python, &site)?;
+    let mut command = Command::new(python.join("python3"));
+    command
+        .arg("-m")
+        .args(arguments)
+        .current_dir(tools::workspace().join("airflow-provider"))
+        .env("PYTHONPATH", site)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(command)
 }
 
 fn format(manifest: &str) -> Command {

@@ -10,30 +10,40 @@ use sha2::{Digest as _, Sha256};
 use super::cache;
 use super::python::{FromPypi, step};
 
-/// What is installed, seen from the root of the repository.
-const FREEZE: &str = "airflow-provider/requirements/airflow-3.3.2.txt";
+/// The version that runs in the tests and in the demo.
+const AIRFLOW: &str = "3.3.2";
+
+/// Older ones that the provider is held against.
+pub const OLDER_AIRFLOWS: [&str; 2] = ["3.1.8", "3.2.2"];
 
 /// The folder of the programs of an environment with Airflow, from PyPI, made on
 /// the first call (about a minute and 300 MB).
 pub fn airflow() -> Result<PathBuf> {
-    let found = environment(|tool| tool.get().map(Some))?;
+    airflow_of(AIRFLOW)
+}
+
+/// The same of another version, for which the provider has a freeze file.
+pub fn airflow_of(version: &str) -> Result<PathBuf> {
+    let found = environment(version, |tool| tool.get().map(Some))?;
     found.context("Airflow came without its program")
 }
 
 /// Like [`airflow`], but installs nothing.
 pub fn airflow_at_hand() -> Result<Option<PathBuf>> {
-    environment(|tool| tool.at_hand())
+    environment(AIRFLOW, |tool| tool.at_hand())
 }
 
 fn environment(
+    version: &str,
     find: impl FnOnce(&FromPypi<'_>) -> Result<Option<PathBuf>>,
 ) -> Result<Option<PathBuf>> {
-    let freeze = cache::workspace().join(FREEZE);
+    let file = format!("airflow-provider/requirements/airflow-{version}.txt");
+    let freeze = cache::workspace().join(file);
     let pinned =
         std::fs::read(&freeze).with_context(|| format!("cannot read {}", freeze.display()))?;
     // Another freeze file, another environment.
     let digest = hex::encode(Sha256::digest(pinned));
-    let name = format!("airflow-{}", digest.get(..12).unwrap_or_default());
+    let name = format!("airflow-{version}-{}", digest.get(..12).unwrap_or_default());
     let folder = reachable(&name);
     let freeze = freeze.to_string_lossy().into_owned();
     let tool = FromPypi {

@@ -10,7 +10,7 @@ mod python;
 mod schemathesis;
 mod wasm;
 
-pub use airflow::{airflow, airflow_at_hand, install_provider};
+pub use airflow::{OLDER_AIRFLOWS, airflow, airflow_at_hand, airflow_of, install_provider};
 pub use bao::{BAO_VARIABLE, bao, bao_at_hand};
 pub(crate) use cache::lock;
 pub use cache::{target_folder, workspace};

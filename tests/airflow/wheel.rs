@@ -1,0 +1,107 @@
+//! The program as a wheel: all that a worker without a service needs.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use cofferdam_devkit::process::private_folder;
+use cofferdam_devkit::tools::{self, workspace};
+
+use super::Trials;
+use crate::common::binary;
+
+pub(super) fn trials(trials: &mut Trials) {
+    trials.by_itself(
+        "wheel::a_clean_environment_has_the_program",
+        has_the_program,
+    );
+}
+
+fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(workspace());
+    command.env_remove("COFFERDAM_BINARY");
+    command.envs(environment.iter().copied()).output().unwrap()
+}
+
+fn must(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let output = run(program, arguments, environment);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn has_the_program() {
+    let folder = private_folder("wheel").unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_string_lossy().into_owned();
+    must(Path::new("python3"), &["-m", "venv", &text("v")], &[]);
+    let python = path("v/bin/python3");
+    let (dist, program) = (text("dist"), binary().to_string_lossy().into_owned());
+    let wheel = [
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--wheel-dir",
+        &dist,
+    ];
+    let host = [&wheel[..], &["./airflow-provider/host"]].concat();
+    let refused = run(&python, &host, &[]);
+    assert!(!refused.status.success(), "a wheel without a program");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("COFFERDAM_BINARY names no program"), "{told}");
+    must(&python, &host, &[("COFFERDAM_BINARY", &program)]);
+    must(
+        &python,
+        &[&wheel[..], &["./airflow-provider"]].concat(),
+        &[],
+    );
+
+    // Nothing but what was just made, without Airflow: that is what the next lines borrow.
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-index",
+        "--no-deps",
+        "--find-links",
+        &dist,
+    ];
+    let both = ["cofferdam-host", "airflow-provider-cofferdam"];
+    must(&python, &[&install[..], &both].concat(), &[]);
+    let installed = std::fs::read(path("v/bin/cofferdam")).unwrap();
+    assert!(
+        installed == std::fs::read(binary()).unwrap(),
+        "another program"
+    );
+    let version = must(&path("v/bin/cofferdam"), &["--version"], &[]);
+    assert_eq!(
+        version.trim(),
+        concat!("cofferdam ", env!("CARGO_PKG_VERSION"))
+    );
+
+    // The extra `host` asks for this very version, and the provider finds the program.
+    let asks = "import importlib.metadata as m; \
+                print(m.requires('airflow-provider-cofferdam'))";
+    let asked = must(&python, &["-c", asks], &[]);
+    let host = concat!(
+        "cofferdam-host==",
+        env!("CARGO_PKG_VERSION"),
+        "; extra == 'host'"
+    );
+    assert!(asked.replace('"', "'").contains(host), "{asked}");
+    let finds = "from airflow_provider_cofferdam.runner.binary import find_binary; \
+                 from airflow_provider_cofferdam.settings import Settings; \
+                 print(find_binary(Settings()))";
+    let airflow = tools::airflow().unwrap();
+    let site = airflow.parent().unwrap().join("lib");
+    let site = std::fs::read_dir(site).unwrap().next().unwrap().unwrap();
+    let site = site.path().join("site-packages");
+    let environment = [
+        ("PYTHONPATH", site.to_str().unwrap()),
+        ("PATH", "/usr/bin:/bin"),
+    ];
+    let found = must(&python, &["-c", finds], &environment);
+    assert_eq!(found.trim(), text("v/bin/cofferdam"), "{found}");
+}
