@@ -331,7 +331,10 @@ fn opened(world: &World) {
         set_permissions(world.path(name), PermissionsExt::from_mode(mode)).unwrap();
     };
     let own = |name: &str, user| chown(world.path(name), Some(user), Some(user)).unwrap();
-    std::fs::copy(binary(), world.path("cofferdam")).unwrap();
+    // A benchmark is made with an optimised one.
+    let program = std::env::var_os("COFFERDAM_BENCH_BINARY");
+    let program = program.map_or_else(|| binary().to_owned(), PathBuf::from);
+    std::fs::copy(program, world.path("cofferdam")).unwrap();
     let config = std::fs::read_to_string(world.path("cofferdam.toml")).unwrap();
     std::fs::create_dir(world.path("laptop")).unwrap();
     for name in ["role-id", "secret-id"] {

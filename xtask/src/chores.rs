@@ -53,7 +53,7 @@ pub(crate) fn must(command: &mut Command) -> Result<()> {
         .with_context(|| format!("cannot start `{program}`"))?;
     if !status.success() {
         let arguments: Vec<_> = command.get_args().map(|a| a.to_string_lossy()).collect();
-        bail!("`cargo {}` failed", arguments.join(" "));
+        bail!("`{program} {}` failed", arguments.join(" "));
     }
     Ok(())
 }

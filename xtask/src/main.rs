@@ -38,7 +38,7 @@ enum Chore {
     },
     /// Measure against the bare baseline; see docs/PERFORMANCE.md.
     Bench {
-        /// A group of figures such as `serve`; `--json`, `--check`, `--quick`, `--plot FILE`; `--help` tells more.
+        /// A group of figures such as `serve`, or `airflow`; `--json`, `--check`, `--quick`, `--plot FILE`; `--help` tells more.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },

@@ -1,10 +1,12 @@
 //! `cargo xtask test`: everything that a change must pass.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use cofferdam_devkit::tools;
 
 use crate::chores::{binary, build_binaries, build_guests, cargo, must};
@@ -62,6 +64,9 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
             must(soak.env(tools::BAO_VARIABLE, tools::bao()?))
         });
     }
+    if is_built && filter.is_empty() {
+        run.step("demo with Airflow", demo_with_airflow);
+    }
     if filter.is_empty() {
         run.step("tests of the Airflow provider", provider);
         run.step("the provider on older Airflows", older_airflows);
@@ -80,6 +85,31 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         });
     }
     run.close()
+}
+
+/// The demo with Airflow until it says that it is up, then Ctrl-C, as a person would.
+fn demo_with_airflow() -> Result<()> {
+    let mut demo = Command::new(std::env::current_exe()?);
+    demo.args(["demo", "--airflow"]).stdout(Stdio::piped());
+    let mut demo = demo.spawn().context("cannot start the demo")?;
+    let output = demo.stdout.take().context("the demo has no output")?;
+    let (mut is_up, mut address) = (false, String::new());
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        console::say(&line);
+        if let Some(found) = line.strip_prefix("address   http://") {
+            address = found.to_owned();
+        }
+        if line.starts_with("DAG files ") {
+            ensure!(TcpStream::connect(&address).is_ok(), "it is not up");
+            is_up = true;
+            must(Command::new("kill").args(["-INT", &demo.id().to_string()]))?;
+        }
+    }
+    let status = demo.wait()?;
+    ensure!(is_up && status.success(), "the demo ended with {status}");
+    ensure!(TcpStream::connect(&address).is_err(), "it is up still");
+    Ok(())
 }
 
 /// The provider's style and its own tests, with a fake host.
