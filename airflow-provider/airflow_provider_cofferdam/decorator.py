@@ -72,6 +72,9 @@ def cofferdam_task(task: str | None = None, **kwargs: Any) -> TaskDecorator:
         raise TypeError("the function's parameters are the input; `input=` is CofferdamOperator's")
     if is_literal(task):
         check_task_name(task)
+    # The names in a result are the task's choice: they become XCom keys only where the DAG's
+    # author says so, and not because of the function's annotation.
+    kwargs.setdefault("multiple_outputs", False)
     make = task_decorator_factory(
         decorated_operator_class=_CofferdamDecoratedOperator, task=task, **kwargs
     )

@@ -98,6 +98,8 @@ class CofferdamOperator(BaseOperator):
         try:
             submission = self._submission(context)
             self._end_earlier_tries(runner, submission)
+            if self._kill_until is not None:
+                raise Fault("cancelled before it was begun", exit=Exit.CANCELLED)
             begun = runner.begin(submission)
             self.cofferdam_run = begun.run
             self._tell_begun(begun, submission, runner)
@@ -137,15 +139,17 @@ class CofferdamOperator(BaseOperator):
         """Cancels the run and waits until its authority is revoked, at most four seconds in
         all. Called from a signal handler, or after ``execution_timeout``; can be called again.
         """
+        # First, and without a runner too: a task that is asked to end while it looks its
+        # connection up must not begin anything later.
+        if self._kill_until is None:
+            self._kill_until = time.monotonic() + KILL_SECONDS - _LAST_LINE
         runner = self._runner
         if runner is None:
             return
-        if self._kill_until is None:
-            self._kill_until = time.monotonic() + KILL_SECONDS - _LAST_LINE
         is_over = runner.cancel(self.cofferdam_run, max(self._kill_until - time.monotonic(), 0.0))
         run = self.cofferdam_run or "that was being begun"
         words = (
-            f"run {run} is cancelled and its authority revoked"
+            f"run {run} is cancelled and its authority revoked; `cofferdam audit show {run}`"
             if is_over
             else f"run {run} is told to end; it has not said yet that its authority is revoked"
         )
@@ -205,6 +209,9 @@ class CofferdamOperator(BaseOperator):
                 "`deferrable=False`"
             )
         self._runner = runner
+        if self._kill_until is not None:
+            # Asked to end before there was anybody to tell.
+            runner.cancel(self.cofferdam_run, max(self._kill_until - time.monotonic(), 0.0))
         return runner
 
     def _end_earlier_tries(self, runner: Runner, submission: Submission) -> None:
@@ -233,6 +240,7 @@ class CofferdamOperator(BaseOperator):
         if report is not None:
             self._tell_ended(report)
             self._push(context, XCOM_KEY, report.reference())
+        self._refuse_key_of_ours(report)
         most = self.max_result_bytes
         verdict = judge(
             ending,
@@ -248,6 +256,17 @@ class CofferdamOperator(BaseOperator):
             # The work is done; who clears the failure by hand finds what it gave.
             self._push(context, "return_value", verdict.result)
         raise verdict.error
+
+    def _refuse_key_of_ours(self, report: Report | None) -> None:
+        """With ``multiple_outputs`` the names in the result become XCom keys, after ours."""
+        if report is None or not getattr(self, "multiple_outputs", False):
+            return
+        if isinstance(report.result, dict) and XCOM_KEY in report.result:
+            raise AirflowFailException(
+                f"the result of run {report.run} has a field `{XCOM_KEY}`, which with "
+                "`multiple_outputs` would hide the run's own XCom of that name\n"
+                "hint: the work is done, so there is no retry; leave `multiple_outputs` off"
+            )
 
     def _cancel_this_try(self, context: Context) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,9 @@ def judge(ending: Ending, *, max_result_bytes: int, is_killed: bool = False) -> 
         return Verdict(error=AirflowSkipException(text))
     if report.exit == Exit.CANCELLED:
         return Verdict(error=_cancelled(text, is_killed=is_killed))
+    if report.exit == Exit.OUT_OF_LIMITS and report.outcome.get("limit") == "output":
+        # The work is done and only its result was too large, as it will be again.
+        return Verdict(error=AirflowFailException(text))
     return Verdict(error=error_of(report.exit, text))
 
 
@@ -92,7 +96,47 @@ def _cancelled(text: str, *, is_killed: bool) -> AirflowException:
     return AirflowFailException(f"{text}\nhint: somebody cancelled it at the host; no retry")
 
 
+# What Airflow's deserialisation takes for an object of its own, in the form of today and of old.
+_OBJECTS = frozenset(
+    {"__classname__", "__version__", "__data__", "__id__", "__type", "__var", "__source"}
+)
+# Far from where Python's own recursion ends.
+_DEEPEST = 200
+
+
+def _unfit(result: Any) -> str | None:
+    """Why a result cannot be an XCom: the task chose every byte of it, and whoever pulls it
+    must get the data that it is."""
+    level = [result]
+    for _ in range(_DEEPEST):
+        deeper: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                if not _OBJECTS.isdisjoint(value):
+                    return "holds a field that Airflow would make an object of"
+                deeper += value.values()
+                deeper += value.keys()
+            elif isinstance(value, list):
+                deeper += value
+            elif isinstance(value, float) and not math.isfinite(value):
+                return "holds a number that JSON does not have"
+            elif isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+                return "holds text that is no Unicode"
+        if not deeper:
+            return None
+        level = deeper
+    return f"is nested deeper than {_DEEPEST} levels"
+
+
 def _done(report: Report, text: str, most: int) -> Verdict:
+    unfit = _unfit(report.result)
+    if unfit is not None:
+        return Verdict(
+            error=AirflowFailException(
+                f"the result of run {report.run} {unfit}\nhint: the work is done, so there is no "
+                "retry; let the task return plain data"
+            )
+        )
     size = len(json.dumps(report.result, ensure_ascii=False, separators=(",", ":")).encode())
     is_small = size <= most
     problems = []

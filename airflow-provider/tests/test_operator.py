@@ -277,3 +277,20 @@ def test_nothing_of_the_runner_is_serialised(runner):
     )
     assert "_runner" not in str(data)
     assert "kill" not in str(data)
+
+
+def test_a_kill_before_there_is_a_runner_begins_nothing(runner, monkeypatch):
+    made = operator()
+
+    def slow(self):
+        # The connection's look-up takes its time, and Airflow's handler comes in between.
+        made.on_kill()
+        return runner
+
+    monkeypatch.setattr(CofferdamHook, "runner", slow)
+    told = []
+    monkeypatch.setattr(runner, "cancel", lambda run, seconds: told.append(run) or True)
+    with pytest.raises(AirflowException, match="before it was begun"):
+        run(made)
+    assert told == [None]
+    assert not runner.submissions

@@ -135,3 +135,40 @@ def test_a_report_of_a_later_host_is_read():
         Report.parse({"run": RUN})
     with pytest.raises(ValueError, match="no report"):
         Report.parse([])
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"__type": "airflow.sdk.io.path.ObjectStoragePath", "__var": {"path": "/etc/hostname"}},
+        {"a": [{"__classname__": "airflow.sdk.definitions.asset.Asset"}]},
+        [[{"__version__": 1}]],
+        "\ud800",
+        {"\udc00": 1},
+        float("inf"),
+    ],
+)
+def test_a_result_that_is_more_than_data_is_not_handed_on(result):
+    unfit = verdict(0, result=result)
+    assert type(unfit.error) is AirflowFailException
+    assert "plain data" in str(unfit.error)
+    assert not unfit.has_result
+
+
+def test_a_result_that_is_nested_without_end():
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    unfit = verdict(0, result=deep)
+    assert type(unfit.error) is AirflowFailException
+    assert "nested" in str(unfit.error)
+
+
+def test_what_looks_like_it_and_is_not_is_data():
+    plain = {"type": "x", "__typ": [1, {"_var": None}], "text": "__type"}
+    assert verdict(0, result=plain).error is None
+
+
+def test_a_result_over_the_hosts_own_limit_is_not_made_again():
+    limit = {"kind": "out_of_limits", "limit": "output"}
+    assert type(verdict(5, outcome=limit).error) is AirflowFailException

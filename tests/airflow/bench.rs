@@ -32,12 +32,12 @@ const OPERATORS: [Row; 10] = [
     ),
     (
         "bench_service",
-        "CofferdamOperator, `hello`, service",
+        "CofferdamOperator, does nothing, service",
         Some(("bench_python", 1.2)),
     ),
     (
         "bench_laptop",
-        "CofferdamOperator, `hello`, local binary",
+        "CofferdamOperator, does nothing, local binary",
         Some(("bench_python", 1.5)),
     ),
     (

@@ -29,7 +29,7 @@ pub(crate) const AIRFLOW: u32 = 54_322;
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// The DAGs that may run the tasks of the tests; `tests_denied` is not one.
-const DAGS: [&str; 11] = [
+const DAGS: [&str; 13] = [
     "tests",
     "tests_laptop",
     "tests_retry",
@@ -39,6 +39,8 @@ const DAGS: [&str; 11] = [
     "tests_mapped",
     "tests_mapped_laptop",
     "tests_deferred",
+    "bench_service",
+    "bench_laptop",
     "bench_call_service",
     "bench_call_laptop",
 ];
@@ -395,7 +397,7 @@ async fn plain_login(world: &World) -> Value {
         "port": bao.socket().port(),
         "login": role["data"]["role_id"],
         "password": secret["data"]["secret_id"],
-        "schema": "http",
+        "schema": "secret",
         "extra": { "auth_type": "approle", "use_tls": false, "kv_engine_version": 2 },
     })
 }

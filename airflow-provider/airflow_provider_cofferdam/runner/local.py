@@ -11,6 +11,7 @@ import threading
 import time
 from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from airflow_provider_cofferdam.fault import Exit, Fault
 from airflow_provider_cofferdam.log import LogEntry, harmless
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
     from airflow_provider_cofferdam.settings import Settings
 
 _PAUSE = 0.01
+
+# Every lifeline of this process.
+_LIFELINES: WeakSet[IO[bytes]] = WeakSet()
+
+
+def _forget_lifelines() -> None:
+    """A child that DAG code forks, and that outlives us, would keep the binary's run alive."""
+    for lifeline in list(_LIFELINES):
+        with contextlib.suppress(OSError):
+            lifeline.close()
+
+
+os.register_at_fork(after_in_child=_forget_lifelines)
 
 
 class LocalRunner:
@@ -54,6 +68,11 @@ class LocalRunner:
         process = self._process = _Process()
         try:
             process.start(self._command, submission, environment(self._settings))
+        except ValueError as error:
+            # A NUL, or text that is no Unicode, in the input or in an argument.
+            raise Fault(
+                f"this cannot be handed to {self.place}: {error}", exit=Exit.USAGE
+            ) from None
         except OSError as error:
             raise Fault(
                 f"{self.place} cannot be run: {error.strerror}",
@@ -119,6 +138,7 @@ class _Process:
         theirs, ours = os.pipe()
         # A file closes when nobody holds it any more, however that comes about.
         self._lifeline = os.fdopen(ours, "wb", buffering=0)
+        _LIFELINES.add(self._lifeline)
         try:
             self._child = subprocess.Popen(  # noqa: S603 - a list, no shell
                 [*argv, *run_arguments(submission, theirs)],
@@ -167,6 +187,13 @@ class _Process:
         code = self._child.returncode if self._child is not None else None
         try:
             document = json.loads(self._output)
+        except RecursionError:
+            # A result that is nested without end. The work is done, so no retry.
+            raise Fault(
+                "the report is nested too deep to be read; the task ran to its end",
+                exit=Exit.TRAPPED,
+                hint="let the task return plain data",
+            ) from None
         except ValueError:
             document = None
         if isinstance(document, dict) and "outcome" in document:

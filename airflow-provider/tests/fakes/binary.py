@@ -38,7 +38,8 @@ cancelled = threading.Event()
 
 def terminated(*_):
     note(event="sigterm")
-    cancelled.set()
+    # Not here: what was interrupted may hold the lock that this needs.
+    threading.Thread(target=cancelled.set).start()
 
 
 signal.signal(signal.SIGTERM, terminated)

@@ -18,6 +18,9 @@ use crate::tools;
 /// How long all of it may take until it is healthy; 15 s is usual.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// How long one process may take to end when it is asked to.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Who may use the API and the pages.
 const USER: &str = "admin";
 
@@ -192,17 +195,11 @@ impl Airflow {
         Ok(())
     }
 
-    /// SIGTERM to one of its processes, and its end; SIGKILL after 30 s.
+    /// SIGTERM to one of its processes, and its end.
     pub fn end(&mut self, part: Part) -> Result<()> {
         let at = self.processes.iter().position(|(other, _)| *other == part);
-        let (_, mut process) = self.processes.remove(at.context("it is not up")?);
-        let pid = process.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
-        let begun = Instant::now();
-        while process.ended()?.is_none() && begun.elapsed() < Duration::from_secs(30) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        process.stop();
+        let (_, process) = self.processes.remove(at.context("it is not up")?);
+        process.end(PATIENCE);
         Ok(())
     }
 
@@ -236,11 +233,13 @@ impl Airflow {
 
     /// `airflow` with these arguments, in this installation.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let program = self.python.join("airflow");
+        // The leader of a group of its own: the executor's workers outlive a scheduler
+        // that is killed, and are found by it.
         let mut command = match self.options.user {
-            Some(user) => dying_with_us_as(user, program),
-            None => dying_with_us(program),
+            Some(user) => dying_with_us_as(user, "setsid"),
+            None => dying_with_us("setsid"),
         };
+        command.arg(self.python.join("airflow"));
         let home = self.options.home.to_string_lossy().into_owned();
         let (address, path) = (self.address(), self.python.to_string_lossy().into_owned());
         command
@@ -292,5 +291,14 @@ impl Airflow {
         }
         command.envs(self.options.environment.iter().cloned());
         command
+    }
+}
+
+impl Drop for Airflow {
+    fn drop(&mut self) {
+        // What was started last may need what was started first.
+        while let Some((_, process)) = self.processes.pop() {
+            process.end(PATIENCE);
+        }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -79,6 +80,24 @@ impl Guarded {
         &mut self.child
     }
 
+    /// SIGTERM to the child, and its end; after so long SIGKILL to it and to all of
+    /// its group, if it leads one: what it started may not be gone with it.
+    pub fn end(mut self, patience: Duration) {
+        let pid = self.id().to_string();
+        let signal = |name: &str, whom: &str| {
+            let mut kill = Command::new("kill");
+            let kill = kill.args(["-s", name, "--", whom]);
+            let _ = kill.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        };
+        signal("TERM", &pid);
+        let begun = Instant::now();
+        while self.ended().is_ok_and(|it| it.is_none()) && begun.elapsed() < patience {
+            thread::sleep(Duration::from_millis(20));
+        }
+        signal("KILL", &format!("-{pid}"));
+        self.kill();
+    }
+
     /// Kills the child and waits until it is gone.
     pub fn stop(mut self) {
         self.kill();
@@ -131,8 +150,6 @@ fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     fn exists(pid: u32) -> bool {
@@ -195,7 +212,7 @@ mod tests {
         let mut parent = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "process::child::tests::victim_of_sigkill"])
             .env("COFFERDAM_DEVKIT_VICTIM", &file)
-            .stdout(std::process::Stdio::null())
+            .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let until = Instant::now() + Duration::from_secs(10);

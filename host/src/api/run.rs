@@ -194,6 +194,6 @@ pub struct RunView {
 /// Runs of one caller.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunList {
-    /// The newest first, without their reports.
+    /// The newest first, without their reports; those under way are all among them.
     pub runs: Vec<RunView>,
 }

@@ -15,6 +15,7 @@ use super::Globals;
 use super::output::{Failure, Output};
 use super::server::{self, AccessArgs, Server};
 use crate::api::Attempt;
+use crate::capability::LogSink;
 use crate::config::HostConfig;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::engine::Progress;
@@ -174,8 +175,10 @@ pub(super) async fn execute(
     let terms = prepared.as_ref().ok().map(PreparedTask::terms);
     print::started(output, request.run(), request.task().as_str(), terms);
     let log = Arc::new(print::Stderr::new(*output));
-    let report = runner.run_prepared(prepared, request, log, cancel).await;
+    let sink: Arc<dyn LogSink> = Arc::<print::Stderr>::clone(&log);
+    let report = runner.run_prepared(prepared, request, sink, cancel).await;
     let report = runner.close(report).await;
+    log.finish();
     print::report(&report, output);
     Ok(Exit::from_code(report.exit))
 }

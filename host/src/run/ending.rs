@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+use super::plain;
 use super::report::guest_exit;
 use super::{AuditReport, MissingRights, Outcome, RevocationReport, RunError, RunReport};
 use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
@@ -38,16 +39,17 @@ impl Ended {
         let (mut exit, mut result) = (guest_exit(&guest.outcome), None);
         let words = |text: &str| escape_control(&secrets.scrub_text(text));
         let outcome = match guest.outcome {
-            GuestOutcome::Done(text) => match RawValue::from_string(secrets.scrub_text(&text)) {
+            GuestOutcome::Done(text) => match plain_json(secrets.scrub_text(&text)) {
                 Ok(json) => {
                     result = Some(json);
                     Outcome::Done
                 }
-                Err(_) => {
+                Err(error) => {
                     exit = Exit::Failed;
+                    let fault = words(&error.to_string());
                     Outcome::Failed {
                         disposition: Disposition::Fail,
-                        message: "the task's result is not JSON".to_owned(),
+                        message: format!("the task's result is not JSON: {fault}"),
                     }
                 }
             },
@@ -73,6 +75,12 @@ impl Ended {
             exit,
         }
     }
+}
+
+/// The result as it is handed on.
+fn plain_json(text: String) -> serde_json::Result<Box<RawValue>> {
+    plain::check(&text)?;
+    RawValue::from_string(text)
 }
 
 /// Writes down what became of an authority.

@@ -7,6 +7,7 @@ mod ending;
 mod error;
 mod line;
 mod opening;
+mod plain;
 mod report;
 mod request;
 mod runner;

@@ -52,14 +52,15 @@ impl Registry {
         self.kept.get(&run).map(|kept| &kept.owner)
     }
 
-    /// The newest runs of an owner.
+    /// The newest runs of an owner; those under way are all among them, however
+    /// many they are, so that whoever looks for one that must not go on finds it.
     pub(super) fn newest_of(&self, owner: &Owner, most: usize) -> Vec<Uuid> {
         let live = self.live.values().filter(|live| live.owner == *owner);
         let mut runs: Vec<Uuid> = live.map(|live| live.run).collect();
+        let left = most.saturating_sub(runs.len());
         let kept = self.of.get(owner).into_iter().flatten();
-        runs.extend(kept.rev().take(most));
+        runs.extend(kept.rev().take(left));
         runs.sort_unstable_by(|one, other| other.cmp(one));
-        runs.truncate(most);
         runs
     }
 

@@ -30,6 +30,7 @@ def by_vault_hook() -> str:
     return httpx.get(os.environ["BENCH_API"], headers=headers).raise_for_status().text
 
 
+NOTHING = {"do": "echo", "value": None}
 CALL = {"do": "http", "grant": "api", "path": "status/200"}
 LAPTOP = {"cofferdam_conn_id": "laptop"}
 STEPS = {
@@ -47,9 +48,9 @@ STEPS = {
         system_site_packages=False,
         venv_cache_path=os.path.join(os.environ["AIRFLOW_HOME"], "venvs"),
     ),
-    "bench_service": lambda: CofferdamOperator(task_id="step", task="hello", input={"name": "x"}),
+    "bench_service": lambda: CofferdamOperator(task_id="step", task="probe", input=NOTHING),
     "bench_laptop": lambda: CofferdamOperator(
-        task_id="step", task="hello", input={"name": "x"}, **LAPTOP
+        task_id="step", task="probe", input=NOTHING, **LAPTOP
     ),
     "bench_hook": lambda: PythonOperator(task_id="step", python_callable=by_vault_hook),
     "bench_call_service": lambda: CofferdamOperator(task_id="step", task="caller", input=CALL),

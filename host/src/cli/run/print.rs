@@ -1,8 +1,10 @@
 //! A report for people or machines, and the task's log.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::super::output::{Format, Output};
@@ -10,17 +12,40 @@ use crate::api::{LogEntry, Record, Terms};
 use crate::capability::{LogLine, LogSink};
 use crate::run::{Outcome, RunReport};
 
-/// The log of a run of this process, on stderr.
+/// The log of a run of this process, on stderr. A thread writes it: when nobody
+/// reads stderr, the run still meets its deadline and can be cancelled. What waits
+/// is bounded by `limits.log` of the grants.
 pub(super) struct Stderr {
-    output: Output,
-    lines: AtomicU64,
+    lines: Mutex<Waiting>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Waiting {
+    count: u64,
+    /// None once the log is finished.
+    channel: Option<Sender<LogEntry>>,
 }
 
 impl Stderr {
     pub(super) fn new(output: Output) -> Self {
+        let (channel, lines) = channel();
         Self {
-            output,
-            lines: AtomicU64::new(0),
+            lines: Mutex::new(Waiting {
+                count: 0,
+                channel: Some(channel),
+            }),
+            writer: Mutex::new(Some(thread::spawn(move || {
+                lines.iter().for_each(|line| entry(&output, line));
+            }))),
+        }
+    }
+
+    /// Waits until all of it is written. The run is over, and its authority too.
+    pub(super) fn finish(&self) {
+        self.lines.lock().channel = None;
+        if let Some(writer) = self.writer.lock().take() {
+            // It writes, and a line that cannot be written is passed over.
+            let _ = writer.join();
         }
     }
 }
@@ -34,14 +59,19 @@ impl LogSink for Stderr {
             message,
         }: LogLine,
     ) {
+        let mut lines = self.lines.lock();
+        lines.count += 1;
         let line = LogEntry {
-            sequence: self.lines.fetch_add(1, Ordering::Relaxed) + 1,
+            sequence: lines.count,
             time: Timestamp::now(),
             level,
             target,
             message,
         };
-        entry(&self.output, line);
+        if let Some(channel) = &lines.channel {
+            // The writer is there for as long as its channel.
+            let _ = channel.send(line);
+        }
     }
 }
 

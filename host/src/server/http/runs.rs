@@ -78,7 +78,7 @@ pub(super) async fn submit(
     operation_id = "list_runs",
     tag = "runs",
     responses(
-        (status = 200, description = "The newest first", body = RunList),
+        (status = 200, description = "The newest first; those under way are all among them", body = RunList),
     ),
 )]
 pub(super) async fn list(

@@ -14,7 +14,7 @@ use crate::server::log::RunLog;
 use crate::server::refused::Refused;
 use crate::server::store::Record;
 
-/// Runs of one answer to `GET /v1/runs`.
+/// Runs of one answer to `GET /v1/runs`; more when more are under way.
 const LISTED: usize = 100;
 
 /// A log to be read: one that still grows, or one that is kept.
