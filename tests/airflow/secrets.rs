@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use cofferdam_devkit::canary::{Canary, Hunt};
 use cofferdam_devkit::process::{Guarded, dying_with_us_as};
+use cofferdam_devkit::tools;
 use cofferdam_devkit::upstream::Recorded;
 use serde_json::json;
 
@@ -71,7 +72,8 @@ async fn nothing_listens_but_here(site: &Site) {
     );
     // One that does is seen.
     let script = "import socket, sys; s = socket.create_server(('0.0.0.0', 0)); sys.stdin.read()";
-    let mut command = dying_with_us_as(AIRFLOW, "python3");
+    let python = tools::airflow().unwrap().join("python3");
+    let mut command = dying_with_us_as(AIRFLOW, python);
     command
         .args(["-c", script])
         .current_dir(site.world.folder())

@@ -8,7 +8,10 @@ use anyhow::{Context, Result};
 use sha2::{Digest as _, Sha256};
 
 use super::cache;
-use super::python::{FromPypi, step};
+use super::python::{FromPypi, PYTHON, step};
+
+/// The system's own interpreter.
+const SYSTEM: &str = "/usr/bin/python3";
 
 /// The version that runs in the tests and in the demo.
 const AIRFLOW: &str = "3.3.2";
@@ -41,8 +44,10 @@ fn environment(
     let freeze = cache::workspace().join(file);
     let pinned =
         std::fs::read(&freeze).with_context(|| format!("cannot read {}", freeze.display()))?;
-    // Another freeze file, another environment.
-    let digest = hex::encode(Sha256::digest(pinned));
+    let python = interpreter();
+    // Another freeze file or interpreter, another environment.
+    let digest = Sha256::new().chain_update(pinned).chain_update(&python);
+    let digest = hex::encode(digest.finalize());
     let name = format!("airflow-{version}-{}", digest.get(..12).unwrap_or_default());
     let folder = reachable(&name);
     let freeze = freeze.to_string_lossy().into_owned();
@@ -50,17 +55,48 @@ fn environment(
         folder: &folder,
         packages: &["--requirement", &freeze],
         program: "airflow",
+        python: &python,
     };
     Ok(find(&tool)?.and_then(|program| program.parent().map(Path::to_path_buf)))
+}
+
+/// The system's interpreter when the one of whoever types the command lies where
+/// other users cannot get, as in a home folder: Airflow has a user of its own.
+fn interpreter() -> String {
+    let asked = Command::new(PYTHON)
+        .args([
+            "-c",
+            "import os, sys; print(os.path.realpath(sys.executable))",
+        ])
+        .output();
+    let ours = asked.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
+    if ours.is_ok_and(|ours| Path::new(&ours).ancestors().skip(1).all(passes)) {
+        return PYTHON.to_owned();
+    }
+    let makes_environments = |python: &str| {
+        let tried = Command::new(python)
+            .args([
+                "-c",
+                "import venv, ensurepip, sys; sys.exit(sys.version_info < (3, 10))",
+            ])
+            .output();
+        tried.is_ok_and(|it| it.status.success())
+    };
+    match makes_environments(SYSTEM) {
+        true => SYSTEM.to_owned(),
+        false => PYTHON.to_owned(),
+    }
+}
+
+/// Whether everybody may go through this folder.
+fn passes(folder: &Path) -> bool {
+    std::fs::metadata(folder).is_ok_and(|it| it.permissions().mode() & 0o001 != 0)
 }
 
 /// Where other users can use it too: in the target folder, or else beside it in a
 /// folder of this machine for what is kept.
 fn reachable(name: &str) -> String {
     let target = cache::target_folder();
-    let passes = |folder: &Path| {
-        std::fs::metadata(folder).is_ok_and(|it| it.permissions().mode() & 0o001 != 0)
-    };
     if target.ancestors().all(passes) {
         return name.to_owned();
     }

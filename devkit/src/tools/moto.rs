@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::python::FromPypi;
+use super::python::{FromPypi, PYTHON};
 
 /// Its server needs two packages more; `moto[server]` would bring thirty, for
 /// services that nobody here asks.
@@ -12,6 +12,7 @@ const MOTO: FromPypi<'_> = FromPypi {
     folder: "moto-5.2.1",
     packages: &["moto==5.2.1", "flask==3.1.3", "flask-cors==6.0.5"],
     program: "moto_server",
+    python: PYTHON,
 };
 
 /// The program `moto_server`, from PyPI, made on the first call (about 10 s

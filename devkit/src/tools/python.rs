@@ -16,7 +16,12 @@ pub(super) struct FromPypi<'a> {
     pub(super) packages: &'a [&'a str],
     /// The program, in the environment's `bin`.
     pub(super) program: &'a str,
+    /// The interpreter.
+    pub(super) python: &'a str,
 }
+
+/// The interpreter of whoever types the command.
+pub(super) const PYTHON: &str = "python3";
 
 impl FromPypi<'_> {
     /// The program, when its installation was finished: the marker comes last.
@@ -32,7 +37,7 @@ impl FromPypi<'_> {
             return Ok(program);
         }
         step(
-            Command::new("python3").args(["-m", "venv"]).arg(&folder),
+            Command::new(self.python).args(["-m", "venv"]).arg(&folder),
             "cannot make a Python environment: install python3 with its venv module \
              (Debian: `apt-get install python3-venv`)",
         )?;
@@ -80,6 +85,7 @@ mod tests {
             folder: "none",
             packages: &[],
             program: "tool",
+            python: PYTHON,
         };
         std::fs::create_dir_all(folder.path().join("bin")).unwrap();
         std::fs::write(folder.path().join("bin/tool"), "").unwrap();
