@@ -89,7 +89,8 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
 
 /// The demo with Airflow until it says that it is up, then Ctrl-C, as a person would.
 fn demo_with_airflow() -> Result<()> {
-    let mut demo = Command::new(std::env::current_exe()?);
+    // By its name: we may have been built anew meanwhile.
+    let mut demo = Command::new(binary("xtask"));
     demo.args(["demo", "--airflow"]).stdout(Stdio::piped());
     let mut demo = demo.spawn().context("cannot start the demo")?;
     let output = demo.stdout.take().context("the demo has no output")?;
