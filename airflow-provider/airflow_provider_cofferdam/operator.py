@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -186,6 +187,14 @@ class CofferdamOperator(BaseOperator):
             if schema is not None:
                 schema.check_input(value)
             limits = checked_limits(self.limits)
+            # As it will be sent: half a surrogate pair is text to Python and to nobody else.
+            json.dumps([value, limits], ensure_ascii=False, allow_nan=False).encode()
+        except RecursionError:
+            raise Fault("`input` is nested too deep", exit=Exit.USAGE) from None
+        except UnicodeEncodeError:
+            raise Fault(
+                "`input` or `limits` holds text that is no Unicode", exit=Exit.USAGE
+            ) from None
         except ValueError as error:
             raise Fault(str(error), exit=Exit.USAGE) from None
         return Submission(

@@ -294,3 +294,16 @@ def test_a_kill_before_there_is_a_runner_begins_nothing(runner, monkeypatch):
         run(made)
     assert told == [None]
     assert not runner.submissions
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"input": {"name": "\ud800"}}, "no Unicode"),
+        ({"limits": {"timeout": "\udc00"}}, "no Unicode"),
+    ],
+)
+def test_what_cannot_be_sent_is_bad_usage_and_not_tried_again(runner, members, words):
+    with pytest.raises(AirflowFailException, match=words):
+        run(operator(**members))
+    assert not runner.submissions

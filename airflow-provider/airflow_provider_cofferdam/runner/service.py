@@ -145,12 +145,7 @@ class ServiceRunner:
 
     def _lines(self, run: str, after: int) -> Iterator[LogEntry | None]:
         """The lines of one stream, and none at the log's end."""
-        request = self._client.build_request(
-            "GET",
-            f"/v1/runs/{run}/log?after={after}",
-            headers={"accept": "text/event-stream", "cache-control": "no-store"},
-            timeout=wire.timeout(wire.SILENCE),
-        )
+        request = self._place.log_request(self._client, run, after)
         response = self._transport(lambda: self._client.send(request, stream=True))
         try:
             if not self._place.stream_begins(response):
@@ -160,17 +155,12 @@ class ServiceRunner:
             events = EventSource(response).iter_sse()
             while True:
                 event = self._transport(lambda: next(events, None))
-                if event is None:
-                    raise self._place.broken_log()
-                if event.event == "end":
-                    yield None
+                if wire.is_other(event):
+                    continue
+                entry = self._place.entry(event)
+                yield entry
+                if entry is None:
                     return
-                try:
-                    entry = wire.line_of(event)
-                except ValueError:
-                    raise self._place.broken_log() from None
-                if entry is not None:
-                    yield entry
         finally:
             response.close()
 
@@ -183,10 +173,8 @@ class ServiceRunner:
     def _transport(self, call: Callable[[], T]) -> T:
         try:
             return call()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise self._place.passing(error, is_sent=False) from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise self._place.passing(error, is_sent=True) from None
+            raise self._place.failed(error) from None
 
     def _again(self, waits: Waits, call: Callable[[], T]) -> T:
         """Repeats a call that can be repeated."""

@@ -62,12 +62,7 @@ class Watch:
                     await _sleep(waits, passing)
 
     async def _lines(self, client: httpx.AsyncClient, after: int) -> AsyncIterator[LogEntry | None]:
-        request = client.build_request(
-            "GET",
-            f"/v1/runs/{self._run}/log?after={after}",
-            headers={"accept": "text/event-stream", "cache-control": "no-store"},
-            timeout=wire.timeout(wire.SILENCE),
-        )
+        request = self._place.log_request(client, self._run, after)
         response = await self._transport(lambda: client.send(request, stream=True))
         try:
             if not self._place.stream_begins(response):
@@ -77,27 +72,20 @@ class Watch:
             events = EventSource(response).aiter_sse()
             while True:
                 event = await self._transport(lambda: anext(events, None))
-                if event is None:
-                    raise self._place.broken_log()
-                if event.event == "end":
-                    yield None
+                if wire.is_other(event):
+                    continue
+                entry = self._place.entry(event)
+                yield entry
+                if entry is None:
                     return
-                try:
-                    entry = wire.line_of(event)
-                except ValueError:
-                    raise self._place.broken_log() from None
-                if entry is not None:
-                    yield entry
         finally:
             await response.aclose()
 
     async def _transport(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
             return await call()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise self._place.passing(error, is_sent=False) from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise self._place.passing(error, is_sent=True) from None
+            raise self._place.failed(error) from None
 
 
 async def _sleep(waits: Waits, passing: Passing) -> None:

@@ -113,6 +113,36 @@ class Place:
                 ) from None
         return tls
 
+    def log_request(
+        self, client: httpx.Client | httpx.AsyncClient, run: str, after: int
+    ) -> httpx.Request:
+        """For the stream of a log, from after this line."""
+        return client.build_request(
+            "GET",
+            f"/v1/runs/{run}/log?after={after}",
+            headers={"accept": "text/event-stream", "cache-control": "no-store"},
+            timeout=timeout(SILENCE),
+        )
+
+    def entry(self, event: ServerSentEvent | None) -> LogEntry | None:
+        """What an event of a log says: a line, or none at the log's end.
+
+        :raises Passing: when the log ended before its end, or cannot be read.
+        """
+        if event is None:
+            raise self.broken_log()
+        if event.event == "end":
+            return None
+        try:
+            return LogEntry.parse(json.loads(event.data))
+        except ValueError:
+            raise self.broken_log() from None
+
+    def failed(self, error: httpx.TransportError | httpx.DecodingError) -> Passing:
+        """What a failed transport means, by whether the request can have arrived."""
+        unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+        return self.passing(error, is_sent=not isinstance(error, unsent))
+
     def passing(self, error: Exception, *, is_sent: bool) -> Passing:
         """What a failed transport means.
 
@@ -233,12 +263,9 @@ def ending_of(view: dict[str, Any]) -> Ending:
         ) from None
 
 
-def line_of(event: ServerSentEvent) -> LogEntry | None:
-    """The line of an event; none when it is another.
-
-    :raises ValueError: when it cannot be read.
-    """
-    return LogEntry.parse(json.loads(event.data)) if event.event == "line" else None
+def is_other(event: ServerSentEvent | None) -> bool:
+    """Whether an event of a log is of a kind that only a later service has."""
+    return event is not None and event.event not in ("line", "end")
 
 
 def _refusal(problem: dict[str, Any]) -> Exception:
