@@ -1,10 +1,12 @@
 //! What the end-to-end tests share: the binary, its guests, one kind of world.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use cofferdam_devkit::openbao::Provision;
+use cofferdam_devkit::process::{Guarded, dying_with_us};
 use cofferdam_devkit::world::{Finished, World};
 use cofferdam_devkit::{guests, openbao::OpenBao};
 use rustix::process::{Pid, Signal, kill_process};
@@ -114,4 +116,23 @@ pub(crate) fn sweep(world: &World) -> (i32, Value) {
 pub(crate) fn journal(world: &World) -> Vec<PathBuf> {
     let written = cofferdam_devkit::journal::written(&world.path("state")).unwrap();
     written.into_iter().map(|(path, _)| path).collect()
+}
+
+/// The billing API of the example as a process of its own, and its address.
+pub(crate) fn billing_api(token_file: &Path) -> (Guarded, String) {
+    let mut command = dying_with_us(binary().with_file_name("invoice-api"));
+    command
+        .arg("--token-file")
+        .arg(token_file)
+        .stdout(Stdio::piped());
+    let mut process = Guarded::spawn(command).unwrap();
+    let mut line = String::new();
+    let stdout = process.child().stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    let address = line
+        .trim()
+        .strip_prefix("listening on ")
+        .unwrap()
+        .to_owned();
+    (process, address)
 }

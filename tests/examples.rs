@@ -1,19 +1,18 @@
 //! Every example runs as its README says, with its own grants and input.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use cofferdam_devkit::openbao::Provision;
 use cofferdam_devkit::postgres::Options;
-use cofferdam_devkit::process::{Guarded, dying_with_us};
+use cofferdam_devkit::process::Guarded;
 use cofferdam_devkit::tools::workspace;
 use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::common::{TOKEN, binary, guest, nobody_lives};
+use crate::common::{TOKEN, billing_api, binary, guest, nobody_lives};
 use crate::sql::world::Warehouse;
 
 /// Where the examples' grants expect the API.
@@ -83,25 +82,6 @@ fn hello_needs_neither_vault_nor_grants() {
     assert!(report["result"].to_string().contains("Ada"), "{report}");
     assert!(report.get("revocation").is_none(), "{report}");
     assert_eq!(report["calls"], json!({}));
-}
-
-/// The billing API as a process of its own.
-fn billing_api(token_file: &Path) -> (Guarded, String) {
-    let mut command = dying_with_us(binary().with_file_name("invoice-api"));
-    command
-        .arg("--token-file")
-        .arg(token_file)
-        .stdout(Stdio::piped());
-    let mut process = Guarded::spawn(command).unwrap();
-    let mut line = String::new();
-    let stdout = process.child().stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut line).unwrap();
-    let address = line
-        .trim()
-        .strip_prefix("listening on ")
-        .unwrap()
-        .to_owned();
-    (process, address)
 }
 
 #[tokio::test]

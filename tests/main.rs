@@ -23,6 +23,7 @@ mod leases;
 mod lifecycle;
 mod limits;
 mod login;
+mod machines;
 mod observe;
 mod serve;
 mod sql;

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use cofferdam::client::Client;
 use cofferdam_devkit::airflow::{Airflow, Options};
 use cofferdam_devkit::openbao::Provision;
-use cofferdam_devkit::process::{Guarded, dying_with_us, dying_with_us_as};
+use cofferdam_devkit::process::{Guarded, dying_with_us_as};
 use cofferdam_devkit::tools::workspace;
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::common::{SOON, TOKEN, api, binary, guest};
+use crate::common::{SOON, TOKEN, api, billing_api, binary, guest};
 
 /// The service's user; nobody's on any ordinary machine.
 const SERVICE: u32 = 54_321;
@@ -285,22 +285,6 @@ fn given(file: &Path, dags: &Path) {
     let copy = dags.join(file.file_name().unwrap());
     std::fs::copy(file, &copy).unwrap();
     set_permissions(copy, PermissionsExt::from_mode(0o644)).unwrap();
-}
-
-/// The billing API of the example as a process of its own.
-fn billing_api(token_file: &Path) -> (Guarded, String) {
-    use std::io::{BufRead as _, BufReader};
-    let mut command = dying_with_us(binary().with_file_name("invoice-api"));
-    command
-        .arg("--token-file")
-        .arg(token_file)
-        .stdout(Stdio::piped());
-    let mut process = Guarded::spawn(command).unwrap();
-    let mut line = String::new();
-    let stdout = process.child().stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on ").unwrap();
-    (process, address.to_owned())
 }
 
 /// A component where every user of the tests can read it.

@@ -35,8 +35,9 @@ async fn no_secret_of_a_run_is_written_anywhere() {
     let mut outputs = Vec::new();
     let mut run = |name: &str, task: &str, input: Value| {
         for format in ["json", "text"] {
-            let mut command =
-                world.command(&["--format", format, "--log-level", "trace", "run", task]);
+            // The log for machines has another writer.
+            let mut command = world.command(&["--format", format, "--log-format", format]);
+            command.args(["--log-level", "trace", "run", task]);
             command.args(["--dag-id", "tests", "--input", &input.to_string()]);
             let output = command.output().unwrap();
             assert!(output.status.code().is_some());

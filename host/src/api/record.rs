@@ -32,18 +32,22 @@ pub enum Record {
         level: LogLevel,
         /// The part of the host that says it.
         target: String,
+        /// What it is about, from the outside in, such as `run{run=…}`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<String>,
         /// The text; may have several lines.
         message: String,
     },
 }
 
 impl Record {
-    /// A word of the host's own, said now.
+    /// A word of a command's own, said now.
     pub fn note(level: LogLevel, target: &str, message: String) -> Self {
         Self::Note {
             time: Timestamp::now(),
             level,
             target: target.to_owned(),
+            context: None,
             message,
         }
     }

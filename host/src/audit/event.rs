@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::caller::Caller;
 use crate::digest::Digest;
+use crate::grants::RunLimits;
 use crate::identity::Identity;
 
 /// Whether the grants cover a call.
@@ -83,6 +84,9 @@ pub enum Event<'a> {
         component: Option<Digest>,
         /// The names of the grants by kind, `kind.name`.
         granted: Vec<String>,
+        /// The limits that the caller tightened; the others are the grants' own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tightened: Option<&'a RunLimits>,
     },
     /// An authority was opened for the attempt.
     AuthorityOpened {

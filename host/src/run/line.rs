@@ -122,6 +122,7 @@ impl Line {
             grants: known.map(|task| task.grants.source),
             component: known.map(|task| task.component.digest()),
             granted: known.map(|task| task.grants.names()).unwrap_or_default(),
+            tightened: known.and_then(|task| task.tightened.as_ref()),
         })?;
         let prepared = prepared?;
         self.admit(&prepared.grants)?;

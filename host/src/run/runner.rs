@@ -45,7 +45,11 @@ pub(super) struct Shared {
 impl Shared {
     fn load(&self, grants: Arc<Grants>, progress: &dyn Progress) -> Result<PreparedTask, RunError> {
         let component = self.engine.load(&grants, &self.config.root, progress)?;
-        Ok(PreparedTask { grants, component })
+        Ok(PreparedTask {
+            grants,
+            component,
+            tightened: None,
+        })
     }
 }
 
@@ -54,6 +58,8 @@ impl Shared {
 pub struct PreparedTask {
     pub(super) grants: Arc<Grants>,
     pub(super) component: LoadedTask,
+    /// Which limits of `grants` are the caller's.
+    pub(super) tightened: Option<RunLimits>,
 }
 
 impl PreparedTask {
@@ -77,6 +83,7 @@ impl PreparedTask {
         };
         Ok(Self {
             grants: Arc::new(grants),
+            tightened: Some(asked.clone()),
             ..self
         })
     }

@@ -2,12 +2,13 @@
 
 use std::io::IsTerminal as _;
 
+use jiff::Timestamp;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::{self, FmtContext};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::fmt::{self, FmtContext, FormattedFields};
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use crate::api::Record;
 use crate::capability::LogLevel;
@@ -59,7 +60,20 @@ where
             Level::WARN => LogLevel::Warn,
             Level::ERROR => LogLevel::Error,
         };
-        let record = Record::note(level, event.metadata().target(), text);
+        let spans = context.event_scope().into_iter().flat_map(Scope::from_root);
+        let spans: Vec<String> = spans
+            .map(|span| match span.extensions().get::<FormattedFields<N>>() {
+                Some(fields) => format!("{}{{{fields}}}", span.name()),
+                None => span.name().to_owned(),
+            })
+            .collect();
+        let record = Record::Note {
+            time: Timestamp::now(),
+            level,
+            target: event.metadata().target().to_owned(),
+            context: (!spans.is_empty()).then(|| spans.join(":")),
+            message: text,
+        };
         let record = serde_json::to_string(&record).map_err(|_| std::fmt::Error)?;
         writeln!(line, "{record}")
     }

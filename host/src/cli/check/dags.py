@@ -19,6 +19,9 @@ import threading
 MAX_BYTES = 1 << 20
 # Readers of JSON bound nesting; one level of ours has four of theirs.
 MAX_DEPTH = 24
+# One literal that is named a thousand times is told a thousand times: this is what all
+# that is told of a file may take, about, in characters.
+MAX_TOLD = 8 << 20
 PROVIDER = "airflow_provider_cofferdam"
 SDK = {"DAG": "airflow.sdk.DAG", "dag": "airflow.sdk.dag", "task": "airflow.sdk.task"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -584,6 +587,19 @@ def elements(node, scope):
     return [unsaid(node, describe(node))]
 
 
+class Budget:
+    """How much may still be told of the file."""
+
+    left = 0
+
+
+budget = Budget()
+
+
+def is_string(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def fact(node, kind):
     return {"line": node.lineno, "is": kind}
 
@@ -616,6 +632,9 @@ def literal(node, scope, depth=0):
     """A literal with its line, so that a finding inside it has one."""
     if depth > MAX_DEPTH:
         return unsaid(node, "a literal that is nested too deeply")
+    budget.left -= 32 + (len(node.value) if is_string(node) else 0)
+    if budget.left < 0:
+        raise MemoryError
     if isinstance(node, ast.Name):
         constant = scope.constant(node.id)
         if constant is None:
@@ -699,14 +718,17 @@ def read(path):
         return trouble(None, "cannot be read: " + str(error.strerror))
     if len(source) > MAX_BYTES:
         return trouble(None, "is larger than 1 MiB")
+    budget.left = MAX_TOLD
     try:
         return json.dumps({"read": File(ast.parse(source)).facts()})
     except SyntaxError as error:
         return trouble(error.lineno or None, "is not Python: " + str(error.msg))
     except ValueError as error:
         return trouble(None, "is not Python: " + str(error))
-    except (RecursionError, MemoryError):
+    except RecursionError:
         return trouble(None, "is nested too deeply to be read")
+    except MemoryError:
+        return trouble(None, "holds, or repeats, more than can be read")
     except Exception as error:  # A fault of this script's ends no other file.
         return trouble(None, "is not understood: " + type(error).__name__)
 
