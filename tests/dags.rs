@@ -192,6 +192,14 @@ fn hostile_files_are_findings_and_none_is_executed() {
         let text = format!("x = {}{close}\n", open.repeat(times));
         fs::write(folder.join(name), text).unwrap();
     }
+    // One literal that is told five thousand times.
+    let asks = "    CofferdamOperator(task='hello', input={'name': X})\n".repeat(5_000);
+    let long = "v".repeat(400_000);
+    dag(
+        &world,
+        "repeats.py",
+        &format!("X = '{long}'\nwith DAG('tests'):\n{asks}"),
+    );
     // A name that ends a line of a careless report, or is no text at all.
     dag(
         &world,
@@ -218,6 +226,7 @@ fn hostile_files_are_findings_and_none_is_executed() {
         "syntax.py",
         "parens.py",
         "lists.py",
+        "repeats.py",
     ] {
         let finding = of(name);
         assert_eq!(finding["code"], "file_unread", "{name}: {told:#}");
