@@ -11,9 +11,8 @@ use crate::api::{TaskList, TaskView};
 use crate::config::HostConfig;
 use crate::config::strict::one_line;
 use crate::diagnostic::Exit;
-use crate::digest::Digest;
 use crate::grants::{self, Grants, GrantsFile};
-use crate::manifest;
+use crate::manifest::{self, Manifest};
 use crate::name::TaskName;
 
 /// List the tasks: what they need, who may run them, what they take and give.
@@ -58,12 +57,12 @@ fn local(root: &Path, files: Vec<GrantsFile>) -> TaskList {
     let view = |file: GrantsFile| {
         let name: TaskName = file.path.file_stem()?.to_str()?.parse().ok()?;
         Some(match &file.grants {
-            Ok(grants) => match is_usable(root, grants) {
-                true => {
-                    let manifest = grants::manifest(root, grants);
+            Ok(grants) => match grants::pinned(root, grants).filter(|it| is_usable(it, grants)) {
+                Some(bytes) => {
+                    let manifest = Manifest::read(&bytes).ok().flatten();
                     TaskView::of(&name, Some(grants), manifest.as_ref())
                 }
-                false => TaskView::of(&name, Some(grants), None).unusable("component"),
+                None => TaskView::of(&name, Some(grants), None).unusable("component"),
             },
             Err(_) => TaskView::of(&name, None, None).unusable("grants"),
         })
@@ -73,18 +72,13 @@ fn local(root: &Path, files: Vec<GrantsFile>) -> TaskList {
     }
 }
 
-/// Whether a service would load it, as far as that is known without compiling: the
-/// pinned bytes, a component, a task, and no import without a grant.
-fn is_usable(root: &Path, grants: &Grants) -> bool {
-    let Ok(bytes) = std::fs::read(root.join(&grants.component)) else {
-        return false;
-    };
-    let Ok(shape) = manifest::shape(&bytes) else {
-        return false;
-    };
-    Digest::of(&bytes) == grants.digest
-        && shape.exports.iter().any(|name| name == "run")
-        && grants::uncovered(&shape.imports, grants).is_empty()
+/// Whether a service would load these bytes, as far as that is known without
+/// compiling: a component, a task, and no import without a grant.
+fn is_usable(bytes: &[u8], grants: &Grants) -> bool {
+    manifest::shape(bytes).is_ok_and(|shape| {
+        shape.exports.iter().any(|name| name == "run")
+            && grants::uncovered(&shape.imports, grants).is_empty()
+    })
 }
 
 fn table(list: &TaskList) -> String {

@@ -59,10 +59,15 @@ pub fn load_all(folder: &Path) -> Result<Vec<GrantsFile>, FileError> {
 /// What the author says of the component that these grants pin. None when it says
 /// nothing, cannot be read, or is not that one any more.
 pub fn manifest(root: &Path, grants: &Grants) -> Option<Manifest> {
+    let bytes = pinned(root, grants)?;
+    Manifest::read(&bytes).ok().flatten()
+}
+
+/// The bytes of the component that these grants pin. None when they cannot be read,
+/// or are not those any more.
+pub fn pinned(root: &Path, grants: &Grants) -> Option<Vec<u8>> {
     let bytes = std::fs::read(root.join(&grants.component)).ok()?;
-    (Digest::of(&bytes) == grants.digest)
-        .then(|| Manifest::read(&bytes).ok().flatten())
-        .flatten()
+    (Digest::of(&bytes) == grants.digest).then_some(bytes)
 }
 
 fn load_file(path: &Path) -> Result<Grants, GrantsError> {

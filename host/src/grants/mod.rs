@@ -15,7 +15,7 @@ pub use cover::{Uncovered, uncovered, unused};
 pub use document::Grants;
 pub use error::GrantsError;
 pub use limits::{Limits, RunLimits, WiderLimit};
-pub use load::{GrantsFile, load, load_all, manifest};
+pub use load::{GrantsFile, load, load_all, manifest, pinned};
 
 #[cfg(test)]
 mod reference;
