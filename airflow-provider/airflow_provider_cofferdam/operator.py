@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -18,6 +19,7 @@ from airflow_provider_cofferdam.attempt import (
 from airflow_provider_cofferdam.compat import (
     AirflowFailException,
     AirflowSkipException,
+    AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferralTimeout,
     conf,
@@ -34,7 +36,7 @@ from airflow_provider_cofferdam.trigger import CofferdamTrigger
 from airflow_provider_cofferdam.values import as_json, check_json, is_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -47,6 +49,9 @@ XCOM_KEY = "cofferdam"
 # Airflow kills 5 s after it asked a task to end. The rest is for what comes after.
 KILL_SECONDS = 4.0
 _LAST_LINE = 0.3
+
+# For the report of a run that is over, after a timeout.
+_LAST_REPORT = 2.0
 
 # An earlier try's run is given the time that its own end may take.
 _EARLIER_SECONDS = 30.0
@@ -92,11 +97,13 @@ class CofferdamOperator(BaseOperator):
         self.cofferdam_run: str | None = None
         self._runner: Runner | None = None
         self._kill_until: float | None = None
+        # Whether the log says already how the run ended.
+        self._is_told = False
         self._check()
 
     def execute(self, context: Context) -> Any:
         runner = self._opened()
-        try:
+        with self._ends(context, runner):
             submission = self._submission(context)
             self._end_earlier_tries(runner, submission)
             if self._kill_until is not None:
@@ -113,17 +120,13 @@ class CofferdamOperator(BaseOperator):
                     timeout=self.execution_timeout,
                 )
             return self._finish(context, runner, begun.run, after=0)
-        except Fault as fault:
-            raise refused(fault) from None
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Goes on where the trigger left off."""
         self.cofferdam_run = str(event["run"])
         runner = self._opened()
-        try:
+        with self._ends(context, runner):
             return self._finish(context, runner, self.cofferdam_run, after=int(event["after"]))
-        except Fault as fault:
-            raise refused(fault) from None
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
@@ -145,7 +148,7 @@ class CofferdamOperator(BaseOperator):
         if self._kill_until is None:
             self._kill_until = time.monotonic() + KILL_SECONDS - _LAST_LINE
         runner = self._runner
-        if runner is None:
+        if runner is None or self._is_told:
             return
         is_over = runner.cancel(self.cofferdam_run, max(self._kill_until - time.monotonic(), 0.0))
         run = self.cofferdam_run or "that was being begun"
@@ -240,6 +243,19 @@ class CofferdamOperator(BaseOperator):
                 )
             self.log.info("run %s is cancelled and its authority revoked", other.run)
 
+    @contextmanager
+    def _ends(self, context: Context, runner: Runner) -> Iterator[None]:
+        """What comes of a run that gives no report of its own accord."""
+        try:
+            yield
+        except Fault as fault:
+            raise refused(fault) from None
+        except AirflowTaskTimeout:
+            # Airflow calls `on_kill` next, which has no context. Nobody interrupts us here.
+            self.on_kill()
+            self._tell_timed_out(context, runner)
+            raise
+
     def _finish(self, context: Context, runner: Runner, run: str, *, after: int) -> Any:
         for entry in runner.follow(run, after):
             write(entry)
@@ -247,8 +263,7 @@ class CofferdamOperator(BaseOperator):
         runner.close()
         report = ending.report
         if report is not None:
-            self._tell_ended(report)
-            self._push(context, XCOM_KEY, report.reference())
+            self._tell_ended(context, report)
         self._refuse_key_of_ours(report)
         most = self.max_result_bytes
         verdict = judge(
@@ -303,7 +318,22 @@ class CofferdamOperator(BaseOperator):
         if begun.terms is not None:
             self.log.info("grants: %s; limits: %s", grants or "none", harmless(limits) or "none")
 
-    def _tell_ended(self, report: Report) -> None:
+    def _tell_timed_out(self, context: Context, runner: Runner) -> None:
+        run, found = self.cofferdam_run, []
+        if run is None:
+            return
+
+        def look() -> bool:
+            found.append(runner.end(run).report)
+            return True
+
+        # Bounded: what the timeout interrupted may have left a connection in no state.
+        if within(_LAST_REPORT, look) and found[0] is not None:
+            self._tell_ended(context, found[0])
+
+    def _tell_ended(self, context: Context, report: Report) -> None:
+        self._is_told = True
         spent = f" in {report.milliseconds / 1000:.3f} s" if report.milliseconds is not None else ""
         self.log.info("run %s %s%s; %s", report.run, report.word, spent, report.revoked())
         self.log.info("audit: `%s`", report.show)
+        self._push(context, XCOM_KEY, report.reference())

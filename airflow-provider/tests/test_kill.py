@@ -39,7 +39,8 @@ def on_kill():
 signal.signal(signal.SIGTERM, lambda *_: on_kill())
 print("ready", flush=True)
 error = None
-execute = lambda: operator.execute.__wrapped__(operator, context())
+where = context()
+execute = lambda: operator.execute.__wrapped__(operator, where)
 try:
     if plan.get("timeout"):
         try:
@@ -52,7 +53,8 @@ try:
         execute()
 except BaseException as raised:
     error = raised
-print("\\n" + json.dumps({"error": type(error).__name__, "text": str(error), "took": took}))
+told = {"error": type(error).__name__, "text": str(error), "took": took}
+print("\\n" + json.dumps({**told, "pushed": where["ti"].pushed}))
 """
 
 
@@ -153,6 +155,8 @@ def test_a_timeout_ends_revoked(host, do):
     assert told["error"] == "AirflowTaskTimeout"
     assert len(told["took"]) == 1
     assert told["took"][0] < 4
+    # Who looks for the run afterwards finds it, as after every other end.
+    assert told["pushed"]["cofferdam"]["outcome"] == "cancelled"
 
 
 def test_a_kill_that_meets_a_slow_revocation_is_over_in_four_seconds(service):

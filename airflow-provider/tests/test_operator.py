@@ -207,8 +207,10 @@ def test_a_trigger_that_ran_out_of_time_has_its_run_cancelled(runner):
 
 def test_on_kill_twice_shares_its_time(runner):
     task = operator()
-    run(task)
     runner.does_end = False
+    # In the middle of its run.
+    task._opened()
+    task.cofferdam_run = RUN
     task.on_kill()
     task._kill_until -= 2
     task.on_kill()
@@ -219,6 +221,13 @@ def test_on_kill_twice_shares_its_time(runner):
     assert 2.7 < first <= 3.7
     assert 0.5 < second <= 1.7
     assert third == 0
+
+
+def test_on_kill_after_the_end_is_nothing(runner):
+    task = operator()
+    run(task)
+    task.on_kill()
+    assert runner.cancelled == []
 
 
 def test_on_kill_before_there_is_anything_to_kill():

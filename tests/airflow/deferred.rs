@@ -21,7 +21,7 @@ pub(super) fn trials(trials: &mut Trials) {
 }
 
 /// Every line of the task is in the log, once and in order.
-fn is_exact(log: &[String], lines: u32) {
+pub(super) fn is_exact(log: &[String], lines: u32) {
     let spoken: Vec<&String> = log
         .iter()
         .filter(|it| it.contains("spoken line "))

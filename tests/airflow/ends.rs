@@ -3,14 +3,16 @@
 
 use std::time::{Duration, Instant};
 
+use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::Trials;
+use super::deferred::is_exact;
 use super::site::{LONG, Runner, Site, parent, processes};
 
 /// SIGTERM to the end of the authority, by Airflow's own patience.
-const REVOKED: Duration = Duration::from_secs(5);
+pub(super) const REVOKED: Duration = Duration::from_secs(5);
 
 pub(super) fn trials(trials: &mut Trials) {
     for runner in Runner::BOTH {
@@ -29,13 +31,21 @@ pub(super) fn trials(trials: &mut Trials) {
         );
     }
     trials.alone(
+        "ends::a_restart_of_the_service_is_not_noticed",
+        a_restart_of_the_service_is_not_noticed,
+    );
+    trials.alone(
+        "ends::a_credential_that_may_live_fails_and_is_not_tried_again",
+        a_credential_that_may_live,
+    );
+    trials.alone(
         "ends::sigkill_of_the_service_is_a_lost_run",
         sigkill_of_the_service_is_a_lost_run,
     );
 }
 
 /// Uses the secret, and then stays.
-fn stays(ms: u32) -> Value {
+pub(super) fn stays(ms: u32) -> Value {
     json!({
         "do": "http", "grant": "api", "path": "status/200",
         "then": { "do": "sleep", "ms": ms },
@@ -63,6 +73,10 @@ async fn a_timeout_cancels(site: &Site, runner: Runner) {
     assert_eq!(api.ended(&dag, &run, LONG).await.unwrap(), "failed");
     let log = site.log(&dag, &run, 1).await.join("\n");
     assert!(log.contains("imeout"), "{log}");
+    // Told and found as after any other end.
+    let record = site.xcom(&dag, &run, "cofferdam").await;
+    assert_eq!(record["outcome"], "cancelled", "{record}");
+    assert!(log.contains("every credential revoked"), "{log}");
 }
 
 /// The process in which Airflow runs the task of this run.
@@ -131,4 +145,75 @@ async fn sigkill_of_the_service_is_a_lost_run(site: &mut Site) {
     assert_eq!(ended, "success", "{log}");
     assert!(log.contains("lost"), "{log}");
     site.dies(&run, REVOKED).await;
+}
+
+/// `systemctl restart` while two tasks are under way: the service drains, and what ends
+/// meanwhile is found afterwards.
+async fn a_restart_of_the_service_is_not_noticed(site: &mut Site) {
+    let (dag, deferred) = ("tests_retry", "tests_deferred");
+    let uses = site.trigger(dag, "caller", stays(6_000)).await;
+    let talk = json!({ "do": "talk", "every_ms": 100, "lines": 60 });
+    let talks = site.trigger(deferred, "probe", talk).await;
+    site.lives(&uses).await;
+    let api = site.airflow.api();
+    api.reaches(deferred, &talks, "step", &["deferred"], LONG)
+        .await
+        .unwrap();
+    let begun = Instant::now();
+    site.stop_service();
+    assert!(
+        begun.elapsed() > Duration::from_secs(1),
+        "nothing was under way"
+    );
+    assert_eq!(site.living(&uses).await, 0, "it ends what it began");
+    // Long enough for the worker to find nobody.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    site.serve().await;
+    let api = site.airflow.api();
+    for (dag, run) in [(dag, &uses), (deferred, &talks)] {
+        let state = api.ended(dag, run, LONG).await.unwrap();
+        let log = site.log(dag, run, 1).await;
+        assert_eq!(state, "success", "{log:#?}");
+        let step = api.instance(dag, run, "step", -1).await.unwrap();
+        assert_eq!(step.try_number(), 1, "{log:#?}");
+    }
+    is_exact(&site.log(deferred, &talks, 1).await, 60);
+}
+
+/// Exit 7: the work is done, so its result is there; but nobody knows whether a
+/// credential lives, so somebody has to look.
+async fn a_credential_that_may_live(site: &mut Site) {
+    let direct = site.world.bao().unwrap().address();
+    let proxy = Proxy::start(site.world.bao().unwrap().socket()).unwrap();
+    site.vault_at(&proxy.address()).await;
+    // Whoever revokes what: a log-in that ends takes its attempts with it.
+    let refused = proxy.inject(Rule::on("POST", "revoke", Fault::Status(500, None)));
+    let mut runs = Vec::new();
+    for runner in Runner::BOTH {
+        let dag = runner.dag("tests_retry");
+        let before = refused.hits();
+        let get = json!({ "do": "http", "grant": "api", "path": "status/200" });
+        let (run, state) = site.run(&dag, "caller", get).await;
+        assert!(refused.hits() > before, "no revocation was refused");
+        let step = site.airflow.api().instance(&dag, &run, "step", -1).await;
+        let log = site.log(&dag, &run, 1).await.join("\n");
+        let told = (state.as_str(), step.unwrap().try_number());
+        assert_eq!(told, ("failed", 1), "{log}");
+        assert!(log.contains("NOT revoked"), "{log}");
+        let result = site.xcom(&dag, &run, "return_value").await;
+        assert!(result.to_string().contains("200"), "{result}");
+        assert_eq!(site.living(&run).await, 1, "it lives indeed");
+        runs.push(run);
+    }
+    drop(refused);
+    // The service tries again by itself; on a laptop somebody types what the log says.
+    let laptop = site.world.path("laptop/cofferdam.toml");
+    let program = site.world.path("cofferdam");
+    let sweep = ["--config", laptop.to_str().unwrap(), "sweep"];
+    let swept = site.as_airflow(program.to_str().unwrap(), &sweep);
+    assert!(swept.status.success(), "{swept:?}");
+    for run in &runs {
+        site.dies(run, LONG).await;
+    }
+    site.vault_at(&direct).await;
 }

@@ -21,7 +21,9 @@ mod common;
 mod deferred;
 mod ends;
 mod examples;
+mod ground;
 mod outcomes;
+mod remote;
 mod secrets;
 mod site;
 mod wheel;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     examples::trials(&mut trials);
     ends::trials(&mut trials);
     deferred::trials(&mut trials);
+    remote::trials(&mut trials);
     secrets::trials(&mut trials);
     wheel::trials(&mut trials);
     trials.measure("task_durations", bench::task_durations);

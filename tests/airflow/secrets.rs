@@ -40,7 +40,7 @@ async fn a_thief_gets_nothing(site: &Site) {
     );
     let tried = api.xcom("tests_thief", &run, "steal", -1, "return_value");
     let tried = tried.await.unwrap().to_string();
-    assert_eq!(tried.matches("PermissionError").count(), 5, "{tried}");
+    assert_eq!(tried.matches("PermissionError").count(), 6, "{tried}");
     // The same user reads what is his own.
     let own = site.world.path("laptop/secret-id");
     let own = site.as_airflow("cat", &[own.to_str().unwrap()]);
@@ -168,4 +168,10 @@ async fn no_secret_is_anywhere_in_airflow(site: &mut Site) {
         let secret = std::fs::read_to_string(site.world.path(name)).unwrap();
         hunted(secret.trim()).finish().unwrap();
     }
+    // Nor the token that Airflow itself shows to the service.
+    let (run, state) = site
+        .run("tests_bearer", "probe", json!({ "do": "context" }))
+        .await;
+    assert_eq!(state, "success", "{run}");
+    hunted(&site.remote.token).finish().unwrap();
 }

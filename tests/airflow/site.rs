@@ -2,8 +2,8 @@
 //! local binary under another.
 
 use std::fs::{File, set_permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,12 +16,12 @@ use cofferdam_devkit::tools::workspace;
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::common::{SOON, TOKEN, api, billing_api, binary, guest};
+use super::ground::{Remote, copied, environment, install_example, opened, plain_login, remote};
+use crate::common::{SOON, TOKEN, api, billing_api, binary};
 
 /// The service's user; nobody's on any ordinary machine.
-const SERVICE: u32 = 54_321;
+pub(crate) const SERVICE: u32 = 54_321;
 /// Airflow's.
 pub(crate) const AIRFLOW: u32 = 54_322;
 
@@ -29,7 +29,7 @@ pub(crate) const AIRFLOW: u32 = 54_322;
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// The DAGs that may run the tasks of the tests; `tests_denied` is not one.
-const DAGS: [&str; 13] = [
+const DAGS: [&str; 16] = [
     "tests",
     "tests_laptop",
     "tests_retry",
@@ -39,6 +39,9 @@ const DAGS: [&str; 13] = [
     "tests_mapped",
     "tests_mapped_laptop",
     "tests_deferred",
+    "tests_certificate",
+    "tests_certificate_deferred",
+    "tests_bearer",
     "bench_service",
     "bench_laptop",
     "bench_call_service",
@@ -82,6 +85,7 @@ pub(crate) struct Site {
     _billing: Guarded,
     pub(crate) upstream: Upstream,
     pub(crate) world: World,
+    pub(crate) remote: Remote,
 }
 
 impl Site {
@@ -130,11 +134,13 @@ impl Site {
         for task in ["caller", "invoice-sync"] {
             world.policy(task).unwrap();
         }
-        opened(&world);
+        std::fs::create_dir(world.path("laptop")).unwrap();
+        let remote = remote(&world);
+        opened(&world, &remote);
         let airflow = Options {
             home: world.path("airflow"),
             user: Some(AIRFLOW),
-            environment: environment(&world, &upstream, plain_login(&world).await),
+            environment: environment(&world, &upstream, &remote, plain_login(&world).await),
             parallelism: 8,
         };
         let mut site = Self {
@@ -143,6 +149,7 @@ impl Site {
             _billing: billing,
             upstream,
             world,
+            remote,
         };
         site.serve().await;
         site.give_dags();
@@ -185,6 +192,25 @@ impl Site {
             assert!(begun.elapsed() < SOON, "{error}: {}", self.service_log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// SIGTERM for the service, as `systemctl stop` sends it, and its end.
+    pub(crate) fn stop_service(&mut self) {
+        self.service.take().unwrap().end(LONG);
+    }
+
+    /// Has service and binary reach Vault at this address; the service starts anew.
+    pub(crate) async fn vault_at(&mut self, address: &str) {
+        self.stop_service();
+        for file in ["cofferdam.toml", "laptop/cofferdam.toml"] {
+            let file = self.world.path(file);
+            let text = std::fs::read_to_string(&file).unwrap();
+            let (before, rest) = text.split_once("address = \"").unwrap();
+            let (_, after) = rest.split_once('"').unwrap();
+            let text = format!("{before}address = \"{address}\"{after}");
+            std::fs::write(file, text).unwrap();
+        }
+        self.serve().await;
     }
 
     /// SIGKILL for the service.
@@ -285,127 +311,6 @@ fn given(file: &Path, dags: &Path) {
     let copy = dags.join(file.file_name().unwrap());
     std::fs::copy(file, &copy).unwrap();
     set_permissions(copy, PermissionsExt::from_mode(0o644)).unwrap();
-}
-
-/// A component where every user of the tests can read it.
-fn copied(world: &World, component: &str) -> PathBuf {
-    let file = world.path(&format!("components/{component}.wasm"));
-    std::fs::create_dir_all(world.path("components")).unwrap();
-    std::fs::copy(guest(component), &file).unwrap();
-    file
-}
-
-/// An example's own grants, for the component that was built here and the API here.
-fn install_example(world: &World, name: &str, api: &str) {
-    let file = workspace().join(format!("examples/{name}/grants/{name}.toml"));
-    let grants = std::fs::read_to_string(file).unwrap();
-    let component = std::fs::read(copied(world, name)).unwrap();
-    let digest = hex::encode(Sha256::digest(&component));
-    let grants = grants
-        .replace(&"0".repeat(64), &digest)
-        .replace("http://127.0.0.1:8090", api);
-    assert!(grants.contains(&digest), "{grants}");
-    world
-        .write(&format!("grants/{name}.toml"), &grants)
-        .unwrap();
-}
-
-/// Gives each user what is his: the service its log-in and its state, Airflow a folder
-/// `laptop` with a log-in of its own. Neither can read the other's.
-fn opened(world: &World) {
-    let mode = |name: &str, mode| {
-        set_permissions(world.path(name), PermissionsExt::from_mode(mode)).unwrap();
-    };
-    let own = |name: &str, user| chown(world.path(name), Some(user), Some(user)).unwrap();
-    // A benchmark is made with an optimised one.
-    let program = std::env::var_os("COFFERDAM_BENCH_BINARY");
-    let program = program.map_or_else(|| binary().to_owned(), PathBuf::from);
-    std::fs::copy(program, world.path("cofferdam")).unwrap();
-    let config = std::fs::read_to_string(world.path("cofferdam.toml")).unwrap();
-    std::fs::create_dir(world.path("laptop")).unwrap();
-    for name in ["role-id", "secret-id"] {
-        std::fs::copy(world.path(name), world.path(&format!("laptop/{name}"))).unwrap();
-    }
-    let laptop = format!("[paths]\ngrants = \"../grants\"\n\n{config}");
-    world.write("laptop/cofferdam.toml", &laptop).unwrap();
-    let server = format!(
-        "{config}\n[server]\nsocket = \"run/cofferdam.sock\"\n\n\
-         [[server.allow]]\nusers = [{AIRFLOW}]\ntasks = [\"*\"]\n\n\
-         [[server.allow]]\nusers = [0]\nmetrics = true\n"
-    );
-    world.write("cofferdam.toml", &server).unwrap();
-    for folder in ["state", "audit", "cache", "run"] {
-        let _ = std::fs::remove_dir_all(world.path(folder));
-        std::fs::create_dir(world.path(folder)).unwrap();
-        mode(folder, if folder == "run" { 0o755 } else { 0o700 });
-        own(folder, SERVICE);
-    }
-    own("secret-id", SERVICE);
-    for name in ["", "grants", "components", "cofferdam"] {
-        mode(name, 0o755);
-    }
-    for name in ["cofferdam.toml", "role-id"] {
-        mode(name, 0o644);
-    }
-    for folder in ["grants", "components"] {
-        for file in std::fs::read_dir(world.path(folder)).unwrap() {
-            set_permissions(file.unwrap().path(), PermissionsExt::from_mode(0o644)).unwrap();
-        }
-    }
-    for name in ["", "/cofferdam.toml", "/role-id", "/secret-id"] {
-        own(&format!("laptop{name}"), AIRFLOW);
-    }
-}
-
-/// What people have today, for the benchmark: a log-in of Airflow's own that reads the
-/// secret, as a connection for VaultHook.
-async fn plain_login(world: &World) -> Value {
-    let bao = world.bao().unwrap();
-    let ask = async |path: &str, body: Value| {
-        let (status, answer) = bao.root("POST", path, Some(body)).await.unwrap();
-        assert!(status < 300, "{path}: {answer}");
-        answer
-    };
-    let policy = json!({ "policy": "path \"secret/data/api\" { capabilities = [\"read\"] }" });
-    ask("sys/policies/acl/plain", policy).await;
-    let role = json!({ "token_policies": "plain", "token_ttl": "1m" });
-    ask("auth/approle/role/plain", role).await;
-    let secret = ask("auth/approle/role/plain/secret-id", json!({})).await;
-    let (_, role) = bao
-        .root("GET", "auth/approle/role/plain/role-id", None)
-        .await
-        .unwrap();
-    json!({
-        "conn_type": "vault",
-        "host": "127.0.0.1",
-        "port": bao.socket().port(),
-        "login": role["data"]["role_id"],
-        "password": secret["data"]["secret_id"],
-        "schema": "secret",
-        "extra": { "auth_type": "approle", "use_tls": false, "kv_engine_version": 2 },
-    })
-}
-
-/// What Airflow's processes have in their environment.
-fn environment(world: &World, upstream: &Upstream, plain: Value) -> Vec<(String, String)> {
-    let path = |name: &str| world.path(name).to_string_lossy().into_owned();
-    let service = json!({ "conn_type": "cofferdam", "host": path("run/cofferdam.sock") });
-    let laptop = json!({
-        "conn_type": "cofferdam",
-        "extra": { "binary": path("cofferdam"), "config": path("laptop/cofferdam.toml") },
-    });
-    let secrets = ["secret-id", "state/cache.key", "state", "audit", "cache"].map(path);
-    [
-        ("AIRFLOW_CONN_COFFERDAM_DEFAULT", service.to_string()),
-        ("AIRFLOW_CONN_LAPTOP", laptop.to_string()),
-        ("AIRFLOW_CONN_VAULT", plain.to_string()),
-        ("BENCH_API", format!("{}/status/200", upstream.address())),
-        ("THIEF_WANTS", secrets.join(":")),
-        // A run that is lost with the service is asked after for this long, in seconds.
-        ("AIRFLOW__COFFERDAM__PATIENCE", "30".to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
 }
 
 /// Processes whose command line contains this text.

@@ -31,6 +31,17 @@ impl Issuer {
         self.key.public_key_pem()
     }
 
+    /// The public key as a JSON Web Key Set (RFC 7517).
+    pub fn key_set(&self) -> Result<Value> {
+        // SEC 1, uncompressed: a byte that says so, and the two coordinates.
+        let coordinates = self.key.public_key_raw().get(1..);
+        let (x, y) = (coordinates.and_then(|both| both.split_at_checked(32)))
+            .context("the key is no point of P-256")?;
+        let part = |bytes| URL_SAFE_NO_PAD.encode(bytes);
+        let key = json!({ "kty": "EC", "crv": "P-256", "x": part(x), "y": part(y) });
+        Ok(json!({ "keys": [key] }))
+    }
+
     /// A JWT for an audience about a subject that is good for so long.
     pub fn token(&self, audience: &str, subject: &str, life: Duration) -> Result<String> {
         let now = now()?;

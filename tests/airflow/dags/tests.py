@@ -31,9 +31,9 @@ def mapped(name: str, **arguments) -> None:
         steps.expand(input=inputs)
 
 
+retry = {"retries": 1, "retry_delay": timedelta(seconds=1)}
 for suffix, connection in (("", "cofferdam_default"), ("_laptop", "laptop")):
     common = {"cofferdam_conn_id": connection}
-    retry = {"retries": 1, "retry_delay": timedelta(seconds=1)}
     step("tests" + suffix, **common)
     step("tests_retry" + suffix, **common, **retry)
     step("tests_timeout" + suffix, **common, execution_timeout=timedelta(seconds=3))
@@ -41,6 +41,11 @@ for suffix, connection in (("", "cofferdam_default"), ("_laptop", "laptop")):
     mapped("tests_mapped" + suffix, **common)
 
 step("tests_deferred", cofferdam_conn_id="cofferdam_default", deferrable=True)
+
+# Over TCP: those who are known there, and two who are not.
+for connection in ("certificate", "bearer", "nobody", "forger"):
+    step("tests_" + connection, cofferdam_conn_id=connection, **retry)
+step("tests_certificate_deferred", cofferdam_conn_id="certificate", deferrable=True)
 
 with DAG("tests_thief", schedule=None):
 
