@@ -6,6 +6,7 @@ use cofferdam_devkit::airflow::Part;
 use serde_json::json;
 
 use super::Trials;
+use super::ends::stays;
 use super::site::{LONG, Site};
 
 pub(super) fn trials(trials: &mut Trials) {
@@ -14,6 +15,7 @@ pub(super) fn trials(trials: &mut Trials) {
         a_result_and_every_line_once,
     );
     trials.add("deferred::a_users_kill_cancels", a_users_kill_cancels);
+    trials.add("deferred::a_timeout_cancels", a_timeout_cancels);
     trials.alone(
         "deferred::a_restart_of_the_triggerer_is_not_noticed",
         a_restart_of_the_triggerer_is_not_noticed,
@@ -45,11 +47,9 @@ async fn a_result_and_every_line_once(site: &Site) {
 }
 
 async fn a_users_kill_cancels(site: &Site) {
-    let stays = json!({
-        "do": "http", "grant": "api", "path": "status/200",
-        "then": { "do": "sleep", "ms": 55_000 },
-    });
-    let run = site.trigger("tests_deferred", "caller", stays).await;
+    let run = site
+        .trigger("tests_deferred", "caller", stays(55_000))
+        .await;
     let api = site.airflow.api();
     let states = &["deferred"];
     api.reaches("tests_deferred", &run, "step", states, LONG)
@@ -70,6 +70,21 @@ async fn a_users_kill_cancels(site: &Site) {
         .await
         .unwrap();
     site.dies(&run, Duration::from_secs(20)).await;
+}
+
+async fn a_timeout_cancels(site: &Site) {
+    let dag = "tests_deferred_timeout";
+    let run = site.trigger(dag, "caller", stays(55_000)).await;
+    site.lives(&run).await;
+    // The scheduler looks every 2 s here, and then a worker is started.
+    site.dies(&run, Duration::from_secs(40)).await;
+    let state = site.airflow.api().ended(dag, &run, LONG).await.unwrap();
+    assert_eq!(state, "failed");
+    let log = site.log(dag, &run, 1).await.join("\n");
+    assert!(
+        log.contains("is cancelled and its authority revoked"),
+        "{log}"
+    );
 }
 
 async fn a_restart_of_the_triggerer_is_not_noticed(site: &mut Site) {

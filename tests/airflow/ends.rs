@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
+use cofferdam_devkit::tools;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -37,6 +38,15 @@ pub(super) fn trials(trials: &mut Trials) {
     trials.alone(
         "ends::a_credential_that_may_live_fails_and_is_not_tried_again",
         a_credential_that_may_live,
+    );
+    trials.alone(
+        "ends::a_vault_that_is_away_is_tried_again",
+        a_vault_that_is_away,
+    );
+    trials.alone("ends::a_database_user_ends_with_its_task", a_database_user);
+    trials.add(
+        "ends::a_worker_that_comes_back_finds_its_run",
+        a_worker_that_comes_back_finds_its_run,
     );
     trials.alone(
         "ends::sigkill_of_the_service_is_a_lost_run",
@@ -216,4 +226,90 @@ async fn a_credential_that_may_live(site: &mut Site) {
         site.dies(run, LONG).await;
     }
     site.vault_at(&direct).await;
+}
+
+/// Exit 4, and the task's own `retries` do the rest.
+async fn a_vault_that_is_away(site: &mut Site) {
+    let direct = site.world.bao().unwrap().address();
+    let proxy = Proxy::start(site.world.bao().unwrap().socket()).unwrap();
+    site.vault_at(&proxy.address()).await;
+    for runner in Runner::BOTH {
+        let dag = runner.dag("tests_retry");
+        let away = proxy.inject(Rule::on("*", "", Fault::Reset));
+        let run = site.trigger(&dag, "caller", stays(0)).await;
+        let api = site.airflow.api();
+        // The first try's end, before the second begins.
+        let states = &["up_for_retry"];
+        let first = api.reaches(&dag, &run, "step", states, LONG).await.unwrap();
+        assert_eq!(first.try_number(), 1);
+        assert!(away.hits() > 0, "Vault was not asked");
+        drop(away);
+        let ended = api.ended(&dag, &run, LONG).await.unwrap();
+        let log = site.log(&dag, &run, 1).await.join("\n");
+        assert_eq!(ended, "success", "{log}");
+        assert!(log.contains("Vault") || log.contains("vault"), "{log}");
+        site.dies(&run, REVOKED).await;
+    }
+    site.vault_at(&direct).await;
+}
+
+/// A credential with a lease: gone with the task, however that ends, and with it the
+/// user in the database.
+async fn a_database_user(site: &mut Site) {
+    for runner in Runner::BOTH {
+        let (dag, api) = (runner.dag("tests"), site.airflow.api());
+        let (run, state) = site.run(&dag, "lender", stays(0)).await;
+        let log = site.log(&dag, &run, 1).await.join("\n");
+        assert_eq!(state, "success", "{log}");
+        assert!(log.contains("(1 leases)"), "{log}");
+        assert_eq!(site.lent().await, (0, 0));
+
+        let run = site.trigger(&dag, "lender", stays(55_000)).await;
+        let begun = Instant::now();
+        while site.lent().await != (1, 1) {
+            assert!(begun.elapsed() < LONG, "nothing was lent");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        api.mark_failed(&dag, &run, "step").await.unwrap();
+        let begun = Instant::now();
+        while site.lent().await != (0, 0) {
+            let patience = REVOKED + Duration::from_secs(3);
+            assert!(begun.elapsed() < patience, "{:?}", site.lent().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(api.ended(&dag, &run, LONG).await.unwrap(), "failed");
+    }
+}
+
+/// What a worker does that lost the answer, or its memory: the same submission again.
+async fn a_worker_that_comes_back_finds_its_run(site: &Site) {
+    let script = format!(
+        r#"
+import sys
+sys.path.insert(0, {packages:?})
+from airflow_provider_cofferdam.attempt import Attempt, Submission
+from airflow_provider_cofferdam.runner import ServiceRunner
+from airflow_provider_cofferdam.settings import Settings
+
+attempt = Attempt("tests", "step", "comes-back", 1, -1)
+submission = Submission("probe", attempt, {{"do": "talk", "every_ms": 50, "lines": 20}}, key="k")
+first, second = (ServiceRunner(Settings(socket={socket:?})) for _ in range(2))
+one = first.begin(submission)
+next(first.follow(one.run))
+first.close()
+two = second.begin(submission)
+lines = [entry.message for entry in second.follow(two.run)]
+print(one.run == two.run, one.is_replayed, two.is_replayed, len(lines), second.end(two.run).report.exit)
+"#,
+        packages = site.airflow.home().join("site"),
+        socket = site.world.path("run/cofferdam.sock"),
+    );
+    let python = tools::airflow().unwrap().join("python3");
+    let output = site.as_airflow(python.to_str().unwrap(), &["-c", &script]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        told.lines().last(),
+        Some("True False True 20 0"),
+        "{output:?}"
+    );
 }

@@ -1,40 +1,100 @@
 //! The example DAGs, as they are shipped.
 
-use serde_json::json;
+use cofferdam_devkit::airflow::Instance;
+use serde_json::{Value, json};
 
 use super::Trials;
 use super::site::{LONG, Site};
 
 pub(super) fn trials(trials: &mut Trials) {
-    trials.add(
-        "examples::each_runs_as_it_is_shipped",
-        each_runs_as_it_is_shipped,
-    );
+    trials.add("examples::billing", billing);
+    trials.add("examples::examples", examples);
+    trials.add("examples::examples_mapped", examples_mapped);
+    trials.add("examples::examples_retry", examples_retry);
 }
 
-async fn each_runs_as_it_is_shipped(site: &Site) {
-    let api = site.airflow.api();
-    for (dag, word) in [
-        ("billing", "http.billing"),
-        ("examples_mapped", "greeting"),
-        ("examples", "greeting"),
-    ] {
+/// A run of a DAG that succeeded.
+struct Ran<'a> {
+    site: &'a Site,
+    dag: &'static str,
+    run: String,
+    steps: Vec<Instance>,
+}
+
+impl<'a> Ran<'a> {
+    async fn of(site: &'a Site, dag: &'static str) -> Self {
+        let api = site.airflow.api();
         let run = api.trigger(dag, json!({})).await.unwrap();
         let state = api.ended(dag, &run, LONG).await.unwrap();
-        let mut log = String::new();
-        for step in api.instances(dag, &run).await.unwrap() {
-            let task = step.field("task_id").as_str().unwrap().to_owned();
-            let lines = api.log(dag, &run, &task, step.map_index(), 1).await;
-            log.push_str(&serde_json::to_string(&lines.unwrap()).unwrap());
-        }
-        assert_eq!(state, "success", "{dag}: {log}");
-        assert!(log.contains(word), "{dag}: {log}");
-        assert_eq!(site.living(&run).await, 0);
-        if dag == "billing" {
-            assert!(log.contains("revoked"), "{log}");
-            let minted = site.world.bao().unwrap().answers().unwrap();
-            let of_run = |line: &serde_json::Value| line.to_string().contains(&run);
-            assert!(minted.iter().any(of_run), "Vault's audit names the run");
-        }
+        let steps = api.instances(dag, &run).await.unwrap();
+        let ran = Self {
+            site,
+            dag,
+            run,
+            steps,
+        };
+        assert_eq!(state, "success", "{}", ran.log().await);
+        assert_eq!(site.living(&ran.run).await, 0);
+        ran
     }
+
+    /// What its tasks wrote in their last tries.
+    async fn log(&self) -> String {
+        let mut log = String::new();
+        for step in &self.steps {
+            let (index, number) = (step.map_index(), step.try_number());
+            let task = step.field("task_id").as_str().unwrap();
+            let lines = (self.site.airflow.api())
+                .log(self.dag, &self.run, task, index, number)
+                .await;
+            log.push_str(&Value::Array(lines.unwrap()).to_string());
+        }
+        log
+    }
+
+    async fn result(&self, task: &str, map_index: i64) -> String {
+        let api = self.site.airflow.api();
+        let value = api.xcom(self.dag, &self.run, task, map_index, "return_value");
+        value.await.unwrap().to_string()
+    }
+}
+
+async fn billing(site: &Site) {
+    let ran = Ran::of(site, "billing").await;
+    let told = ran.result("tell", -1).await;
+    assert!(told.contains("invoices posted as"), "{told}");
+    let log = ran.log().await;
+    for words in ["http.billing", "every credential revoked"] {
+        assert!(log.contains(words), "{log}");
+    }
+    let minted = site.world.bao().unwrap().answers().unwrap();
+    let of_run = |line: &Value| line.to_string().contains(&ran.run);
+    assert!(minted.iter().any(of_run), "Vault's audit names the run");
+}
+
+async fn examples(site: &Site) {
+    let ran = Ran::of(site, "examples").await;
+    let told = ran.result("tell", -1).await;
+    assert!(told.contains("Ada"), "{told}");
+    assert!(ran.log().await.contains("greeting"));
+}
+
+async fn examples_mapped(site: &Site) {
+    let ran = Ran::of(site, "examples_mapped").await;
+    for (index, name) in ["Ada", "Grace", "Katherine"].iter().enumerate() {
+        let said = ran.result("greet", index.try_into().unwrap()).await;
+        assert!(said.contains(name), "{said}");
+    }
+}
+
+async fn examples_retry(site: &Site) {
+    let ran = Ran::of(site, "examples_retry").await;
+    let [step] = &ran.steps[..] else {
+        panic!("one task: {:#?}", ran.steps);
+    };
+    assert_eq!(step.try_number(), 2, "the first try asks for another");
+    let first = (site.airflow.api()).log(ran.dag, &ran.run, "wait_for_it", -1, 1);
+    let first = Value::Array(first.await.unwrap()).to_string();
+    assert!(first.contains("asks to be tried again"), "{first}");
+    assert!(ran.result("wait_for_it", -1).await != "null");
 }

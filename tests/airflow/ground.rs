@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cofferdam_devkit::identity::{Authority, Issuer};
+use cofferdam_devkit::openbao::HOST_ROLE;
+use cofferdam_devkit::postgres::{DatabaseRole, Postgres};
 use cofferdam_devkit::process::free_port;
 use cofferdam_devkit::tools::workspace;
 use cofferdam_devkit::upstream::Upstream;
@@ -81,6 +83,53 @@ pub(super) fn install_example(world: &World, name: &str, api: &str) {
         .unwrap();
 }
 
+/// Where the leases of the tests lie.
+pub(super) const LEASES: &str = "database/creds/reader";
+
+/// Has Vault make users of this database.
+pub(super) async fn lend(world: &World, postgres: &Postgres) {
+    let bao = world.bao().unwrap();
+    bao.connect_database(postgres, postgres.socket())
+        .await
+        .unwrap();
+    let role = DatabaseRole {
+        ttl: "10m",
+        max_ttl: "20m",
+        ..DatabaseRole::new("reader")
+    };
+    bao.database_role(&role).await.unwrap();
+}
+
+/// Grants of a task that calls an API as a database user of its own.
+pub(super) fn borrowed(api: &str) -> String {
+    format!(
+        r#"[limits]
+timeout = "60s"
+
+[http.api]
+base = "{api}/"
+allow = ["GET **"]
+network = "loopback"
+plain = true
+credential = {{ dynamic = {{ mount = "database", path = "creds/reader" }} }}
+inject = {{ basic = {{ username = "{{username}}", password = "{{password}}" }} }}
+"#
+    )
+}
+
+/// A folder `laptop` with a secret-id of its own: the service's is not in it.
+pub(super) async fn second_log_in(world: &World) {
+    let path = format!("auth/approle/role/{HOST_ROLE}/secret-id");
+    let made = world.bao().unwrap().root("POST", &path, Some(json!({})));
+    let (_, made) = made.await.unwrap();
+    let secret = made["data"]["secret_id"].as_str().unwrap();
+    let services = std::fs::read_to_string(world.path("secret-id")).unwrap();
+    assert_ne!(secret, services.trim());
+    std::fs::create_dir(world.path("laptop")).unwrap();
+    world.write("laptop/secret-id", secret).unwrap();
+    std::fs::copy(world.path("role-id"), world.path("laptop/role-id")).unwrap();
+}
+
 /// Gives each user what is his: the service its log-in and its state, Airflow a folder
 /// `laptop` with a log-in of its own. Neither can read the other's.
 pub(super) fn opened(world: &World, remote: &Remote) {
@@ -93,9 +142,6 @@ pub(super) fn opened(world: &World, remote: &Remote) {
     let program = program.map_or_else(|| binary().to_owned(), PathBuf::from);
     std::fs::copy(program, world.path("cofferdam")).unwrap();
     let config = std::fs::read_to_string(world.path("cofferdam.toml")).unwrap();
-    for name in ["role-id", "secret-id"] {
-        std::fs::copy(world.path(name), world.path(&format!("laptop/{name}"))).unwrap();
-    }
     let laptop = format!("[paths]\ngrants = \"../grants\"\n\n{config}");
     world.write("laptop/cofferdam.toml", &laptop).unwrap();
     let server = format!(
@@ -243,6 +289,15 @@ pub(super) fn environment(
         ("AIRFLOW_CONN_VAULT", plain.to_string()),
         ("BENCH_API", format!("{}/status/200", upstream.address())),
         ("THIEF_WANTS", secrets.join(":")),
+        (
+            "AIRFLOW__COFFERDAM__AUDIT_URL",
+            "https://audit.example/{run}".to_owned(),
+        ),
+        ("AIRFLOW__CORE__TEST_CONNECTION", "Enabled".to_owned()),
+        (
+            "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL",
+            "2".to_owned(),
+        ),
         // A run that is lost with the service is asked after for this long, in seconds.
         ("AIRFLOW__COFFERDAM__PATIENCE", "30".to_owned()),
     ]

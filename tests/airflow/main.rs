@@ -23,6 +23,7 @@ mod ends;
 mod examples;
 mod ground;
 mod outcomes;
+mod pages;
 mod remote;
 mod secrets;
 mod site;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     examples::trials(&mut trials);
     ends::trials(&mut trials);
     deferred::trials(&mut trials);
+    pages::trials(&mut trials);
     remote::trials(&mut trials);
     secrets::trials(&mut trials);
     wheel::trials(&mut trials);
@@ -64,8 +66,20 @@ fn main() -> ExitCode {
     });
     let conclusion = libtest_mimic::run(&arguments, list);
     // Before the process ends, or its folders would stay.
-    runtime.block_on(async { shared.write().await.take() });
-    conclusion.exit_code()
+    let closed = caught(|| {
+        runtime.block_on(async {
+            if let Some(site) = shared.write().await.take() {
+                site.close().await;
+            }
+        });
+    });
+    match closed {
+        Ok(()) => conclusion.exit_code(),
+        Err(failed) => {
+            println!("at the end: {}", failed.message().unwrap_or_default());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The command line, and its filters: the usual harness takes several, this one does not.

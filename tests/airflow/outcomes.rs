@@ -1,8 +1,11 @@
 //! How a task ends, and what Airflow makes of it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::Trials;
+use super::deferred::is_exact;
 use super::site::{LONG, Runner, Site};
 
 pub(super) fn trials(trials: &mut Trials) {
@@ -23,10 +26,18 @@ pub(super) fn trials(trials: &mut Trials) {
                 what_cannot_change_is_not_tried_again(site, runner).await;
             },
         );
+        trials.add(&test("lines_come_while_it_runs"), async move |site| {
+            lines_come_while_it_runs(site, runner).await;
+        });
         trials.add(&test("twenty_at_once"), async move |site| {
             twenty_at_once(site, runner).await;
         });
     }
+}
+
+/// The same once the secret was used, so that there is something to revoke.
+fn after_a_call(action: Value) -> Value {
+    json!({ "do": "http", "grant": "api", "path": "status/200", "then": action })
 }
 
 /// The log's levels by text.
@@ -68,18 +79,46 @@ async fn a_result_is_an_xcom(site: &Site, runner: Runner) {
     };
     assert_eq!(result, json!({ "sum": [1, 2.5, null, "ü"] }));
 
-    let (run, state) = site.run(&dag, "probe", json!({ "do": "context" })).await;
-    assert_eq!(state, "success");
+    let day = match runner {
+        Runner::Service => "2026-10-01T06:00:00Z",
+        Runner::Laptop => "2026-10-02T06:00:00Z",
+    };
+    let conf = json!({ "task": "probe", "input": { "do": "context" } });
+    let run = api.trigger_for(&dag, conf, Some(day)).await.unwrap();
+    assert_eq!(api.ended(&dag, &run, LONG).await.unwrap(), "success");
     let seen = site.xcom(&dag, &run, "return_value").await.to_string();
-    for part in [dag.as_str(), &run, "step"] {
+    for part in [dag.as_str(), &run, "step", &day[..19]] {
         assert!(seen.contains(part), "no {part} in {seen}");
     }
 }
 
+async fn lines_come_while_it_runs(site: &Site, runner: Runner) {
+    let (dag, api) = (runner.dag("tests"), site.airflow.api());
+    let talk = json!({ "do": "talk", "every_ms": 100, "lines": 100 });
+    let run = site.trigger(&dag, "probe", talk).await;
+    let running = api.reaches(&dag, &run, "step", &["running"], LONG);
+    running.await.unwrap();
+    let begun = Instant::now();
+    loop {
+        let lines = site.log(&dag, &run, 1).await.join("\n");
+        if lines.contains("spoken line 3") {
+            assert!(!lines.contains("spoken line 100"), "all of it at once");
+            break;
+        }
+        assert!(begun.elapsed() < LONG, "{lines}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let step = api.instance(&dag, &run, "step", -1).await.unwrap();
+    assert_eq!(step.state(), "running");
+    assert_eq!(api.ended(&dag, &run, LONG).await.unwrap(), "success");
+    is_exact(&site.log(&dag, &run, 1).await, 100);
+}
+
 async fn a_skip_is_a_skip(site: &Site, runner: Runner) {
     let dag = runner.dag("tests_retry");
-    let skip = json!({ "do": "skip", "message": "nothing to do today" });
-    let (run, _) = site.run(&dag, "probe", skip).await;
+    let skip = after_a_call(json!({ "do": "skip", "message": "nothing to do today" }));
+    let (run, _) = site.run(&dag, "caller", skip).await;
+    assert_eq!(site.living(&run).await, 0);
     let api = site.airflow.api();
     let step = api.instance(&dag, &run, "step", -1).await.unwrap();
     assert_eq!((step.state(), step.try_number()), ("skipped", 1));
@@ -100,7 +139,8 @@ async fn what_can_be_tried_again_is(site: &Site, runner: Runner) {
         ),
         (json!({ "do": "memory" }), "memory"),
     ] {
-        let (run, state) = site.run(&dag, "probe", input).await;
+        let (run, state) = site.run(&dag, "caller", after_a_call(input)).await;
+        assert_eq!(site.living(&run).await, 0);
         let step = site.airflow.api().instance(&dag, &run, "step", -1).await;
         let step = step.unwrap();
         assert_eq!((state.as_str(), step.try_number()), ("failed", 2), "{told}");
@@ -109,12 +149,6 @@ async fn what_can_be_tried_again_is(site: &Site, runner: Runner) {
             assert!(log.contains(told), "try {number}: {log}");
         }
     }
-    // The example does what its name says.
-    let input = json!({ "message": "at last", "succeed_on": 2 });
-    let run = site.airflow.api().trigger("examples_retry", json!({}));
-    let run = run.await.unwrap();
-    let ended = site.airflow.api().ended("examples_retry", &run, LONG);
-    assert_eq!(ended.await.unwrap(), "success", "{input}");
 }
 
 async fn what_cannot_change_is_not_tried_again(site: &Site, runner: Runner) {
@@ -133,8 +167,11 @@ async fn what_cannot_change_is_not_tried_again(site: &Site, runner: Runner) {
         assert!(log.contains(word), "no {word:?}: {log}");
         assert_eq!(site.living(&run).await, 0);
     };
-    let trap = json!({ "task": "probe", "input": { "do": "trap" } });
+    let trap = json!({ "task": "caller", "input": after_a_call(json!({ "do": "trap" })) });
     told(&dag, trap, "unreachable").await;
+    // Its work is done, and its result will be as deep again.
+    let deep = json!({ "task": "probe", "input": { "do": "deep_output", "levels": 200 } });
+    told(&dag, deep, "result is not JSON").await;
     let wider = json!({
         "task": "probe", "input": { "do": "context" }, "limits": { "timeout": "10m" },
     });

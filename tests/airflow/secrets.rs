@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use cofferdam_devkit::canary::{Canary, Hunt};
-use cofferdam_devkit::process::{Guarded, dying_with_us_as};
+use cofferdam_devkit::process::{Guarded, dying_with_us_as, open_to_others};
 use cofferdam_devkit::tools;
 use cofferdam_devkit::upstream::Recorded;
 use serde_json::json;
@@ -47,29 +47,14 @@ async fn a_thief_gets_nothing(site: &Site) {
     assert!(own.status.success() && !own.stdout.is_empty(), "{own:?}");
 }
 
-/// The addresses at which Airflow's user listens, as the kernel writes them.
-fn listens() -> Vec<String> {
-    let mut found = Vec::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let table = std::fs::read_to_string(table).unwrap();
-        for line in table.lines().skip(1) {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            // 0A is LISTEN.
-            if fields[3] == "0A" && fields[7] == AIRFLOW.to_string() {
-                found.push(fields[1].split_once(':').unwrap().0.to_owned());
-            }
-        }
-    }
-    found
-}
-
 async fn nothing_listens_but_here(site: &Site) {
-    let here = "0100007F";
-    let found = listens();
-    assert!(
-        !found.is_empty() && found.iter().all(|it| it == here),
-        "{found:?}"
-    );
+    // Airflow's processes, the service, Vault, the database and the API.
+    let opened = || -> Vec<String> {
+        (open_to_others().difference(&site.open_before))
+            .cloned()
+            .collect()
+    };
+    assert_eq!(opened(), Vec::<String>::new());
     // One that does is seen.
     let script = "import socket, sys; s = socket.create_server(('0.0.0.0', 0)); sys.stdin.read()";
     let python = tools::airflow().unwrap().join("python3");
@@ -79,9 +64,7 @@ async fn nothing_listens_but_here(site: &Site) {
         .current_dir(site.world.folder())
         .stdin(Stdio::piped());
     let open = Guarded::spawn(command).unwrap();
-    crate::common::until("the control is seen", || {
-        listens().iter().any(|it| it != here)
-    });
+    crate::common::until("the control is seen", || !opened().is_empty());
     open.stop();
 }
 
@@ -124,11 +107,16 @@ async fn the_binary_gets_nothing(site: &Site) {
 async fn no_secret_is_anywhere_in_airflow(site: &mut Site) {
     // Every way by which a secret comes back, on both runners.
     let planted = "planted-9f31c02b77";
+    let bearer = format!("Bearer {TOKEN}");
+    let carried = |it: &&Recorded| it.header("authorization") == Some(bearer.as_bytes());
+    let uses = || site.upstream.requests().iter().filter(carried).count();
+    let before = uses();
     for runner in Runner::BOTH {
         let dag = runner.dag("tests");
         for path in ["reflect/raw", "reflect/base64", "status/200"] {
             let get = json!({ "do": "http", "grant": "api", "path": path });
-            site.run(&dag, "caller", get).await;
+            let (_, state) = site.run(&dag, "caller", get).await;
+            assert_eq!(state, "success", "{path}");
         }
         let echo = json!({ "do": "echo", "value": planted });
         let (_, state) = site.run(&dag, "probe", echo).await;
@@ -136,12 +124,14 @@ async fn no_secret_is_anywhere_in_airflow(site: &mut Site) {
         let log = json!({ "do": "log", "level": "info", "text": planted });
         site.run(&dag, "probe", log).await;
     }
-    let bearer = format!("Bearer {TOKEN}");
-    let carried = |it: &&Recorded| it.header("authorization") == Some(bearer.as_bytes());
-    let uses = site.upstream.requests().iter().filter(carried).count();
-    assert!(uses >= 6, "the secret was used {uses} times");
+    assert_eq!(uses() - before, 6, "each used the secret");
 
-    let folders = [site.airflow.home().to_owned(), site.world.path("audit")];
+    let folders = [
+        site.airflow.home().to_owned(),
+        site.world.path("audit"),
+        site.world.path("laptop/audit"),
+        site.world.path("laptop/state"),
+    ];
     let files = [site.world.path("serve.log")];
     let hunted = |canary: &str| {
         let mut hunt = Hunt::new(&Canary::of(canary));

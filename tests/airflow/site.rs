@@ -1,6 +1,7 @@
 //! What the tests share: OpenBao, an API, the service under one user, Airflow and the
 //! local binary under another.
 
+use std::collections::BTreeSet;
 use std::fs::{File, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,14 +12,18 @@ use std::time::{Duration, Instant};
 use cofferdam::client::Client;
 use cofferdam_devkit::airflow::{Airflow, Options};
 use cofferdam_devkit::openbao::Provision;
-use cofferdam_devkit::process::{Guarded, dying_with_us_as};
+use cofferdam_devkit::postgres::{self, Postgres};
+use cofferdam_devkit::process::{Guarded, dying_with_us_as, open_to_others};
 use cofferdam_devkit::tools::workspace;
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
 
-use super::ground::{Remote, copied, environment, install_example, opened, plain_login, remote};
-use crate::common::{SOON, TOKEN, api, billing_api, binary};
+use super::ground::{
+    LEASES, Remote, borrowed, copied, environment, install_example, lend, opened, plain_login,
+    remote, second_log_in,
+};
+use crate::common::{SOON, TOKEN, api, billing_api, binary, nobody_lives};
 
 /// The service's user; nobody's on any ordinary machine.
 pub(crate) const SERVICE: u32 = 54_321;
@@ -29,7 +34,7 @@ pub(crate) const AIRFLOW: u32 = 54_322;
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// The DAGs that may run the tasks of the tests; `tests_denied` is not one.
-const DAGS: [&str; 16] = [
+const DAGS: [&str; 17] = [
     "tests",
     "tests_laptop",
     "tests_retry",
@@ -39,6 +44,7 @@ const DAGS: [&str; 16] = [
     "tests_mapped",
     "tests_mapped_laptop",
     "tests_deferred",
+    "tests_deferred_timeout",
     "tests_certificate",
     "tests_certificate_deferred",
     "tests_bearer",
@@ -84,8 +90,11 @@ pub(crate) struct Site {
     service: Option<Guarded>,
     _billing: Guarded,
     pub(crate) upstream: Upstream,
+    pub(crate) postgres: Postgres,
     pub(crate) world: World,
     pub(crate) remote: Remote,
+    /// What listened to the world before we came.
+    pub(crate) open_before: BTreeSet<String>,
 }
 
 impl Site {
@@ -96,6 +105,7 @@ impl Site {
             !STARTED.swap(true, Ordering::SeqCst),
             "Airflow did not start for an earlier test"
         );
+        let open_before = open_to_others();
         let what = Provision {
             kv2: vec![
                 ("api", json!({ "token": TOKEN })),
@@ -108,7 +118,10 @@ impl Site {
         let upstream = Upstream::start().unwrap();
         world.write("api-token", TOKEN).unwrap();
         let (billing, address) = billing_api(&world.path("api-token"));
+        let postgres = Postgres::start(postgres::Options::default()).unwrap();
+        lend(&world, &postgres).await;
         let grants = [
+            ("lender", "probe-http", borrowed(&upstream.address())),
             ("probe", "probe", "[limits]\ntimeout = \"30s\"\n".to_owned()),
             (
                 "caller",
@@ -131,10 +144,10 @@ impl Site {
         for example in ["hello", "invoice-sync", "second-try"] {
             install_example(&world, example, &address);
         }
-        for task in ["caller", "invoice-sync"] {
+        for task in ["caller", "invoice-sync", "lender"] {
             world.policy(task).unwrap();
         }
-        std::fs::create_dir(world.path("laptop")).unwrap();
+        second_log_in(&world).await;
         let remote = remote(&world);
         opened(&world, &remote);
         let airflow = Options {
@@ -148,8 +161,10 @@ impl Site {
             service: None,
             _billing: billing,
             upstream,
+            postgres,
             world,
             remote,
+            open_before,
         };
         site.serve().await;
         site.give_dags();
@@ -267,6 +282,27 @@ impl Site {
             meta.get("run_id").is_some_and(|it| it == run)
         };
         living.iter().filter(|token| of_run(&token.meta)).count()
+    }
+
+    /// The leases and the database users that live.
+    pub(crate) async fn lent(&self) -> (usize, usize) {
+        let leases = self.world.bao().unwrap().leases(LEASES).await.unwrap();
+        (
+            leases.len(),
+            self.postgres.made_users().await.unwrap().len(),
+        )
+    }
+
+    /// Stops everything; by the server's own word nothing that was made here lives.
+    pub(crate) async fn close(mut self) {
+        // The log-in of VaultHook, which nobody ends, is the benchmark's.
+        let was_measured = self.airflow.dags().join("bench.py").exists();
+        self.stop_service();
+        self.airflow.stop();
+        assert_eq!(self.lent().await, (0, 0), "leases and users");
+        if !was_measured {
+            nobody_lives(self.world.bao().unwrap()).await;
+        }
     }
 
     /// Waits until a token lives for a run.

@@ -27,6 +27,11 @@ async fn what_a_guest_does_wrong_is_named() {
             json!({"do": "panic", "message": "the disk is full"}),
             6,
         ),
+        (
+            "a result too deep for most readers",
+            json!({"do": "deep_output", "levels": 200}),
+            6,
+        ),
         ("an exit", json!({"do": "exit", "code": 3}), 6),
         (
             "a failure",

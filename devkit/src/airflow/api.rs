@@ -126,7 +126,17 @@ impl Api {
 
     /// Triggers a run of a DAG; its run_id.
     pub async fn trigger(&self, dag: &str, conf: Value) -> Result<String> {
-        let body = json!({ "logical_date": null, "conf": conf });
+        self.trigger_for(dag, conf, None).await
+    }
+
+    /// The same for a logical date, RFC 3339.
+    pub async fn trigger_for(
+        &self,
+        dag: &str,
+        conf: Value,
+        logical_date: Option<&str>,
+    ) -> Result<String> {
+        let body = json!({ "logical_date": logical_date, "conf": conf });
         let path = format!("/api/v2/dags/{dag}/dagRuns");
         let run = self.ask(Method::POST, &path, Some(&body)).await?;
         let run = field(&run, "dag_run_id").as_str();

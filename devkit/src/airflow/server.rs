@@ -203,6 +203,14 @@ impl Airflow {
         Ok(())
     }
 
+    /// The same for all of them. The value stays, and its folder.
+    pub fn stop(&mut self) {
+        // What was started last may need what was started first.
+        while let Some((_, process)) = self.processes.pop() {
+            process.end(PATIENCE);
+        }
+    }
+
     /// Waits until every process that is up says that it does well.
     pub async fn healthy(&mut self) -> Result<()> {
         let begun = Instant::now();
@@ -296,9 +304,6 @@ impl Airflow {
 
 impl Drop for Airflow {
     fn drop(&mut self) {
-        // What was started last may need what was started first.
-        while let Some((_, process)) = self.processes.pop() {
-            process.end(PATIENCE);
-        }
+        self.stop();
     }
 }

@@ -120,7 +120,13 @@ impl Problem {
             ProblemKind::Unavailable => (Blame::Operator, "admission", Exit::Unavailable),
             ProblemKind::Internal => (Blame::Host, "request", Exit::Unavailable),
             ProblemKind::RequestTimeout => (Blame::Task, "connection", Exit::Unavailable),
-            _ => (Blame::Task, "request", Exit::Usage),
+            ProblemKind::BadRequest
+            | ProblemKind::NotFound
+            | ProblemKind::MethodNotAllowed
+            | ProblemKind::BodyTooLarge
+            | ProblemKind::UnsupportedMediaType
+            | ProblemKind::Invalid
+            | ProblemKind::KeyReused => (Blame::Task, "request", Exit::Usage),
         };
         Self {
             type_uri: format!("{}{kind}", Self::TYPE),

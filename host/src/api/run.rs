@@ -158,7 +158,8 @@ pub struct Terms {
     pub limits: RunLimits,
 }
 
-/// One run as its caller sees it.
+/// One run as its caller sees it, and as the service keeps it on the disk: a field that
+/// comes later needs `serde(default)`, or what an earlier service kept is lost.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunView {
     /// Our id of the run, as the audit has it.

@@ -243,13 +243,21 @@ impl Limits {
     /// Names the first that would be wider: a caller only tightens.
     pub fn tightened(&self, asked: &RunLimits) -> Result<Self, WiderLimit> {
         let (duration, size) = (value::show_duration, value::show_size);
-        let calls = |calls: u64| calls.to_string();
+        let show_calls = |calls: u64| calls.to_string();
+        // By name: a limit that is not held here would be taken and then forgotten.
+        let &RunLimits {
+            timeout,
+            memory,
+            output,
+            log,
+            host_calls,
+        } = asked;
         Ok(Self {
-            timeout: tighter("timeout", self.timeout, asked.timeout, duration)?,
-            memory: tighter("memory", self.memory, asked.memory, size)?,
-            output: tighter("output", self.output, asked.output, size)?,
-            log: tighter("log", self.log, asked.log, size)?,
-            host_calls: tighter("host_calls", self.host_calls, asked.host_calls, calls)?,
+            timeout: tighter("timeout", self.timeout, timeout, duration)?,
+            memory: tighter("memory", self.memory, memory, size)?,
+            output: tighter("output", self.output, output, size)?,
+            log: tighter("log", self.log, log, size)?,
+            host_calls: tighter("host_calls", self.host_calls, host_calls, show_calls)?,
             ..self.clone()
         })
     }

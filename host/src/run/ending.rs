@@ -9,8 +9,8 @@ use super::report::guest_exit;
 use super::{AuditReport, MissingRights, Outcome, RevocationReport, RunError, RunReport};
 use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
 use crate::diagnostic::{Diagnostic, Exit};
+use crate::engine::GuestOutcome;
 use crate::engine::instance::GuestRun;
-use crate::engine::{Disposition, GuestOutcome};
 use crate::scrub::{SecretSet, escape_control};
 use crate::vault::Revocation;
 
@@ -45,11 +45,11 @@ impl Ended {
                     Outcome::Done
                 }
                 Err(error) => {
-                    exit = Exit::Failed;
+                    // Not a failure to be tried again: its work is done.
+                    exit = Exit::Trapped;
                     let fault = words(&error.to_string());
-                    Outcome::Failed {
-                        disposition: Disposition::Fail,
-                        message: format!("the task's result is not JSON: {fault}"),
+                    Outcome::Trapped {
+                        reason: format!("the task's result is not JSON: {fault}"),
                     }
                 }
             },

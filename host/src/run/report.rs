@@ -105,9 +105,10 @@ pub enum Outcome {
         /// The task's words.
         message: String,
     },
-    /// The task trapped.
+    /// The task broke: it trapped, or what it returned is no JSON that others can
+    /// read. Another try would break as well.
     Trapped {
-        /// wasmtime's name of the trap.
+        /// wasmtime's name of the trap, or what is wrong with the result.
         reason: String,
     },
     /// A limit ended it.

@@ -68,7 +68,8 @@ pub(super) struct Moment {
 struct RunLabels {
     task: String,
     outcome: &'static str,
-    exit: u32,
+    /// Empty for a run that has none.
+    exit: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -215,7 +216,7 @@ impl Metrics {
         let labels = RunLabels {
             task: String::new(),
             outcome: "lost",
-            exit: 0,
+            exit: String::new(),
         };
         self.runs.get_or_create(&labels).inc();
     }
@@ -303,7 +304,7 @@ impl Running<'_> {
         let labels = RunLabels {
             task,
             outcome: report.outcome.word(),
-            exit: report.exit.into(),
+            exit: report.exit.to_string(),
         };
         metrics.runs.get_or_create(&labels).inc();
     }

@@ -40,7 +40,8 @@ for suffix, connection in (("", "cofferdam_default"), ("_laptop", "laptop")):
     step("tests_denied" + suffix, **common, **retry)
     mapped("tests_mapped" + suffix, **common)
 
-step("tests_deferred", cofferdam_conn_id="cofferdam_default", deferrable=True)
+step("tests_deferred", deferrable=True)
+step("tests_deferred_timeout", deferrable=True, execution_timeout=timedelta(seconds=3))
 
 # Over TCP: those who are known there, and two who are not.
 for connection in ("certificate", "bearer", "nobody", "forger"):

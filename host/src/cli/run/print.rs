@@ -97,6 +97,17 @@ pub(super) fn started(output: &Output, run: Uuid, task: &str, terms: Option<Term
     }
 }
 
+/// Where a limit comes from, by its name in a report.
+fn who_sets(limit: &str) -> String {
+    match limit {
+        "stack" | "call_size" => "it is the same for every task".to_owned(),
+        "timeout" | "memory" | "output" | "log" | "host_calls" => {
+            format!("`limits.{limit}` in the grants file sets it, or a tighter one of the caller")
+        }
+        _ => format!("`limits.{limit}` in the grants file sets it"),
+    }
+}
+
 /// The report at the end.
 pub(super) fn report(report: &RunReport, output: &Output) {
     if output.format() == Format::Json {
@@ -108,12 +119,20 @@ pub(super) fn report(report: &RunReport, output: &Output) {
     }
     match &report.outcome {
         Outcome::Done => {}
-        Outcome::Failed { disposition, message } => {
-            output.note(format_args!("error: the task failed ({disposition}): {message}"));
+        Outcome::Failed {
+            disposition,
+            message,
+        } => {
+            output.note(format_args!(
+                "error: the task failed ({disposition}): {message}"
+            ));
         }
-        Outcome::Trapped { reason } => output.note(format_args!("error: the task trapped: {reason}")),
+        Outcome::Trapped { reason } => {
+            output.note(format_args!("error: the task trapped: {reason}"))
+        }
         Outcome::OutOfLimits { limit } => output.note(format_args!(
-            "error: the task reached its limit `{limit}`\n\nhint: `limits.{limit}` in the grants file sets it"
+            "error: the task reached its limit `{limit}`\n\nhint: {}",
+            who_sets(limit)
         )),
         Outcome::Cancelled => output.note("error: the run was cancelled"),
         Outcome::Refused { message, hint, .. } => {

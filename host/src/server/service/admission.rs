@@ -80,7 +80,7 @@ impl Service {
             attempt,
             input,
             limits,
-            ..
+            task: _,
         } = submission;
         let prepared = prepared.tightened(&limits).map_err(|wider| {
             Refused::new(ProblemKind::Invalid, wider.to_string()).hint(wider.cure())

@@ -11,8 +11,8 @@ use super::admission::Place;
 use crate::run::{PreparedTask, RunReport, RunRequest};
 use crate::server::live::{LiveRun, Phase};
 
-/// How long the end of a run whose result the disk does not take is tried again.
-const KEEP_TRYING: Duration = Duration::from_millis(500);
+/// Between two tries to keep the end of a run whose result the disk does not take.
+const PAUSE: Duration = Duration::from_millis(500);
 
 impl Service {
     /// One run, from its acceptance to the moment at which its end is kept.
@@ -67,7 +67,7 @@ impl Service {
                 tracing::error!(run = %live.run, %error, "what became of a run could not be kept; the audit has it");
                 break;
             }
-            tokio::time::sleep(KEEP_TRYING).await;
+            tokio::time::sleep(PAUSE).await;
             record = live.record(Some(report.as_ref().to_owned()));
         }
         let ended = record.view.ended.unwrap_or_else(Timestamp::now);

@@ -28,6 +28,8 @@ pub enum Base {
     HostCallLoop,
     /// Writes log lines of 1,000 bytes: this many, or for ever.
     LogFlood { lines: Option<u64> },
+    /// Returns lists in lists, this many.
+    DeepOutput { levels: u32 },
     /// Returns a text of this many bytes.
     HugeOutput { bytes: usize },
     /// Executes the instruction `unreachable`.
@@ -96,6 +98,9 @@ impl Base {
                     log::info!("{line}");
                 }
                 Ok(Value::Null)
+            }
+            Self::DeepOutput { levels } => {
+                Ok((0..levels).fold(Value::Null, |inner, _| json!([inner])))
             }
             Self::HugeOutput { bytes } => Ok(json!("x".repeat(bytes))),
             Self::Trap => bombs::unreachable(),
