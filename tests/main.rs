@@ -22,6 +22,7 @@ mod leaks;
 mod leases;
 mod lifecycle;
 mod limits;
+mod lists;
 mod login;
 mod machines;
 mod observe;

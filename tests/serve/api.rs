@@ -78,6 +78,27 @@ async fn a_run_is_submitted_shown_and_listed() {
     assert_eq!(caller["pid"], json!(std::process::id()));
 }
 
+/// Every series, with every field of its labels where one shows, is in docs/OPERATE.md.
+#[tokio::test]
+async fn every_series_is_described() {
+    let page = include_str!("../../docs/OPERATE.md");
+    let rule = "[[server.allow]]\nusers = [0]\ntasks = [\"*\"]\nmetrics = true\n";
+    let stage = Stage::of(crate::common::world().await, rule).await;
+    let text = String::from_utf8(stage.get("/metrics")).unwrap();
+    let series = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let series: Vec<&str> = series.collect();
+    assert!(series.len() > 15, "{text}");
+    for line in series {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        let name = format!("`{name}{suffix}");
+        let is_there = ["`", "{"]
+            .iter()
+            .any(|end| page.contains(&format!("{name}{end}")));
+        assert!(is_there, "docs/OPERATE.md has no {name}`");
+    }
+}
+
 #[tokio::test]
 async fn health_version_metrics_and_page_answer() {
     let stage = Stage::bare("").await;

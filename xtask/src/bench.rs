@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cofferdam_devkit::tools;
 
 use crate::chores::{build_binaries, build_guests, cargo, must};
@@ -20,8 +20,14 @@ pub(crate) fn of_group(arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
-    if arguments == ["--only", "airflow"] {
-        return airflow();
+    if let [only, group, rest @ ..] = arguments
+        && [only, group] == ["--only", "airflow"]
+    {
+        match rest {
+            [] => return airflow(false),
+            [check] if check == "--check" => return airflow(true),
+            _ => bail!("`bench airflow` takes `--check` and nothing else"),
+        }
     }
     check(&[Need::Compiler, Need::Bao, Need::Postgres, Need::WasmTarget])?;
     build_binaries()?;
@@ -40,7 +46,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
 
 /// Task durations under a real scheduler, with our program optimised. Airflow
 /// measures them itself, so whoever asks it need not be.
-fn airflow() -> Result<()> {
+fn airflow(is_held: bool) -> Result<()> {
     check(&[Need::Compiler, Need::Bao, Need::WasmTarget, Need::Airflow])?;
     build_binaries()?;
     build_guests()?;
@@ -53,6 +59,9 @@ fn airflow() -> Result<()> {
         "COFFERDAM_BENCH_BINARY",
         tools::target_folder().join("release/cofferdam"),
     );
+    if is_held {
+        bench.env("COFFERDAM_BENCH_CHECK", "1");
+    }
     must(bench.env(tools::BAO_VARIABLE, tools::bao()?))
 }
 

@@ -4,14 +4,20 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use cofferdam_devkit::process::open_to_others;
 use cofferdam_devkit::tools;
 
 use crate::chores::{binary, build_binaries, build_guests, cargo, must};
 use crate::preflight::{Need, check};
+use crate::stage::User;
 use crate::{bench, console};
+
+/// Whose processes a demo starts, beside those of root.
+const DEMO_USERS: [u32; 2] = [User::Host.id(), User::Caller.id()];
 
 /// The host's workspace.
 const WORKSPACE: &str = "Cargo.toml";
@@ -87,30 +93,68 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
     run.close()
 }
 
-/// The demo with Airflow until it says that it is up, then Ctrl-C, as a person would.
+/// The demo with Airflow until it says that it is up, then Ctrl-C, as a person would; and
+/// once more with a Ctrl-C while Airflow starts.
 fn demo_with_airflow() -> Result<()> {
+    let open_before = open_to_others();
+    for until in ["DAG files ", "== A real Airflow"] {
+        let is_up = |line: &str| line.starts_with(until);
+        let address = interrupted_demo(is_up, || {
+            let opened = open_to_others();
+            let opened: Vec<_> = opened.difference(&open_before).collect();
+            ensure!(opened.is_empty(), "it listens to others: {opened:?}");
+            Ok(())
+        })?;
+        if let Some(address) = address {
+            ensure!(TcpStream::connect(&address).is_err(), "it is up still");
+        }
+        for user in DEMO_USERS {
+            let mut search = Command::new("pgrep");
+            let found = search.args(["-lu", &user.to_string()]).output();
+            let found = found.context("cannot run `pgrep`")?.stdout;
+            let left = String::from_utf8_lossy(&found);
+            ensure!(left.is_empty(), "processes of the demo are left:\n{left}");
+        }
+    }
+    Ok(())
+}
+
+/// Starts it, interrupts it at a line, and waits for its end; where Airflow was, if it came
+/// so far.
+fn interrupted_demo(
+    is_line: impl Fn(&str) -> bool,
+    look: impl FnOnce() -> Result<()>,
+) -> Result<Option<String>> {
     // By its name: we may have been built anew meanwhile.
     let mut demo = Command::new(binary("xtask"));
     demo.args(["demo", "--airflow"]).stdout(Stdio::piped());
     let mut demo = demo.spawn().context("cannot start the demo")?;
     let output = demo.stdout.take().context("the demo has no output")?;
-    let (mut is_up, mut address) = (false, String::new());
+    let (mut look, mut address) = (Some(look), None);
     for line in BufReader::new(output).lines() {
         let line = line?;
         console::say(&line);
         if let Some(found) = line.strip_prefix("address   http://") {
-            address = found.to_owned();
+            ensure!(TcpStream::connect(found).is_ok(), "it is not up");
+            address = Some(found.to_owned());
         }
-        if line.starts_with("DAG files ") {
-            ensure!(TcpStream::connect(&address).is_ok(), "it is not up");
-            is_up = true;
+        if is_line(&line)
+            && let Some(look) = look.take()
+        {
+            look()?;
+            if address.is_none() {
+                // In the middle of its start.
+                thread::sleep(Duration::from_secs(5));
+            }
             must(Command::new("kill").args(["-INT", &demo.id().to_string()]))?;
         }
     }
     let status = demo.wait()?;
-    ensure!(is_up && status.success(), "the demo ended with {status}");
-    ensure!(TcpStream::connect(&address).is_err(), "it is up still");
-    Ok(())
+    ensure!(
+        look.is_none() && status.success(),
+        "the demo ended with {status}"
+    );
+    Ok(address)
 }
 
 /// The provider's style and its own tests, with a fake host.

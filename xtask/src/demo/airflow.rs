@@ -30,11 +30,59 @@ pub(crate) async fn run() -> Result<()> {
         Need::WasmTarget,
         Need::Airflow,
     ])?;
+    let mut standing = Standing::default();
+    // Asked for from the start: whoever is tired of waiting leaves nothing behind.
+    let up = tokio::select! {
+        biased;
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.context("cannot wait for Ctrl-C")?;
+            say("\ninterrupted before Airflow was up");
+            None
+        }
+        up = bring_up(&mut standing) => Some(up),
+    };
+    if let Some(Ok(())) = up {
+        tokio::signal::ctrl_c()
+            .await
+            .context("cannot wait for Ctrl-C")?;
+    }
+    say("\nstopping everything");
+    let stopped = standing.stop();
+    up.unwrap_or(Ok(())).and(stopped)
+}
+
+/// What runs, in the order in which it was started.
+#[derive(Default)]
+struct Standing {
+    stage: Option<Stage>,
+    service: Option<Service>,
+    airflow: Option<Airflow>,
+}
+
+impl Standing {
+    fn stop(self) -> Result<()> {
+        drop(self.airflow);
+        let ended = self.service.map_or(Ok(()), Service::end);
+        if let Some(stage) = self.stage {
+            let folder = stage.folder.clone();
+            stage.stop();
+            say(format_args!(
+                "All is stopped. What it left lies in {}.",
+                folder.display()
+            ));
+        }
+        ended
+    }
+}
+
+/// Each thing as it stands goes into `standing`; ends when the DAG has run.
+async fn bring_up(standing: &mut Standing) -> Result<()> {
     heading("Building cofferdam (some minutes on a fresh machine)");
     build_binaries()?;
     let env = tools::wasm_target()?;
     heading("A Vault, an API that wants a token, the example tasks and their grants");
-    let mut stage = Stage::start("airflow", &Canary::random(), env).await?;
+    let stage = Stage::start("airflow", &Canary::random(), env).await?;
+    let stage = standing.stage.insert(stage);
     for template in stage.examples() {
         say(format_args!("building {}", Stage::source(template)));
         stage.build(template)?.success()?;
@@ -43,23 +91,27 @@ pub(crate) async fn run() -> Result<()> {
     stage.write_policies()?.success()?;
     stage.write_database_role().await?;
     stage.hand_over()?;
-    heading("The host becomes a service under a user of its own");
-    let service = stage.serve()?;
-    say("Airflow will ask it over a socket, and holds no credential.");
+    heading("The host becomes a service");
+    standing.service = Some(stage.serve()?);
+    say(match is_root() {
+        true => {
+            "It has a user of its own. Airflow will ask it over a socket, and holds no credential."
+        }
+        false => {
+            "Airflow will ask it over a socket. Without root both are the same user here, who could \
+             read the service's log-in: on a real machine they are two."
+        }
+    });
 
     heading("A real Airflow (its first installation takes about a minute)");
-    let airflow = Airflow::start(options(&stage)).await?;
+    let airflow = Airflow::start(options(stage)).await?;
+    let airflow = standing.airflow.insert(airflow);
     give_dags(&airflow.dags())?;
     airflow.api().knows(&[DAG], LIMIT).await?;
-    let told = play(&airflow).await?;
-    show_audit(&stage, &told)?;
-    introduce(&airflow);
-
-    tokio::signal::ctrl_c()
-        .await
-        .context("cannot wait for Ctrl-C")?;
-    say("\nstopping everything");
-    stop(airflow, service, stage)
+    let told = play(airflow).await?;
+    show_audit(stage, &told)?;
+    introduce(airflow);
+    Ok(())
 }
 
 fn options(stage: &Stage) -> Options {
@@ -148,16 +200,4 @@ fn introduce(airflow: &Airflow) {
     say(format_args!("address   {}", airflow.address()));
     say(format_args!("log-in    {user} / {password}"));
     say(format_args!("DAG files {}", airflow.dags().display()));
-}
-
-fn stop(airflow: Airflow, service: Service, stage: Stage) -> Result<()> {
-    drop(airflow);
-    service.end()?;
-    let folder = stage.folder.clone();
-    stage.stop();
-    say(format_args!(
-        "All is stopped. What it left lies in {}.",
-        folder.display()
-    ));
-    Ok(())
 }

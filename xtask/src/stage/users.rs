@@ -19,7 +19,7 @@ pub(crate) enum User {
 
 impl User {
     /// A number that no ordinary machine has given away.
-    pub(crate) fn id(self) -> u32 {
+    pub(crate) const fn id(self) -> u32 {
         match self {
             Self::Host => 54_321,
             Self::Caller => 54_322,
