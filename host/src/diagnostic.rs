@@ -26,7 +26,8 @@ pub enum Exit {
     OutOfLimits = 5,
     /// The task trapped.
     Trapped = 6,
-    /// The task is done, but a revocation failed: a credential may still live.
+    /// The task is done, but not all that belongs to its end: a revocation failed and a
+    /// credential may still live, or the audit could not be written to its end.
     DoneUnrevoked = 7,
     /// The task failed and asks to be tried again (sysexits' `EX_TEMPFAIL`).
     Retry = 75,

@@ -48,7 +48,7 @@ const OURS: [Row; 6] = [
 ];
 
 /// What else keeps a step apart.
-const OTHERS: [Row; 5] = [
+const OTHERS: [Row; 6] = [
     NOTHING,
     (
         "bench_bash",
@@ -67,7 +67,12 @@ const OTHERS: [Row; 5] = [
     ),
     (
         "bench_venv_fresh",
-        "PythonVirtualenvOperator, fresh",
+        "PythonVirtualenvOperator, fresh, by pip",
+        Some(("bench_python", f64::INFINITY)),
+    ),
+    (
+        "bench_venv_uv",
+        "PythonVirtualenvOperator, fresh, by uv",
         Some(("bench_python", f64::INFINITY)),
     ),
 ];
@@ -75,6 +80,7 @@ const OTHERS: [Row; 5] = [
 /// Measures, and prints the tables of docs/PERFORMANCE.md.
 pub(super) async fn task_durations(site: &Site) {
     site.give_dag("bench.py");
+    site.give_dag("bench_uv.py");
     for rows in [&OURS[..], &OTHERS] {
         let names: Vec<&str> = rows.iter().map(|(dag, _, _)| *dag).collect();
         site.airflow.api().knows(&names, LONG).await.unwrap();

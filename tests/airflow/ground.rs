@@ -294,6 +294,7 @@ pub(super) fn environment(
             "https://audit.example/{run}".to_owned(),
         ),
         ("AIRFLOW__CORE__TEST_CONNECTION", "Enabled".to_owned()),
+        ("AIRFLOW__STANDARD__VENV_INSTALL_METHOD", "pip".to_owned()),
         (
             "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL",
             "2".to_owned(),

@@ -147,6 +147,11 @@ async fn an_audit_that_fills_the_disk_refuses_the_call_and_is_told() {
     let report = finished.report().unwrap();
     let calls = upstream.requests().len();
     assert!(calls > 0 && calls < 100, "{calls} calls: {finished:?}");
+    // The calls that could not be written down were denied, and the task lived with it.
+    assert_eq!(
+        (finished.code, &report["outcome"]["kind"]),
+        (7, &json!("done"))
+    );
     assert_eq!(report["audit"]["synced"], false, "{report}");
     assert!(
         report["audit"]

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cofferdam::api::RunState;
 use cofferdam_devkit::clock::Skew;
 use cofferdam_devkit::openbao::{OpenBao, Provision};
-use cofferdam_devkit::process::dying_with_us;
+use cofferdam_devkit::process::{Guarded, dying_with_us};
 use cofferdam_devkit::upstream::Upstream;
-use cofferdam_devkit::world::World;
+use cofferdam_devkit::world::{DAG, World};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -281,8 +281,80 @@ async fn a_caller_without_end_of_connections_harms_itself() {
     }
 }
 
+/// The clock goes wrong, twice, while runs are under way: what is counted in seconds goes
+/// by the monotonic clock.
 #[tokio::test]
-async fn a_clock_that_jumps_changes_no_result() {
+async fn a_clock_that_jumps_under_way_changes_no_result() {
+    let upstream = Upstream::start().unwrap();
+    let mut stage = busy(&upstream, "").await;
+    stage.stop().await;
+    let skew = Skew::new().unwrap();
+    let mut command = dying_with_us(binary());
+    skew.apply(&mut command, 0);
+    command.args(["--log-level", "info", "serve"]);
+    stage.start_command(command).await;
+    for seconds in [7_200, -7_200, 0] {
+        let slow = get("slow?pieces=4&pause=500");
+        let under_way = stage.submit("caller", slow).await.unwrap();
+        minted(&stage, 1).await;
+        skew.jump(seconds).unwrap();
+        let view = stage.end_of(under_way).await;
+        assert_eq!(report(&view).exit, 0, "{seconds}: {view:?}");
+        assert!(report(&view).revocation.unwrap().complete);
+        let off = view.ended.unwrap().duration_since(jiff::Timestamp::now());
+        let off = off.as_secs() - seconds;
+        assert!(off.abs() < 60, "its clock is off by {off}");
+        // What begins then works too, under the log-in of before.
+        assert_eq!(stage.run("caller", get("status/200")).await.exit, 0);
+        assert!(stage.client().ready().await.unwrap().ready);
+    }
+    stage.stop().await;
+    nobody_lives(stage.world.bao().unwrap()).await;
+    let verified = stage.world.command(&["audit", "verify"]).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+}
+
+/// Whoever asked is gone; what was asked for goes on, and the same command finds it.
+#[tokio::test]
+async fn sigkill_of_the_clients_under_load_ends_no_run() {
+    const CLIENTS: usize = 20;
+    let upstream = Upstream::start().unwrap();
+    let mut stage = busy(&upstream, "").await;
+    let input = get("slow?pieces=4&pause=1000").to_string();
+    let start = |number: usize| {
+        let mut command = dying_with_us(binary());
+        command
+            .args(["run", "caller", "--dag-id", DAG, "--input", &input])
+            .args(["--idempotency-key", &format!("client-{number}")])
+            .arg("--server")
+            .arg(stage.socket())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        Guarded::spawn(command).unwrap()
+    };
+    let clients: Vec<Guarded> = (0..CLIENTS).map(start).collect();
+    minted(&stage, CLIENTS).await;
+    clients.into_iter().for_each(Guarded::stop);
+    let begun = |stage: &Stage| {
+        let audit = stage.world.audit().unwrap();
+        let begun = audit.iter().filter(|line| line["event"] == "run_started");
+        begun.count()
+    };
+    assert_eq!(begun(&stage), CLIENTS);
+    for number in 0..CLIENTS {
+        let mut again = start(number);
+        let status = again.child().wait().unwrap();
+        assert!(status.success(), "{number}: {status}");
+    }
+    assert_eq!(begun(&stage), CLIENTS, "none was begun twice");
+    stage.stop().await;
+    nobody_lives(stage.world.bao().unwrap()).await;
+    assert!(journal(&stage.world).is_empty());
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_from_the_start_changes_no_result() {
     let upstream = Upstream::start().unwrap();
     let mut stage = busy(&upstream, "").await;
     stage.stop().await;

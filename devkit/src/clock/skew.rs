@@ -1,5 +1,8 @@
 //! The wall clock of a child, off by some seconds.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -33,6 +36,8 @@ impl Skew {
             "the clock was not compiled:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
+        std::fs::write(folder.path().join("jump"), 0_i64.to_ne_bytes())
+            .context("cannot write the clock's file")?;
         Ok(Self { folder })
     }
 
@@ -42,12 +47,26 @@ impl Skew {
     }
 
     /// The same as variables for the child's environment.
-    pub fn environment(&self, seconds: i64) -> [(&'static str, String); 2] {
+    pub fn environment(&self, seconds: i64) -> [(&'static str, String); 3] {
         let loaded = self.folder.path().join("skew.so");
         [
             ("LD_PRELOAD", loaded.display().to_string()),
             ("COFFERDAM_CLOCK_SKEW", seconds.to_string()),
+            ("COFFERDAM_CLOCK_JUMP", self.jumps().display().to_string()),
         ]
+    }
+
+    /// From now on the clocks of all children, those that run too, are off by so many
+    /// seconds more than they began with.
+    pub fn jump(&self, seconds: i64) -> Result<()> {
+        // In place and at once: the children have it in their memory.
+        let file = OpenOptions::new().write(true).open(self.jumps())?;
+        file.write_all_at(&seconds.to_ne_bytes(), 0)
+            .context("the clock does not jump")
+    }
+
+    fn jumps(&self) -> PathBuf {
+        self.folder.path().join("jump")
     }
 }
 

@@ -100,12 +100,12 @@ pub(super) fn closed(revocation: &Revocation, recorder: &Recorder) -> Revocation
     RevocationReport::from(revocation)
 }
 
-/// A failed revocation changes only success: what the task did comes first.
-pub(super) fn exit_with(exit: u8, revocation: &RevocationReport) -> u8 {
-    if exit == Exit::Done.code() && !revocation.complete {
-        Exit::DoneUnrevoked.code()
-    } else {
-        exit
+/// A failed revocation, or an audit that could not be written to its end, changes only
+/// success: what the task did comes first.
+pub(super) fn exit_with(exit: u8, is_whole: bool) -> u8 {
+    match exit == Exit::Done.code() && !is_whole {
+        true => Exit::DoneUnrevoked.code(),
+        false => exit,
     }
 }
 

@@ -329,7 +329,7 @@ impl Line {
         limits.dedup();
         let revocation = revocation.map(|revocation| closed(revocation, recorder));
         let exit = match &revocation {
-            Some(revocation) => exit_with(exit.code(), revocation),
+            Some(revocation) => exit_with(exit.code(), revocation.complete),
             None => exit.code(),
         };
         let report = RunReport {
@@ -375,6 +375,10 @@ impl Line {
         if let Err(error) = &sealed {
             tracing::error!(%error, "the audit could not be sealed");
         }
+        let report = RunReport {
+            exit: exit_with(report.exit, sealed.is_ok()),
+            ..report
+        };
         spans::ended(&report);
         RunReport {
             audit: audit_report(&self.audit, sealed),

@@ -325,7 +325,7 @@ impl Runner {
             Some(child) => child.and(&revocation),
             None => RevocationReport::from(&revocation),
         };
-        let exit = exit_with(report.exit, &revocation);
+        let exit = exit_with(report.exit, revocation.complete && sealed.is_ok());
         RunReport {
             revocation: Some(revocation),
             exit,

@@ -196,6 +196,12 @@ pub(super) fn report(report: &RunReport, output: &Output) {
             _ => output.note("revoked: every credential of this run is dead"),
         }
     }
+    if report.outcome == Outcome::Done && report.audit.head.is_none() {
+        output.note(
+            "warning: the audit of this run could not be written to its end\n\n\
+             hint: the work is done; make room where the audit lies, and note this run by hand",
+        );
+    }
     let head = report.audit.head.map_or_else(
         || "not written to its end".to_owned(),
         |head| format!("head {head}"),
