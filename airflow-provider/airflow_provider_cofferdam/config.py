@@ -17,6 +17,10 @@ class Config:
 
     socket: str | None = None
     server: str | None = None
+    ca: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+    token_file: str | None = None
     binary: str | None = None
     config: str | None = None
     environment: tuple[str, ...] = ()
@@ -31,14 +35,23 @@ class Config:
         return cls(
             socket=_text("socket"),
             server=_text("server"),
+            ca=_text("ca"),
+            client_certificate=_text("client_certificate"),
+            client_key=_text("client_key"),
+            token_file=_text("token_file"),
             binary=_text("binary"),
             config=_text("config"),
             environment=tuple(name.strip() for name in names if name.strip()),
             max_result_bytes=int(_number("max_result_bytes", MAX_RESULT_BYTES)),
-            tasks_file=_text("tasks_file"),
+            tasks_file=tasks_file(),
             audit_url=_text("audit_url"),
             patience=_number("patience", PATIENCE),
         )
+
+
+def tasks_file() -> str | None:
+    """Alone, since every operator of a DAG folder asks for it."""
+    return _text("tasks_file")
 
 
 def _text(name: str) -> str | None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
 from airflow_provider_cofferdam.attempt import check_task_name
-from airflow_provider_cofferdam.operator import CofferdamOperator
+from airflow_provider_cofferdam.mapping import Checks, with_checks
+from airflow_provider_cofferdam.operator import CofferdamOperator, check_terms
 from airflow_provider_cofferdam.schema import input_schema
 from airflow_provider_cofferdam.signature import as_input, bound, check_function
 from airflow_provider_cofferdam.values import check_json, is_literal
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import TaskDecorator
+
+    from airflow_provider_cofferdam.mapping import Known
 
 
 class _CofferdamDecoratedOperator(DecoratedOperator, CofferdamOperator):
@@ -49,15 +52,37 @@ class _CofferdamDecoratedOperator(DecoratedOperator, CofferdamOperator):
     def _check_input(self) -> None:
         # Not the names: the decorator looked at them, and a mapped task has not all of them yet.
         arguments = bound(self.python_callable, list(self.op_args), self.op_kwargs)
-        schema = input_schema(self.task)
-        for name, value in arguments.items():
-            check_json(value, name)
-            if schema is not None:
-                schema.check_value(name, value)
+        _check_arguments(self.task, {name: [value] for name, value in arguments.items()})
 
     def _input(self, context: Context) -> Any:
         arguments = bound(self.python_callable, list(self.op_args), self.op_kwargs, context)
         return as_input(arguments)
+
+
+class _FunctionChecks(Checks):
+    """What is looked at when a decorated function is expanded. Of a parameter that is not given
+    nothing is known: ``default_args`` go before its own default."""
+
+    def fixed(self, mappable: Any) -> Mapping[str, Any]:
+        return mappable.kwargs.get("op_kwargs") or {}
+
+    def check(self, mappable: Any, known: Known) -> None:
+        task = mappable.kwargs["task"]
+        check_terms([task], [mappable.kwargs.get("limits")])
+        _check_arguments(task, known)
+
+
+_CHECKS = _FunctionChecks()
+
+
+def _check_arguments(task: str, known: Known) -> None:
+    """The values that each parameter can have, as far as they are known."""
+    schema = input_schema(task)
+    for name, values in known.items():
+        for value in values:
+            check_json(value, name)
+            if schema is not None:
+                schema.check_value(name, value)
 
 
 def cofferdam_task(task: str | None = None, **kwargs: Any) -> TaskDecorator:
@@ -85,7 +110,7 @@ def cofferdam_task(task: str | None = None, **kwargs: Any) -> TaskDecorator:
         schema = input_schema(task)
         if schema is not None:
             schema.check_names(names)
-        return make(function)
+        return with_checks(make(function), _CHECKS)
 
     return decorate  # type: ignore[return-value]
 

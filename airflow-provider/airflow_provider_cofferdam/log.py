@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 # No line of ours begins like this, so a task cannot pass its words off as the host's.
 MARK = "> "
+
+# How many lines the task may be ahead of Airflow's log.
+_LINES_AHEAD = 1000
+_PAUSE = 0.01
 
 _METHODS = {"trace": "debug", "debug": "debug", "warn": "warning", "error": "error"}
 _GROUP = re.compile(r"::(?=(end)?group::)", re.IGNORECASE)
@@ -88,18 +97,55 @@ def write(entry: LogEntry) -> None:
     if entry.sequence is not None:
         # Two lines of the same text in the same microsecond are still two.
         fields["sequence"] = entry.sequence
-    time = _timestamp(entry.time)
-    if time is not None:
+    stamp = _timestamp(entry.time)
+    if stamp is not None:
         # Airflow stamps only lines that have no time.
-        fields["timestamp"] = time
+        fields["timestamp"] = stamp
     mark = MARK if entry.origin == "task" else ""
     method(mark + harmless(entry.message), **fields)
 
 
-def _timestamp(time: Any) -> str | None:
+@contextmanager
+def writer() -> Iterator[Callable[[LogEntry], None]]:
+    """Writes lines from a thread of its own, all of them before it ends.
+
+    Airflow's ``execution_timeout`` is a signal whose handler writes a line itself. In the middle
+    of a line of ours, in the main thread, it would wait for the logger's lock for ever: the one
+    who holds it is the one who waits.
+    """
+    # Its methods are whole, whatever a signal's handler raises; those of `Queue` can leave a
+    # lock behind.
+    lines: SimpleQueue[LogEntry | None] = SimpleQueue()
+    faults: list[Exception] = []
+
+    def work() -> None:
+        while (entry := lines.get()) is not None:
+            try:
+                write(entry)
+            except Exception as fault:  # noqa: BLE001 - told where the lines come from
+                # Whoever hands lines over must not wait for one who is gone.
+                faults.append(fault)
+
+    def put(entry: LogEntry) -> None:
+        while lines.qsize() > _LINES_AHEAD:
+            time.sleep(_PAUSE)
+        lines.put(entry)
+
+    thread = Thread(target=copy_context().run, args=(work,), daemon=True)
+    thread.start()
+    try:
+        yield put
+    finally:
+        lines.put(None)
+        thread.join()
+    if faults:
+        raise faults[0]
+
+
+def _timestamp(told: Any) -> str | None:
     """As Airflow writes it; none when it is no time, which Airflow's supervisor would not
     survive."""
-    match = _TIME.fullmatch(time) if isinstance(time, str) else None
+    match = _TIME.fullmatch(told) if isinstance(told, str) else None
     if match is None:
         return None
     text = f"{match[1]}.{(match[2] or '').ljust(6, '0')[:6]}"

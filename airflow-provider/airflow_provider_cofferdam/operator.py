@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from contextlib import contextmanager
@@ -29,7 +30,8 @@ from airflow_provider_cofferdam.fault import Exit, Fault
 from airflow_provider_cofferdam.hook import CofferdamHook
 from airflow_provider_cofferdam.limits import checked_limits
 from airflow_provider_cofferdam.links import CofferdamAuditLink
-from airflow_provider_cofferdam.log import harmless, write
+from airflow_provider_cofferdam.log import harmless, writer
+from airflow_provider_cofferdam.mapping import Checks, with_checks
 from airflow_provider_cofferdam.outcome import judge, refused
 from airflow_provider_cofferdam.schema import input_schema
 from airflow_provider_cofferdam.trigger import CofferdamTrigger
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
+    from airflow_provider_cofferdam.mapping import Known
     from airflow_provider_cofferdam.report import Report
     from airflow_provider_cofferdam.runner import Begun, Runner
 
@@ -100,6 +104,11 @@ class CofferdamOperator(BaseOperator):
         # Whether the log says already how the run ended.
         self._is_told = False
         self._check()
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Airflow's, whose ``expand`` looks at what is written out."""
+        return with_checks(super().partial(**kwargs), _CHECKS)
 
     def execute(self, context: Context) -> Any:
         runner = self._opened()
@@ -167,10 +176,7 @@ class CofferdamOperator(BaseOperator):
 
     def _check(self) -> None:
         """What can be known when the DAG is parsed."""
-        if is_literal(self.task):
-            check_task_name(self.task)
-        if self.limits is None or is_literal(self.limits):
-            checked_limits(self.limits)
+        check_terms([self.task], [self.limits])
         check_json(self.input, "input")
         self._check_input()
 
@@ -253,17 +259,18 @@ class CofferdamOperator(BaseOperator):
         except AirflowTaskTimeout:
             # Airflow calls `on_kill` next, which has no context. Nobody interrupts us here.
             self.on_kill()
-            self._tell_timed_out(context, runner)
+            self._publish_timed_out(context, runner)
             raise
 
     def _finish(self, context: Context, runner: Runner, run: str, *, after: int) -> Any:
-        for entry in runner.follow(run, after):
-            write(entry)
+        with writer() as write:
+            for entry in runner.follow(run, after):
+                write(entry)
         ending = runner.end(run)
         runner.close()
         report = ending.report
         if report is not None:
-            self._tell_ended(context, report)
+            self._publish_ending(context, report)
         self._refuse_key_of_ours(report)
         most = self.max_result_bytes
         verdict = judge(
@@ -318,7 +325,8 @@ class CofferdamOperator(BaseOperator):
         if begun.terms is not None:
             self.log.info("grants: %s; limits: %s", grants or "none", harmless(limits) or "none")
 
-    def _tell_timed_out(self, context: Context, runner: Runner) -> None:
+    def _publish_timed_out(self, context: Context, runner: Runner) -> None:
+        """After Airflow's timeout: what the ending leaves, if the host tells it in time."""
         run, found = self.cofferdam_run, []
         if run is None:
             return
@@ -329,11 +337,51 @@ class CofferdamOperator(BaseOperator):
 
         # Bounded: what the timeout interrupted may have left a connection in no state.
         if within(_LAST_REPORT, look) and found[0] is not None:
-            self._tell_ended(context, found[0])
+            self._publish_ending(context, found[0])
 
-    def _tell_ended(self, context: Context, report: Report) -> None:
+    def _publish_ending(self, context: Context, report: Report) -> None:
+        """Says in the log how the run ended, and leaves its reference as XCom."""
         self._is_told = True
         spent = f" in {report.milliseconds / 1000:.3f} s" if report.milliseconds is not None else ""
         self.log.info("run %s %s%s; %s", report.run, report.word, spent, report.revoked())
         self.log.info("audit: `%s`", report.show)
         self._push(context, XCOM_KEY, report.reference())
+
+
+def check_terms(tasks: Sequence[Any], limits: Sequence[Any]) -> None:
+    """Names of tasks and limits, as far as they are known when the DAG is parsed."""
+    for task in filter(is_literal, tasks):
+        check_task_name(task)
+    for one in filter(is_literal, limits):
+        checked_limits(one)
+
+
+class _OperatorChecks(Checks):
+    """What is looked at when a partial operator is expanded. Of an input that is absent nothing
+    is known: ``default_args`` may have it."""
+
+    def fixed(self, mappable: OperatorPartial) -> Mapping[str, Any]:
+        return mappable.kwargs
+
+    def check(self, mappable: OperatorPartial, known: Known) -> None:
+        if not _has_our_parameters(mappable.operator_class):
+            return
+        tasks, inputs = known.get("task", ()), known.get("input", ())
+        check_terms(tasks, known.get("limits", ()))
+        for value in inputs:
+            check_json(value, "input")
+        for task in tasks:
+            schema = input_schema(task)
+            if schema is not None:
+                for value in inputs:
+                    schema.check_input({} if value is None else value)
+
+
+_CHECKS = _OperatorChecks()
+
+
+def _has_our_parameters(operator_class: type[BaseOperator]) -> bool:
+    """A subclass with an ``__init__`` of its own may make something else of what it gets.
+    (Airflow wraps that of every class.)"""
+    ours, theirs = CofferdamOperator.__init__, operator_class.__init__
+    return inspect.unwrap(theirs) is inspect.unwrap(ours)

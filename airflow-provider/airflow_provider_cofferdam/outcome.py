@@ -41,7 +41,7 @@ def judge(ending: Ending, *, max_result_bytes: int, is_killed: bool = False) -> 
     if report is None:
         return Verdict(error=AirflowException(_lost(ending)))
     text = _told(report)
-    if report.exit in (Exit.DONE, Exit.DONE_UNREVOKED):
+    if report.exit in (Exit.DONE, Exit.DONE_UNREVOKED) or _is_done_somehow(report):
         return _done(report, text, max_result_bytes)
     if report.exit == Exit.SKIPPED:
         return Verdict(error=AirflowSkipException(text))
@@ -62,8 +62,8 @@ def error_of(code: int, text: str) -> AirflowException:
     """The exception for an exit code: with or without a retry.
 
     A failed task, a retry that was asked for, a Vault that is away and a limit that bit may
-    all be better the next time; so may a code that a later host brings. The task's own
-    ``retries`` say how often.
+    all be better the next time; so may a code that a later host brings, unless its report says
+    that the work is done. The task's own ``retries`` say how often.
     """
     if code == Exit.SKIPPED:
         return AirflowSkipException(text)
@@ -128,6 +128,11 @@ def _unfit(result: Any) -> str | None:
     return f"is nested deeper than {_DEEPEST} levels"
 
 
+def _is_done_somehow(report: Report) -> bool:
+    """Whether the work is done and the exit code is one that only a later host has."""
+    return report.kind == "done" and report.exit not in set(Exit)
+
+
 def _done(report: Report, text: str, most: int) -> Verdict:
     unfit = _unfit(report.result)
     if unfit is not None:
@@ -141,9 +146,18 @@ def _done(report: Report, text: str, most: int) -> Verdict:
     is_small = size <= most
     problems = []
     if report.exit == Exit.DONE_UNREVOKED:
+        is_revoked = report.revocation is None or report.revocation.get("complete")
+        left = (
+            "its audit could not be written to its end: let the operator look at the host's log"
+            if is_revoked
+            else "a credential may live: let the operator run `cofferdam sweep`"
+        )
+        problems.append(f"{text}\nhint: the work is done, so there is no retry, but {left}")
+    if _is_done_somehow(report):
         problems.append(
-            f"{text}\nhint: the work is done, so there is no retry, but a credential may live: "
-            "let the operator run `cofferdam sweep`"
+            f"{text}\nexit code {report.exit} is none that this provider knows: it is older than "
+            "the host\nhint: the work is done, so there is no retry; the audit says what else "
+            "there is to say; bring the provider to the host's version"
         )
     if not is_small:
         problems.append(

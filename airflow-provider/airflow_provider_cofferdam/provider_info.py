@@ -65,6 +65,21 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "socket": _option("The Unix socket of the service.", "/run/cofferdam.sock"),
                     "server": _option("The address of the service.", "https://HOST:PORT"),
+                    "ca": _option(
+                        "With `server`: PEM file with those who vouch for the service.",
+                        "/etc/cofferdam/authority.pem",
+                    ),
+                    "client_certificate": _option(
+                        "With `server`: PEM file of the certificate to show.",
+                        "/etc/cofferdam/worker.pem",
+                    ),
+                    "client_key": _option(
+                        "With `server`: PEM file of its key.", "/etc/cofferdam/worker.key"
+                    ),
+                    "token_file": _option(
+                        "With `server`: file with a token, read anew for every call.",
+                        "/run/cofferdam/token",
+                    ),
                     "binary": _option(
                         "Without a service: the path of cofferdam on the worker.",
                         "/usr/local/bin/cofferdam",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -32,24 +30,25 @@ class Report:
         :raises ValueError: when it is no report.
         """
         try:
-            outcome = document["outcome"]
+            outcome = _mapping(document["outcome"])
             if not isinstance(outcome["kind"], str):
                 raise TypeError
+            milliseconds = document.get("milliseconds")
             return cls(
                 run=str(document["run"]),
                 task=str(document["task"]),
                 exit=int(document["exit"]),
-                outcome=dict(outcome),
+                outcome=outcome,
                 result=document.get("result"),
                 limits=[str(name) for name in document.get("limits") or ()],
-                denials=[dict(denial) for denial in document.get("denials") or ()],
+                denials=[_mapping(denial) for denial in document.get("denials") or ()],
                 unlisted_denials=int(document.get("unlisted_denials") or 0),
-                missing_rights=dict(document.get("missing_rights") or {}),
-                revocation=document.get("revocation"),
-                audit=dict(document.get("audit") or {}),
-                milliseconds=document.get("milliseconds"),
+                missing_rights=_missing(document.get("missing_rights")),
+                revocation=_revocation(document.get("revocation")),
+                audit=_mapping(document.get("audit")),
+                milliseconds=None if milliseconds is None else int(milliseconds),
             )
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             raise ValueError("this is no report of a run") from None
 
     @property
@@ -105,8 +104,8 @@ class Report:
         ]
         if self.unlisted_denials:
             lines.append(f"denied: {self.unlisted_denials} more, see `{self.show}`")
-        policies = ", ".join(f"`{name}`" for name in self.missing_rights.get("policies") or ())
-        for refused in self.missing_rights.get("refused") or ():
+        policies = ", ".join(f"`{name}`" for name in self.missing_rights.get("policies", ()))
+        for refused in self.missing_rights.get("refused", ()):
             what = "vault refused: {grant} {operation} on `{path}`".format_map(_Told(refused))
             lines.append(f"{what}, which the policies {policies} do not allow")
         if self.missing_rights.get("refused"):
@@ -125,6 +124,28 @@ class Report:
         what = f"{left} leases" if left else "a credential"
         reason = self.revocation.get("reason") or "unknown"
         return f"NOT revoked: {what} may still live ({reason}); run `cofferdam sweep`"
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """A part of a report; an empty one when it is not there."""
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError
+    return dict(value or {})
+
+
+def _missing(value: Any) -> dict[str, Any]:
+    rights = _mapping(value)
+    rights["policies"] = [str(name) for name in rights.get("policies") or ()]
+    rights["refused"] = [_mapping(one) for one in rights.get("refused") or ()]
+    return rights
+
+
+def _revocation(value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    revocation = _mapping(value)
+    revocation["leases"] = _mapping(revocation.get("leases"))
+    return revocation
 
 
 class _Told(dict[str, Any]):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jsonschema.exceptions import SchemaError, best_match
 from jsonschema.validators import validator_for
 
-from airflow_provider_cofferdam.config import Config
+from airflow_provider_cofferdam.config import tasks_file
 from airflow_provider_cofferdam.values import is_literal
 
 if TYPE_CHECKING:
@@ -107,34 +107,57 @@ def input_schema(task: Any) -> InputSchema | None:
 
     :raises Mismatch: when there is no such task, or the file of the tasks cannot be used.
     """
-    file = Config.load().tasks_file
-    if file is None or not isinstance(task, str) or not is_literal(task):
+    if not isinstance(task, str) or not is_literal(task):
         return None
-    tasks = _tasks(file)
+    file = tasks_file()
+    if file is None:
+        return None
+    changed = _changed(file)
+    tasks = _tasks(file, changed)
     if task not in tasks:
         near = difflib.get_close_matches(task, tasks, n=1)
         known = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(tasks) or 'none'}"
         raise Mismatch(f"`tasks_file` {file} has no task `{task}`; {known}")
-    return tasks[task]
+    return _schema(file, changed, task)
 
 
-def _tasks(file: str) -> dict[str, InputSchema | None]:
+def _changed(file: str) -> int:
     try:
-        changed = Path(file).stat().st_mtime_ns
+        return Path(file).stat().st_mtime_ns
     except OSError:
         raise Mismatch(f"`tasks_file` {file} cannot be read; {_WRITE}") from None
-    return _read(file, changed)
 
 
 @lru_cache(maxsize=4)
-def _read(file: str, changed: int) -> dict[str, InputSchema | None]:
+def _tasks(file: str, changed: int) -> dict[str, dict[str, Any]]:
     """Read once for each state of the file: a DAG folder has many operators."""
     try:
         document = json.loads(Path(file).read_bytes())
-        schemas = {task["name"]: task.get("input_schema") for task in document["tasks"]}
+        return {_name(task): task for task in document["tasks"]}
     except (AttributeError, KeyError, OSError, TypeError, ValueError):
         raise Mismatch(f"`tasks_file` {file} is no list of tasks; {_WRITE}") from None
-    return {
-        task: InputSchema(task, schema) if isinstance(schema, dict) else None
-        for task, schema in schemas.items()
-    }
+
+
+def _name(task: Any) -> str:
+    """The name of a task that has all that the host says of each."""
+    name, digest, dags = task["name"], task["digest"], task["dags"]
+    if not (isinstance(name, str) and isinstance(digest, str) and isinstance(dags, list)):
+        raise TypeError
+    return name
+
+
+@lru_cache(maxsize=256)
+def _schema(file: str, changed: int, task: str) -> InputSchema | None:
+    told = _tasks(file, changed)[task]
+    schema = told.get("input_schema")
+    if schema is None and told.get("output_schema") is None:
+        return None
+    if schema is True:
+        return None
+    if not isinstance(schema, dict):
+        # A task that describes itself says both: without this one, nothing would be checked.
+        raise Mismatch(
+            f"`tasks_file` {file} has no `input_schema` of task `{task}` that this provider can "
+            f"read\nhint: bring provider and host to the same version; {_WRITE}"
+        )
+    return InputSchema(task, schema)

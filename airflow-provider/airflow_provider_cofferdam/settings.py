@@ -42,14 +42,20 @@ class Settings:
             raise _wrong("[cofferdam] has `socket` and `server`", "keep one of the two")
         if config.socket and not config.socket.startswith("/"):
             raise _wrong("[cofferdam] socket is no absolute path", "write the path from `/` on")
-        return cls(
+        found = cls(
             socket=config.socket,
             server=_address(config.server, "[cofferdam] server") if config.server else None,
+            ca=config.ca,
+            client_certificate=config.client_certificate,
+            client_key=config.client_key,
+            token_file=config.token_file,
             binary=config.binary,
             config=config.config,
             environment=config.environment,
             patience=config.patience,
         )
+        found._check("[cofferdam]")
+        return found
 
     @classmethod
     def of_connection(cls, connection: Connection, config: Config) -> Settings:
@@ -93,7 +99,7 @@ class Settings:
         proofs = (self.ca, self.client_certificate, self.token_file, self.token)
         if self.server is None and any(proofs):
             raise _wrong(
-                f"{name} has a certificate or a token and no `https://` host",
+                f"{name} has a certificate or a token and no `https://` address",
                 "a Unix socket and the binary take neither; take them out, or name the service",
             )
 

@@ -6,6 +6,8 @@ import dis
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import Context
+
 from airflow_provider_cofferdam.values import as_json
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 # What a body of nothing but a docstring, `...` or `pass` compiles to, from Python 3.10 on.
 _NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
+# Whatever such a parameter has as its default: Airflow demands that it is None.
+_OF_CONTEXT = frozenset(Context.__annotations__)
 _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -52,7 +56,7 @@ def bound(
     context: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The arguments by name. One that is not given has its default, or what Airflow's context
-    has under its name; without a context those are left out."""
+    has under its name; without a context what only Airflow knows is left out."""
     signature = inspect.signature(function)
     arguments = dict(signature.bind_partial(*args, **kwargs).arguments)
     for name, parameter in signature.parameters.items():
@@ -60,6 +64,8 @@ def bound(
             continue
         if context is not None and name in context:
             arguments[name] = context[name]
+        elif context is None and name in _OF_CONTEXT:
+            continue
         elif parameter.default is not inspect.Parameter.empty:
             arguments[name] = parameter.default
     return {name: arguments[name] for name in signature.parameters if name in arguments}

@@ -24,6 +24,7 @@ for name in [name for name in os.environ if name.startswith("AIRFLOW__COFFERDAM_
 
 import pytest  # noqa: E402
 
+from tests.fakes import documents  # noqa: E402
 from tests.fakes.binary import FakeBinary  # noqa: E402
 from tests.fakes.service import FakeService  # noqa: E402
 
@@ -60,6 +61,15 @@ def configured(monkeypatch):
             monkeypatch.setenv(f"AIRFLOW__COFFERDAM__{option.upper()}", str(value))
 
     return configure
+
+
+@pytest.fixture
+def tasks(tmp_path, configured):
+    """The file of tasks against which inputs are held."""
+    file = tmp_path / "tasks.json"
+    file.write_text(documents.TASKS)
+    configured(tasks_file=file)
+    return file
 
 
 @pytest.fixture

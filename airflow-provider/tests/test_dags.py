@@ -82,6 +82,7 @@ def xcom(dag_run, task_id, key="return_value", map_index=-1):
     return found[0] if found else None
 
 
+@pytest.mark.every_airflow
 def test_the_examples_are_parsed(bag):
     assert not bag.import_errors
     assert sorted(bag.dags) == ["billing", "examples", "examples_mapped", "examples_retry"]
@@ -91,6 +92,7 @@ def test_the_examples_are_parsed(bag):
         assert dag.schedule is None
 
 
+@pytest.mark.every_airflow
 def test_invoice_sync(bag, serve):
     done = run(bag.dags["billing"])
     assert set(states(done).values()) == {"success"}
@@ -110,6 +112,7 @@ def test_invoice_sync(bag, serve):
     assert link.endswith("/tasks/sync/xcom")
 
 
+@pytest.mark.every_airflow
 def test_a_mapped_task(bag, serve):
     done = run(bag.dags["examples_mapped"])
     assert states(done) == {("greet", at): "success" for at in range(3)}
@@ -120,6 +123,7 @@ def test_a_mapped_task(bag, serve):
     assert len(serve.keys) == 3
 
 
+@pytest.mark.every_airflow
 def test_taskflow(bag, serve):
     done = run(bag.dags["examples"])
     assert set(states(done).values()) == {"success"}
@@ -187,6 +191,7 @@ def test_which_ends_are_tried_again(written, serve, code, tries):
     assert len(serve.runs) == tries
 
 
+@pytest.mark.every_airflow
 def test_a_deferred_task(written, serve):
     dag = written("CofferdamOperator(task_id='t', task='hello', deferrable=True)")
     done = run(dag)
@@ -195,6 +200,7 @@ def test_a_deferred_task(written, serve):
     assert len(serve.runs) == 1
 
 
+@pytest.mark.every_airflow
 def test_a_mapped_decorator(written, serve):
     dag = written(
         "@task.cofferdam('hello')\n"

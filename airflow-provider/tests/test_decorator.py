@@ -1,6 +1,5 @@
 """``@task.cofferdam``, when a DAG is parsed and when it runs."""
 
-import json
 from datetime import datetime
 
 import pytest
@@ -11,37 +10,8 @@ from airflow_provider_cofferdam.hook import CofferdamHook
 from airflow_provider_cofferdam.operator import CofferdamOperator
 from airflow_provider_cofferdam.schema import Mismatch
 from airflow_provider_cofferdam.signature import NotASignature, bound, check_function
+from tests.fakes import documents
 from tests.stage import FakeRunner, context
-
-TASKS = {
-    "tasks": [
-        {
-            "name": "hello",
-            "input_schema": {
-                "$schema": "https://json-schema.org/draft/2020-12/schema",
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string"},
-                    "count": {"$ref": "#/$defs/Count"},
-                },
-                "required": ["name"],
-                "additionalProperties": False,
-                "$defs": {"Count": {"type": "integer", "minimum": 1}},
-            },
-        },
-        {"name": "open", "input_schema": {"type": "object", "properties": {"a": {}}}},
-        {"name": "free"},
-        {"name": "one", "input_schema": {"type": "string"}},
-    ]
-}
-
-
-@pytest.fixture
-def tasks(tmp_path, configured):
-    file = tmp_path / "tasks.json"
-    file.write_text(json.dumps(TASKS))
-    configured(tasks_file=file)
-    return file
 
 
 @pytest.fixture
@@ -283,9 +253,7 @@ def test_the_operators_input_is_held_against_the_schema(tasks, runner):
 
 
 def test_a_file_of_tasks_that_cannot_be_used(tmp_path, configured, tasks):
-    tasks.write_text(
-        '{"tasks": [{"name": "hello", "input_schema": {"required": 1, "type": "object"}}]}'
-    )
+    tasks.write_text(documents.listed(documents.task("hello", {"required": 1, "type": "object"})))
     with pytest.raises(Mismatch, match="no JSON Schema"):
         CofferdamOperator(task_id="t", task="hello", input={})
     tasks.write_text("[]")

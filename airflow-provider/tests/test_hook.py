@@ -97,6 +97,43 @@ def test_without_a_connection_the_configuration_decides(monkeypatch, configured)
         CofferdamHook().settings()
 
 
+def test_the_configuration_names_what_an_address_needs(monkeypatch, configured):
+    missing(monkeypatch)
+    proofs = {
+        "ca": "/etc/cofferdam/authority.pem",
+        "client_certificate": "/etc/cofferdam/worker.pem",
+        "client_key": "/etc/cofferdam/worker.key",
+        "token_file": "/run/cofferdam/token",
+    }
+    configured(server="https://c:8443", **proofs)
+    settings = CofferdamHook().settings()
+    assert {name: getattr(settings, name) for name in proofs} == proofs
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"server": "https://c", "client_key": "/k"}, "[cofferdam] has one of"),
+        ({"server": "https://c", "client_certificate": "/c"}, "name both, or neither"),
+        ({"socket": "/s", "ca": "/x"}, "[cofferdam] has a certificate or a token and no"),
+        ({"token_file": "/t"}, "a Unix socket and the binary take neither"),
+        ({"server": "http://c"}, "[cofferdam] server is no address of a service"),
+    ],
+)
+def test_mistakes_in_the_configuration(monkeypatch, configured, options, words):
+    missing(monkeypatch)
+    configured(**options)
+    with pytest.raises(Fault) as wrong:
+        CofferdamHook().settings()
+    assert words in str(wrong.value)
+    assert wrong.value.hint
+
+
+def test_the_configurations_proofs_are_not_for_a_connection(connect, configured):
+    configured(server="https://c:8443", ca="/x", token_file="/t")
+    assert connect(host="/run/c.sock").settings().token_file is None
+
+
 def test_a_connection_that_was_named_has_to_be_there(monkeypatch, configured):
     missing(monkeypatch)
     configured(socket="/run/c.sock")

@@ -66,6 +66,34 @@ def test_done_and_not_revoked_has_both():
     assert "NOT revoked" in str(done.error)
 
 
+def test_done_and_no_whole_audit_says_so():
+    text = str(verdict(7, revocation={"complete": True}).error)
+    assert "its audit could not be written to its end" in text
+    assert "sweep" not in text
+
+
+def of_a_later_host(most=1000, **members):
+    ending = Ending(run=RUN, report=Report.parse({**report(), "exit": 8, **members}))
+    return judge(ending, max_result_bytes=most)
+
+
+def test_an_exit_of_a_later_host_that_says_the_work_is_done_is_not_tried_again():
+    done = of_a_later_host()
+    assert done.result == {"greeting": "Hello, Ada!"}
+    assert type(done.error) is AirflowFailException
+    text = str(done.error)
+    assert "exit code 8 is none that this provider knows: it is older than the host" in text
+    assert "no retry" in text
+    assert not of_a_later_host(most=3).has_result, "what does not fit does not fit"
+
+
+@pytest.mark.parametrize("kind", ["failed", "of a later host"])
+def test_an_exit_of_a_later_host_follows_the_retries(kind):
+    odd = of_a_later_host(outcome={"kind": kind, "message": "odd"})
+    assert type(odd.error) is AirflowException
+    assert not odd.has_result
+
+
 def test_a_result_that_is_too_large_fails_without_a_retry():
     small = verdict(0, most=9, result="1234567")
     assert small.error is None, "nine bytes with its quotes"
@@ -135,6 +163,35 @@ def test_a_report_of_a_later_host_is_read():
         Report.parse({"run": RUN})
     with pytest.raises(ValueError, match="no report"):
         Report.parse([])
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"outcome": "done"},
+        {"outcome": None},
+        {"outcome": {"kind": 1}},
+        {"revocation": "complete"},
+        {"revocation": {"complete": True, "leases": 3}},
+        {"audit": "/var/lib/cofferdam/audit/1.jsonl"},
+        {"missing_rights": ["http.billing"]},
+        {"missing_rights": {"refused": ["http.billing"]}},
+        {"denials": ["http.billing"]},
+        {"milliseconds": "soon"},
+        {"exit": float("inf")},
+    ],
+)
+def test_a_report_of_another_shape_is_none(members):
+    with pytest.raises(ValueError, match="this is no report of a run"):
+        Report.parse({**report(), **members})
+
+
+def test_a_report_that_leaves_parts_out_is_one():
+    bare = {"run": RUN, "task": "hello", "exit": 0, "outcome": {"kind": "done"}, "audit": None}
+    assert Report.parse(bare).revoked() == "nothing to revoke"
+    assert Report.parse(bare).remarks() == []
+    unrevoked = Report.parse({**bare, "revocation": {}})
+    assert unrevoked.revoked().startswith("NOT revoked: a credential")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from airflow_provider_cofferdam.provider_info import get_provider_info
 
 INFO = get_provider_info()
 
+pytestmark = pytest.mark.every_airflow
+
 
 def schema(name):
     return json.loads((Path(airflow.__file__).parent / name).read_text())

@@ -269,6 +269,18 @@ def test_a_run_that_is_cancelled_while_it_is_submitted(service, runner):
     assert runner.end(begun.run).report.exit == 130
 
 
+def test_a_run_whose_beginning_comes_late_is_cancelled_in_the_time_that_is_left(service, runner):
+    def begin(run):
+        service.revocation_seconds = 30
+        runner.cancel(None, 0.2)
+
+    service.on_begin = begin
+    since = time.monotonic()
+    runner.begin(submission())
+    assert service.asked("/cancel$"), "it was told, though the time was over"
+    assert time.monotonic() - since < 2.5
+
+
 def test_the_unfinished_runs_of_a_task_instance(service, runner):
     service.on_begin = lambda run: None
     first = runner.begin(submission(key="1", try_number=1)).run

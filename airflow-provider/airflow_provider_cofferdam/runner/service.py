@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# As long as Airflow leaves a task after it asked it to end.
-_LAST_WORDS = 4.0
+# For a run whose beginning came through when the time to cancel it was all but over: what is left
+# of the five seconds that Airflow leaves a task.
+_LAST_CALL = 1.0
 
 
 class ServiceRunner:
@@ -38,7 +39,8 @@ class ServiceRunner:
         self._patience = settings.patience
         self._client = self._place.client()
         self._submission: Submission | None = None
-        self._is_cancelled = False
+        # Until when whoever asked us to end waits for it.
+        self._cancel_until: float | None = None
         self.place = f"the service at {self._place.name}"
 
     def unfinished(self, attempt: Attempt) -> list[UnderWay]:
@@ -53,7 +55,7 @@ class ServiceRunner:
 
         def call() -> dict[str, Any]:
             nonlocal replayed
-            if self._is_cancelled:
+            if self._cancel_until is not None:
                 raise Fault("cancelled before it was begun", exit=Exit.CANCELLED)
             try:
                 headers = {"idempotency-key": submission.key}
@@ -68,9 +70,9 @@ class ServiceRunner:
 
         view = self._again(waits, call)
         run = str(view.get("run"))
-        if self._is_cancelled:
+        if self._cancel_until is not None:
             # Asked to end while the answer was on its way.
-            self.cancel(run, _LAST_WORDS)
+            self.cancel(run, max(self._cancel_until - time.monotonic(), _LAST_CALL))
         return Begun(run=run, terms=view.get("terms"), is_replayed=replayed)
 
     def follow(self, run: str, after: int = 0) -> Iterator[LogEntry]:
@@ -104,8 +106,7 @@ class ServiceRunner:
             waits.reset()
 
     def cancel(self, run: str | None, seconds: float) -> bool:
-        self._is_cancelled = True
-        until = time.monotonic() + seconds
+        until = self._cancel_until = time.monotonic() + seconds
         return within(seconds, lambda: self._cancel(run, until))
 
     def cancel_other(self, run: str, seconds: float) -> bool:

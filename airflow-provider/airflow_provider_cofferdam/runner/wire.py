@@ -153,16 +153,16 @@ class Place:
                 raise Fault(
                     f"the certificate of {self.name} is not trusted",
                     exit=Exit.USAGE,
-                    hint="name the authority that issued it as `ca` in the connection; if nothing "
-                    "was changed, somebody may stand between",
+                    hint="name the authority that issued it as `ca`, in the connection or under "
+                    "[cofferdam]; if nothing was changed, somebody may stand between",
                 ) from None
             if isinstance(cause, ssl.SSLError) and "alert" in str(cause).lower():
                 raise Fault(
                     f"the service at {self.name} does not let us in: it wants a certificate, "
                     "or another",
                     exit=Exit.DENIED,
-                    hint="name `client_certificate` and `client_key` in the connection; the "
-                    "service's `client_ca` says who issues them",
+                    hint="name `client_certificate` and `client_key`, in the connection or under "
+                    "[cofferdam]; the service's `client_ca` says who issues them",
                 ) from None
         hint = "is `cofferdam serve` up, and is this the `socket` of its [server] table?"
         if self._settings.server:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 RUN = "0190a1b2-0000-7000-8000-000000000001"
 
 
@@ -52,3 +54,34 @@ def line(sequence, message="working", level="info", target="hello", time=None):
 
 
 TERMS = {"grants": ["http.billing"], "limits": {"timeout": "1m", "memory": "128MiB"}}
+
+
+def task(name, input_schema=None, **members):
+    """One of ``cofferdam tasks``."""
+    document = {"name": name, "digest": "sha256:00", "needs": {}, "dags": ["*"]}
+    if input_schema is not None:
+        document |= {"input_schema": input_schema, "output_schema": True}
+    return document | members
+
+
+def listed(*tasks):
+    """What ``cofferdam --format json tasks`` writes."""
+    return json.dumps({"tasks": tasks})
+
+
+TASKS = listed(
+    task(
+        "hello",
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "count": {"$ref": "#/$defs/Count"}},
+            "required": ["name"],
+            "additionalProperties": False,
+            "$defs": {"Count": {"type": "integer", "minimum": 1}},
+        },
+    ),
+    task("open", {"type": "object", "properties": {"a": {}}}),
+    task("free"),
+    task("one", {"type": "string"}),
+)

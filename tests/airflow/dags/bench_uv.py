@@ -7,6 +7,7 @@ their own, which changes it for the processes that run its tasks.
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ["AIRFLOW__STANDARD__VENV_INSTALL_METHOD"] = "uv"
 
@@ -19,4 +20,10 @@ def nothing() -> None:
 
 
 with DAG("bench_venv_uv", schedule=None):
-    PythonVirtualenvOperator(task_id="step", python_callable=nothing, system_site_packages=False)
+    PythonVirtualenvOperator(
+        task_id="step",
+        python_callable=nothing,
+        system_site_packages=False,
+        # Without it uv looks for a program `python`, which not every machine has.
+        python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
+    )
