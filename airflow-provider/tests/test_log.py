@@ -1,6 +1,9 @@
 """A task's lines in Airflow's log."""
 
 import json
+import signal
+import threading
+import time
 
 import pytest
 
@@ -150,3 +153,57 @@ def test_airflows_reader_drops_what_a_restarted_triggerer_repeats(logged):
     # The control: what differs in anything is kept.
     changed = [text.replace('"sequence":', '"number":') for text in lines]
     assert len(list(_interleave_logs(iter(first), iter([preamble % 2, *changed])))) == 67
+
+
+def entries(count):
+    return [LogEntry.parse(line(number, str(number))) for number in range(1, count + 1)]
+
+
+def test_the_writer_has_written_all_before_it_ends(monkeypatch):
+    written = []
+    monkeypatch.setattr(log, "write", lambda entry: written.append(entry.sequence))
+    with log.writer() as put:
+        for entry in entries(3_000):
+            put(entry)
+    assert written == list(range(1, 3_001))
+
+
+def test_a_log_that_takes_no_line_is_told_at_the_end(monkeypatch):
+    def broken(entry):
+        raise OSError("nobody reads")
+
+    monkeypatch.setattr(log, "write", broken)
+
+    def write_all():
+        with log.writer() as put:
+            for entry in entries(2_000):
+                put(entry)
+
+    with pytest.raises(OSError, match="nobody reads"):
+        write_all()
+
+
+def test_an_alarm_in_the_middle_of_a_line_can_write_one_itself(monkeypatch):
+    """Airflow's `execution_timeout`: its handler writes to the log that we write to."""
+    lock, got = threading.Lock(), []
+
+    def slow(entry):
+        with lock:
+            time.sleep(0.3)
+
+    def on_alarm(signum, frame):
+        got.append(lock.acquire(timeout=5))
+        lock.release()
+
+    monkeypatch.setattr(log, "write", slow)
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    try:
+        with log.writer() as put:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            put(entries(1)[0])
+            until = time.monotonic() + 10
+            while not got and time.monotonic() < until:
+                time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert got == [True]
