@@ -1,7 +1,7 @@
 //! Guests that no compiler of ours would make, in WebAssembly text.
 
 use cofferdam_devkit::world::World;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::run;
 use crate::common::{binary, install, nobody_lives, signer, world};
@@ -139,14 +139,19 @@ async fn a_handle_serves_its_own_attempt_and_only_until_it_is_dropped() {
     install(&world, "task", "probe-keys", &grants);
     let signatures = || bao.answers_to("transit/sign").unwrap().len();
 
-    // Positive control: open, sign, drop. It ends as a failure for its text is no JSON.
+    // Positive control: open, sign, drop. It comes to its end, where its text is no JSON.
+    let came_to_its_end = |report: &Value| {
+        let reason = report["outcome"]["reason"].as_str().unwrap();
+        reason.contains("is not JSON")
+    };
     install_text(&world, &with_key(&format!("{OPEN}{SIGN}{DROP}")), &grants);
     let (code, report) = run(&world, &json!({}));
     assert_eq!(
         (code, &report["calls"]["keys.signer.sign"]),
-        (1, &json!(1)),
+        (6, &json!(1)),
         "{report}"
     );
+    assert!(came_to_its_end(&report), "{report}");
     assert_eq!(signatures(), 1);
 
     let guess = |handle: i32| format!("(local.set 2 (i32.const {handle}))");
@@ -164,6 +169,7 @@ async fn a_handle_serves_its_own_attempt_and_only_until_it_is_dropped() {
             (6, &json!("trapped")),
             "{name}: {report}"
         );
+        assert!(!came_to_its_end(&report), "{name}: {report}");
         assert!(
             report["calls"].get("keys.signer.sign").is_none(),
             "{name}: {report}"
