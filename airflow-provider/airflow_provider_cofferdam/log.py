@@ -23,6 +23,8 @@ MARK = "> "
 # How many lines the task may be ahead of Airflow's log.
 _LINES_AHEAD = 1000
 _PAUSE = 0.01
+# What is left of them when the task is interrupted, in seconds.
+_LAST_LINES = 1.0
 
 _METHODS = {"trace": "debug", "debug": "debug", "warn": "warning", "error": "error"}
 _GROUP = re.compile(r"::(?=(end)?group::)", re.IGNORECASE)
@@ -107,7 +109,7 @@ def write(entry: LogEntry) -> None:
 
 @contextmanager
 def writer() -> Iterator[Callable[[LogEntry], None]]:
-    """Writes lines from a thread of its own, all of them before it ends.
+    """Writes lines from a thread of its own, all of them before it ends well.
 
     Airflow's ``execution_timeout`` is a signal whose handler writes a line itself. In the middle
     of a line of ours, in the main thread, it would wait for the logger's lock for ever: the one
@@ -124,7 +126,7 @@ def writer() -> Iterator[Callable[[LogEntry], None]]:
                 write(entry)
             except Exception as fault:  # noqa: BLE001 - told where the lines come from
                 # Whoever hands lines over must not wait for one who is gone.
-                faults.append(fault)
+                faults[:] = faults or [fault]
 
     def put(entry: LogEntry) -> None:
         while lines.qsize() > _LINES_AHEAD:
@@ -135,9 +137,13 @@ def writer() -> Iterator[Callable[[LogEntry], None]]:
     thread.start()
     try:
         yield put
-    finally:
+    except BaseException:
+        # Whoever is interrupted has a run to cancel, and does not wait for a log that stands.
         lines.put(None)
-        thread.join()
+        thread.join(_LAST_LINES)
+        raise
+    lines.put(None)
+    thread.join()
     if faults:
         raise faults[0]
 

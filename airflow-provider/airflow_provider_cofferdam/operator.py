@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -332,8 +332,9 @@ class CofferdamOperator(BaseOperator):
             return
 
         def look() -> bool:
-            found.append(runner.end(run).report)
-            return True
+            with suppress(Fault):
+                found.append(runner.end(run).report)
+            return bool(found)
 
         # Bounded: what the timeout interrupted may have left a connection in no state.
         if within(_LAST_REPORT, look) and found[0] is not None:

@@ -119,11 +119,15 @@ class Report:
         leases = self.revocation.get("leases") or {}
         if self.revocation.get("complete"):
             count = leases.get("revoked")
-            return "every credential revoked" + (f" ({count} leases)" if count else "")
+            return "every credential revoked" + (f" ({_leases(count)})" if count else "")
         left = leases.get("left")
-        what = f"{left} leases" if left else "a credential"
+        what = _leases(left) if left else "a credential"
         reason = self.revocation.get("reason") or "unknown"
         return f"NOT revoked: {what} may still live ({reason}); run `cofferdam sweep`"
+
+
+def _leases(count: Any) -> str:
+    return "1 lease" if count == 1 else f"{count} leases"
 
 
 def _mapping(value: Any) -> dict[str, Any]:

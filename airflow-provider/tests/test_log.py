@@ -207,3 +207,20 @@ def test_an_alarm_in_the_middle_of_a_line_can_write_one_itself(monkeypatch):
     finally:
         signal.signal(signal.SIGALRM, before)
     assert got == [True]
+
+
+def test_who_is_interrupted_does_not_wait_for_a_log_that_stands(monkeypatch):
+    """He has a run to cancel."""
+    stands = threading.Event()
+    monkeypatch.setattr(log, "write", lambda entry: stands.wait(20))
+
+    def interrupted():
+        with log.writer() as put:
+            put(entries(1)[0])
+            raise KeyboardInterrupt
+
+    since = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - since < 5
+    stands.set()

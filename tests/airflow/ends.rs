@@ -261,7 +261,7 @@ async fn a_database_user(site: &mut Site) {
         let (run, state) = site.run(&dag, "lender", stays(0)).await;
         let log = site.log(&dag, &run, 1).await.join("\n");
         assert_eq!(state, "success", "{log}");
-        assert!(log.contains("(1 leases)"), "{log}");
+        assert!(log.contains("(1 lease)"), "{log}");
         assert_eq!(site.lent().await, (0, 0));
 
         let run = site.trigger(&dag, "lender", stays(55_000)).await;
