@@ -69,6 +69,7 @@ fn every_limit_of_a_caller_is_known_everywhere() {
         ("docs/AIRFLOW.md", "| `limits` | none |", "\n"),
         ("docs/OPERATE.md", "A submission may carry `limits`", "\n\n"),
         ("host/src/cli/run.rs", "/// A limit for this run", "#["),
+        ("host/src/cli/run/print.rs", "fn who_sets", "a tighter one"),
     ] {
         let text = read(file);
         let text = part(&text, from, to);

@@ -49,7 +49,10 @@ impl Ended {
                     exit = Exit::Trapped;
                     let fault = words(&error.to_string());
                     Outcome::Trapped {
-                        reason: format!("the task's result is not JSON: {fault}"),
+                        reason: format!(
+                            "the task's result is not JSON: {fault} \
+                             (let it return plain data, nested less than 128 levels)"
+                        ),
                     }
                 }
             },
