@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use cofferdam_devkit::process::open_to_others;
 use cofferdam_devkit::tools;
 
@@ -130,26 +130,32 @@ fn interrupted_demo(
     demo.args(["demo", "--airflow"]).stdout(Stdio::piped());
     let mut demo = demo.spawn().context("cannot start the demo")?;
     let output = demo.stdout.take().context("the demo has no output")?;
-    let (mut look, mut address) = (Some(look), None);
+    let (mut look, mut looked) = (Some(look), Ok(()));
+    let mut address: Option<String> = None;
     for line in BufReader::new(output).lines() {
         let line = line?;
         console::say(&line);
         if let Some(found) = line.strip_prefix("address   http://") {
-            ensure!(TcpStream::connect(found).is_ok(), "it is not up");
             address = Some(found.to_owned());
         }
         if is_line(&line)
             && let Some(look) = look.take()
         {
-            look()?;
-            if address.is_none() {
+            looked = look();
+            match &address {
+                Some(address) if TcpStream::connect(address).is_err() => {
+                    looked = looked.and(Err(anyhow!("it is not up")));
+                }
+                Some(_) => {}
                 // In the middle of its start.
-                thread::sleep(Duration::from_secs(5));
+                None => thread::sleep(Duration::from_secs(5)),
             }
+            // Whatever was seen: nothing of it must stay.
             must(Command::new("kill").args(["-INT", &demo.id().to_string()]))?;
         }
     }
     let status = demo.wait()?;
+    looked?;
     ensure!(
         look.is_none() && status.success(),
         "the demo ended with {status}"

@@ -31,10 +31,11 @@ pub(crate) async fn run() -> Result<()> {
         Need::Airflow,
     ])?;
     let mut standing = Standing::default();
-    // Asked for from the start: whoever is tired of waiting leaves nothing behind.
+    // Asked for from the start, and once: whoever is tired of waiting leaves nothing behind.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let up = tokio::select! {
         biased;
-        interrupted = tokio::signal::ctrl_c() => {
+        interrupted = &mut interrupted => {
             interrupted.context("cannot wait for Ctrl-C")?;
             say("\ninterrupted before Airflow was up");
             None
@@ -42,9 +43,7 @@ pub(crate) async fn run() -> Result<()> {
         up = bring_up(&mut standing) => Some(up),
     };
     if let Some(Ok(())) = up {
-        tokio::signal::ctrl_c()
-            .await
-            .context("cannot wait for Ctrl-C")?;
+        interrupted.await.context("cannot wait for Ctrl-C")?;
     }
     say("\nstopping everything");
     let stopped = standing.stop();
