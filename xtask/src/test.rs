@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that a change must pass.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::Path;
@@ -96,7 +97,8 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
 /// The demo with Airflow until it says that it is up, then Ctrl-C, as a person would; and
 /// once more with a Ctrl-C while Airflow starts.
 fn demo_with_airflow() -> Result<()> {
-    let open_before = open_to_others();
+    // What an earlier run left, which was killed, is not this demo's.
+    let (open_before, running_before) = (open_to_others(), processes()?);
     for until in ["DAG files ", "== A real Airflow"] {
         let is_up = |line: &str| line.starts_with(until);
         let address = interrupted_demo(is_up, || {
@@ -108,15 +110,19 @@ fn demo_with_airflow() -> Result<()> {
         if let Some(address) = address {
             ensure!(TcpStream::connect(&address).is_err(), "it is up still");
         }
-        for user in DEMO_USERS {
-            let mut search = Command::new("pgrep");
-            let found = search.args(["-lu", &user.to_string()]).output();
-            let found = found.context("cannot run `pgrep`")?.stdout;
-            let left = String::from_utf8_lossy(&found);
-            ensure!(left.is_empty(), "processes of the demo are left:\n{left}");
-        }
+        let left: Vec<_> = processes()?.difference(&running_before).cloned().collect();
+        ensure!(left.is_empty(), "processes of the demo are left: {left:?}");
     }
     Ok(())
+}
+
+/// The processes of those users, by number and name.
+fn processes() -> Result<BTreeSet<String>> {
+    let mut search = Command::new("pgrep");
+    let found = search.args(["-lu", &DEMO_USERS.map(|user| user.to_string()).join(",")]);
+    let found = found.output().context("cannot run `pgrep`")?.stdout;
+    let found = String::from_utf8_lossy(&found);
+    Ok(found.lines().map(str::to_owned).collect())
 }
 
 /// Starts it, interrupts it at a line, and waits for its end; where Airflow was, if it came
