@@ -123,9 +123,10 @@ async fn vault_that_dies_and_comes_back_under_load_is_survived() {
     let world = World::with_bao(binary(), &what, bao).await.unwrap();
     install(&world, "caller", "probe-http", &api(&upstream.address()));
     let mut stage = Stage::of(world, ROOMY).await;
-    let runs = crowd(&stage, &get("slow?pieces=1&pause=3000")).await;
+    let runs = crowd(&stage, &get("held")).await;
     minted(&stage, CROWD).await;
     stage.world.bao_mut().unwrap().kill();
+    upstream.release();
     let begun = Instant::now();
     while stage.client().ready().await.unwrap().ready {
         assert!(begun.elapsed() < SOON, "it is not noticed");
@@ -294,10 +295,13 @@ async fn a_clock_that_jumps_under_way_changes_no_result() {
     command.args(["--log-level", "info", "serve"]);
     stage.start_command(command).await;
     for seconds in [7_200, -7_200, 0] {
-        let slow = get("slow?pieces=4&pause=500");
-        let under_way = stage.submit("caller", slow).await.unwrap();
+        upstream.hold();
+        let under_way = stage.submit("caller", get("held")).await.unwrap();
         minted(&stage, 1).await;
         skew.jump(seconds).unwrap();
+        // What counts seconds has the time to notice.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        upstream.release();
         let view = stage.end_of(under_way).await;
         assert_eq!(report(&view).exit, 0, "{seconds}: {view:?}");
         assert!(report(&view).revocation.unwrap().complete);
@@ -320,7 +324,7 @@ async fn sigkill_of_the_clients_under_load_ends_no_run() {
     const CLIENTS: usize = 20;
     let upstream = Upstream::start().unwrap();
     let mut stage = busy(&upstream, "").await;
-    let input = get("slow?pieces=4&pause=1000").to_string();
+    let input = get("held").to_string();
     let start = |number: usize| {
         let mut command = dying_with_us(binary());
         command
@@ -342,6 +346,7 @@ async fn sigkill_of_the_clients_under_load_ends_no_run() {
         begun.count()
     };
     assert_eq!(begun(&stage), CLIENTS);
+    upstream.release();
     for number in 0..CLIENTS {
         let mut again = start(number);
         let status = again.child().wait().unwrap();

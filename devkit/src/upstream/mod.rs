@@ -22,6 +22,7 @@
 //! | `/slow?pieces=N&pause=MS` | N bytes, one every MS milliseconds |
 //! | `/short` | fewer bytes than announced |
 //! | `/never` | nothing, for ever |
+//! | `/held` | an empty body with status 200, once [`Upstream::release`] was called |
 
 mod encoding;
 mod routes;

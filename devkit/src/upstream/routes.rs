@@ -12,6 +12,8 @@ pub(super) enum Step {
     Pause(Duration),
     /// Until the client leaves.
     Forever,
+    /// Until the test lets go of it.
+    Held,
 }
 
 /// More chunks than this go out without pauses between them.
@@ -88,6 +90,11 @@ pub(super) fn answer(request: &Request) -> Vec<Step> {
             b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\nconnection: close\r\n\r\nshort".to_vec(),
         )]),
         ("never", _) => Some(vec![Step::Forever]),
+        ("held", _) => {
+            let mut steps = head_only(200, "OK", "");
+            steps.insert(0, Step::Held);
+            Some(steps)
+        }
         _ => None,
     }
     .unwrap_or_else(|| head_only(404, "Not Found", ""))

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::routes::{Step, answer};
 use crate::process::Background;
@@ -43,6 +44,7 @@ type Record = Arc<Mutex<Vec<Recorded>>>;
 pub struct Upstream {
     address: SocketAddr,
     record: Record,
+    held: watch::Sender<bool>,
     _background: Background,
 }
 
@@ -50,12 +52,14 @@ impl Upstream {
     /// Listens on a free port of 127.0.0.1.
     pub fn start() -> Result<Self> {
         let record = Record::default();
+        let (held, hold) = watch::channel(true);
         let for_thread = Arc::clone(&record);
         let (address, background) =
-            Background::listen(move |listener| accept(listener, for_thread))?;
+            Background::listen(move |listener| accept(listener, for_thread, hold))?;
         Ok(Self {
             address,
             record,
+            held,
             _background: background,
         })
     }
@@ -75,6 +79,16 @@ impl Upstream {
         lock(&self.record).clone()
     }
 
+    /// Answers `/held`, now and from now on.
+    pub fn release(&self) {
+        self.held.send_replace(false);
+    }
+
+    /// Lets `/held` wait again, as it does from the start.
+    pub fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
     /// Forgets the requests so far.
     pub fn forget(&self) {
         lock(&self.record).clear();
@@ -85,15 +99,19 @@ fn lock(record: &Record) -> std::sync::MutexGuard<'_, Vec<Recorded>> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: TcpListener, record: Record) {
+async fn accept(listener: TcpListener, record: Record, held: watch::Receiver<bool>) {
     while let Ok((client, _)) = listener.accept().await {
-        let record = Arc::clone(&record);
+        let (record, held) = (Arc::clone(&record), held.clone());
         // A client that leaves early is its own affair.
-        tokio::spawn(async move { serve(client, &record).await });
+        tokio::spawn(async move { serve(client, &record, held).await });
     }
 }
 
-async fn serve(mut client: TcpStream, record: &Record) -> io::Result<()> {
+async fn serve(
+    mut client: TcpStream,
+    record: &Record,
+    mut held: watch::Receiver<bool>,
+) -> io::Result<()> {
     client.set_nodelay(true)?;
     let Some(request) = read_request(&mut client).await? else {
         return Ok(());
@@ -103,6 +121,10 @@ async fn serve(mut client: TcpStream, record: &Record) -> io::Result<()> {
         match step {
             Step::Write(bytes) => client.write_all(&bytes).await?,
             Step::Pause(time) => tokio::time::sleep(time).await,
+            Step::Held => {
+                let released = held.wait_for(|held| !held).await;
+                released.map_err(|_| io::ErrorKind::ConnectionAborted)?;
+            }
             Step::Forever => {
                 let mut byte = [0];
                 while client.read(&mut byte).await? > 0 {}

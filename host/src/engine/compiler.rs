@@ -10,6 +10,7 @@ use wasmtime::component::Component;
 use super::LoadedTask;
 use super::priority::Background;
 use super::setup::Progress;
+use super::ticker::Activity;
 use crate::digest::Digest;
 
 /// What is loaded, by digest. Who wants a component that is being loaded waits
@@ -42,14 +43,26 @@ impl Loaded {
 /// Compiles one component after the other.
 pub(super) struct Compiler {
     turn: Mutex<()>,
-    priority: Background,
+    background: Background,
+    activity: Arc<Activity>,
 }
 
 impl Compiler {
-    pub(super) fn new(priority: Background) -> Self {
+    pub(super) fn new(background: Background, activity: Arc<Activity>) -> Self {
         Self {
             turn: Mutex::default(),
-            priority,
+            background,
+            activity,
+        }
+    }
+
+    /// Before the first guest there is nobody to make way for, and a service that
+    /// starts on a busy machine must not starve.
+    fn priority(&self) -> Background {
+        if self.activity.was_any() {
+            self.background
+        } else {
+            Background::Usual
         }
     }
 
@@ -71,15 +84,15 @@ impl Compiler {
     }
 
     /// wasmtime compiles functions in parallel on the pool of the thread that
-    /// asks. It gets one of the background's priority, which lives as long as the
-    /// compile: when that is low, an idle machine loses nothing, and on a busy one
-    /// the guests come first.
+    /// asks. It gets one of its own, which lives as long as the compile: where its
+    /// priority is low, an idle machine loses nothing, and on a busy one the guests
+    /// come first.
     fn compile_in_turn(
         &self,
         engine: &wasmtime::Engine,
         bytes: &[u8],
     ) -> wasmtime::Result<Component> {
-        let priority = self.priority;
+        let priority = self.priority();
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|number| format!("compile-{number}"))
             .start_handler(move |_| priority.enter())
@@ -92,5 +105,19 @@ impl Compiler {
                 Component::from_binary(engine, bytes)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compile_makes_way_for_guests_once_there_are_any() {
+        let activity = Arc::<Activity>::default();
+        let compiler = Compiler::new(Background::Lowest, Arc::clone(&activity));
+        assert_eq!(compiler.priority(), Background::Usual);
+        activity.note();
+        assert_eq!(compiler.priority(), Background::Lowest);
     }
 }

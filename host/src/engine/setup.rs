@@ -88,9 +88,9 @@ impl Engine {
             linker,
             config,
             cache,
-            activity,
             lane: Arc::new(Lane::new(background)),
-            compiler: Compiler::new(background),
+            compiler: Compiler::new(background, Arc::clone(&activity)),
+            activity,
             loaded: Loaded::default(),
         })))
     }

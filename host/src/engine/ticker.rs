@@ -27,6 +27,11 @@ impl Activity {
     pub(super) fn note(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// Whether any guest ever had a turn.
+    pub(super) fn was_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
 }
 
 /// Starts the thread that moves the epoch on; it ends with the engine.
