@@ -18,6 +18,8 @@ pub(crate) struct Section {
     pub(crate) settings: Vec<String>,
     /// What the owner of a database types.
     pub(crate) sql: Vec<String>,
+    /// DAG files.
+    pub(crate) python: Vec<String>,
 }
 
 /// Reads a section of docs/VAULT.md by its heading.
@@ -25,22 +27,22 @@ pub(crate) fn section(title: &str) -> Section {
     section_of("VAULT.md", title)
 }
 
-/// Reads a section of a page by its heading.
+/// Reads a section of a page by its heading, with the sections in it.
 pub(crate) fn section_of(page: &str, title: &str) -> Section {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../docs")
         .join(page);
     let text = std::fs::read_to_string(path).unwrap();
-    let (mut found, mut inside, mut heading) = (Section::default(), false, None);
+    let (mut found, mut inside, mut heading) = (Section::default(), None, None);
     let mut language = None;
     for event in Parser::new(&text) {
         match event {
-            Event::Start(Tag::Heading {
-                level: HeadingLevel::H2,
-                ..
-            }) => heading = Some(String::new()),
-            Event::End(TagEnd::Heading(HeadingLevel::H2)) => {
-                inside = heading.take().is_some_and(|heading| heading == title);
+            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+            Event::End(TagEnd::Heading(level)) => {
+                let heading = heading.take().unwrap_or_default();
+                if inside.is_none_or(|outer: HeadingLevel| level <= outer) {
+                    inside = (heading == title).then_some(level);
+                }
             }
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(name))) => {
                 language = Some(name.to_string());
@@ -48,9 +50,13 @@ pub(crate) fn section_of(page: &str, title: &str) -> Section {
             Event::End(TagEnd::CodeBlock) => language = None,
             Event::Text(text) => match (&mut heading, language.as_deref()) {
                 (Some(heading), _) => heading.push_str(&text),
-                (None, Some("sh")) if inside => found.shell.push(text.to_string()),
-                (None, Some("sql")) if inside => found.sql.push(text.to_string()),
-                (None, Some("toml")) if inside => found.settings.push(text.to_string()),
+                (None, Some(language)) if inside.is_some() => match language {
+                    "sh" => found.shell.push(text.to_string()),
+                    "sql" => found.sql.push(text.to_string()),
+                    "toml" => found.settings.push(text.to_string()),
+                    "python" => found.python.push(text.to_string()),
+                    _ => {}
+                },
                 _ => {}
             },
             _ => {}

@@ -10,7 +10,7 @@ from airflow_provider_cofferdam.attempt import check_task_name
 from airflow_provider_cofferdam.mapping import Checks, with_checks
 from airflow_provider_cofferdam.operator import CofferdamOperator, check_terms
 from airflow_provider_cofferdam.schema import input_schema
-from airflow_provider_cofferdam.signature import as_input, bound, check_function
+from airflow_provider_cofferdam.signature import as_input, bound, check_function, names_of
 from airflow_provider_cofferdam.values import check_json, is_literal
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class _CofferdamDecoratedOperator(DecoratedOperator, CofferdamOperator):
         )
 
     def _check_input(self) -> None:
-        # Not the names: the decorator looked at them, and a mapped task has not all of them yet.
+        # The decorator looked at its own task's; `override` may have named another.
+        _check_names(self.task, self.python_callable)
         arguments = bound(self.python_callable, list(self.op_args), self.op_kwargs)
         _check_arguments(self.task, {name: [value] for name, value in arguments.items()})
 
@@ -69,10 +70,18 @@ class _FunctionChecks(Checks):
     def check(self, mappable: Any, known: Known) -> None:
         task = mappable.kwargs["task"]
         check_terms([task], [mappable.kwargs.get("limits")])
+        _check_names(task, mappable.function)
         _check_arguments(task, known)
 
 
 _CHECKS = _FunctionChecks()
+
+
+def _check_names(task: str, function: Callable[..., Any]) -> None:
+    """The parameters' names, all of which a mapped task has only when it runs."""
+    schema = input_schema(task)
+    if schema is not None:
+        schema.check_names(names_of(function))
 
 
 def _check_arguments(task: str, known: Known) -> None:
@@ -106,10 +115,8 @@ def cofferdam_task(task: str | None = None, **kwargs: Any) -> TaskDecorator:
 
     def decorate(function: Callable[..., Any]) -> Any:
         # Here and not in the operator: a mapped function's operator is made when it runs.
-        names = check_function(function)
-        schema = input_schema(task)
-        if schema is not None:
-            schema.check_names(names)
+        check_function(function)
+        _check_names(task, function)
         return with_checks(make(function), _CHECKS)
 
     return decorate  # type: ignore[return-value]

@@ -34,7 +34,6 @@ from airflow_provider_cofferdam.log import harmless, writer
 from airflow_provider_cofferdam.mapping import Checks, with_checks
 from airflow_provider_cofferdam.outcome import judge, refused
 from airflow_provider_cofferdam.schema import input_schema
-from airflow_provider_cofferdam.trigger import CofferdamTrigger
 from airflow_provider_cofferdam.values import as_json, check_json, is_literal
 
 if TYPE_CHECKING:
@@ -121,6 +120,10 @@ class CofferdamOperator(BaseOperator):
             self.cofferdam_run = begun.run
             self._tell_begun(begun, submission, runner)
             if self.deferrable:
+                # Here, since Airflow's base of triggers takes its time to import, in every
+                # task's process.
+                from airflow_provider_cofferdam.trigger import CofferdamTrigger
+
                 self.defer(
                     trigger=CofferdamTrigger(
                         cofferdam_conn_id=self.cofferdam_conn_id, run=begun.run

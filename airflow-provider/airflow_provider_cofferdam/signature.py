@@ -24,8 +24,13 @@ class NotASignature(ValueError):
     """A function that is more, or less, than a signature."""
 
 
-def check_function(function: Callable[..., Any]) -> list[str]:
-    """The names of the function's parameters.
+def names_of(function: Callable[..., Any]) -> list[str]:
+    """The names of the function's parameters."""
+    return list(inspect.signature(function).parameters)
+
+
+def check_function(function: Callable[..., Any]) -> None:
+    """That the function is a signature and nothing else.
 
     :raises NotASignature: when it has a body, which would never run, or parameters without
         a name.
@@ -46,7 +51,6 @@ def check_function(function: Callable[..., Any]) -> list[str]:
             raise NotASignature(
                 f"`{parameter}` of `{name}` has no fixed name in the input; name each parameter"
             )
-    return [parameter.name for parameter in parameters]
 
 
 def bound(

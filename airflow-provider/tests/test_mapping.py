@@ -129,6 +129,19 @@ def test_mistakes_of_a_mapped_function(fixed, mapped, words):
         greeter().partial(**fixed).expand(**mapped)
 
 
+def test_names_of_a_function_whose_task_is_another():
+    @task.cofferdam("free")
+    def anything(nam): ...
+
+    anything.override(task_id="a")("Ada")
+    with pytest.raises(Mismatch, match="task `hello` has no parameter `nam`"):
+        anything.override(task="hello", task_id="b")("Ada")
+    with pytest.raises(Mismatch, match="task `hello` has no parameter `nam`"):
+        anything.override(task="hello", task_id="c").expand(nam=["Ada"])
+    with pytest.raises(Mismatch, match="has no task `helo`"):
+        anything.override(task="helo", task_id="d")("Ada")
+
+
 def test_rows_of_a_mapped_function():
     greeter().expand_kwargs([{"name": "Ada"}, choose(), {"name": "Grace", "count": 2}])
     greeter().expand_kwargs(choose())

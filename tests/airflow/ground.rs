@@ -9,7 +9,7 @@ use cofferdam_devkit::identity::{Authority, Issuer};
 use cofferdam_devkit::openbao::HOST_ROLE;
 use cofferdam_devkit::postgres::{DatabaseRole, Postgres};
 use cofferdam_devkit::process::free_port;
-use cofferdam_devkit::tools::workspace;
+use cofferdam_devkit::tools::{self, workspace};
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
@@ -282,7 +282,7 @@ pub(super) fn environment(
         "cache",
     ]
     .map(path);
-    [
+    let mut environment = [
         ("AIRFLOW_CONN_COFFERDAM_DEFAULT", service.to_string()),
         ("AIRFLOW_CONN_LAPTOP", laptop.to_string()),
         ("AIRFLOW_CONN_CERTIFICATE", certificate.to_string()),
@@ -307,5 +307,11 @@ pub(super) fn environment(
         ("AIRFLOW__COFFERDAM__PATIENCE", "30".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    .to_vec();
+    if measured().is_some() {
+        let uv = tools::uv().unwrap();
+        let folder = uv.parent().unwrap().to_string_lossy().into_owned();
+        environment.push(("BENCH_UV".to_owned(), folder));
+    }
+    environment
 }

@@ -22,6 +22,9 @@ mod deferred;
 mod ends;
 mod examples;
 mod ground;
+#[allow(dead_code, reason = "shared with the other end-to-end tests")]
+#[path = "../guide.rs"]
+mod guide;
 mod outcomes;
 mod pages;
 mod remote;

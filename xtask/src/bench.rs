@@ -52,6 +52,7 @@ fn airflow(is_held: bool) -> Result<()> {
     build_guests()?;
     must(cargo().args(["build", "--release", "--workspace", "--bins"]))?;
     tools::airflow()?;
+    tools::uv()?;
     let mut bench = cargo();
     bench.args(["test", "--workspace", "--test", "airflow", "--"]);
     bench.args(["--bench", "task_durations", "--nocapture"]);

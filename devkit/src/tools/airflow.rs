@@ -95,7 +95,7 @@ fn passes(folder: &Path) -> bool {
 
 /// Where other users can use it too: in the target folder, or else beside it in a
 /// folder of this machine for what is kept.
-fn reachable(name: &str) -> String {
+pub(super) fn reachable(name: &str) -> String {
     let target = cache::target_folder();
     if target.ancestors().all(passes) {
         return name.to_owned();
