@@ -37,6 +37,15 @@ class Fault(Exception):
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
 
+    def unanswered(self) -> Fault:
+        """The same of a submission that was sent and not answered: 4 would say that nothing was
+        begun."""
+        return Fault(
+            f"whether the run was begun is not known: {self.message}",
+            exit=self.exit if self.exit == Exit.CANCELLED else Exit.RETRY,
+            hint=self.hint,
+        )
+
     def after_begin(self, run: str) -> Fault:
         """The same of a run that was begun.
 

@@ -10,7 +10,7 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_cofferdam.compat import AirflowNotFoundException
 from airflow_provider_cofferdam.config import Config
-from airflow_provider_cofferdam.fault import Fault
+from airflow_provider_cofferdam.fault import Exit, Fault
 from airflow_provider_cofferdam.log import harmless
 from airflow_provider_cofferdam.runner import LocalRunner, Runner, ServiceRunner
 from airflow_provider_cofferdam.runner.binary import command, environment
@@ -65,15 +65,25 @@ class CofferdamHook(BaseHook):
         return Settings.of_connection(connection, config)
 
     async def watch(self, run: str) -> Watch:
-        """What follows a run in the triggerer."""
+        """What follows a run in the triggerer.
+
+        :raises Fault: when the triggerer knows of no service.
+        """
         config = Config.load()
         try:
             connection = await self.aget_connection(self.cofferdam_conn_id)
         except AirflowNotFoundException:
-            if self.cofferdam_conn_id != self.default_conn_name:
-                raise
-            return Watch(Settings.of_config(config), run)
-        return Watch(Settings.of_connection(connection, config), run)
+            settings = Settings.of_config(config)
+        else:
+            settings = Settings.of_connection(connection, config)
+        if not settings.is_service:
+            # What only the workers have: an `AIRFLOW_CONN_…` of their environment.
+            raise Fault(
+                f"the triggerer finds no service in the connection `{self.cofferdam_conn_id}`",
+                exit=Exit.USAGE,
+                hint="the triggerer needs the connection, or [cofferdam], that the workers have",
+            )
+        return Watch(settings, run)
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether tasks can run there, in words for the connections page."""

@@ -163,12 +163,7 @@ class CofferdamOperator(BaseOperator):
         if runner is None or self._is_told:
             return
         is_over = runner.cancel(self.cofferdam_run, max(self._kill_until - time.monotonic(), 0.0))
-        run = self.cofferdam_run or "that was being begun"
-        words = (
-            f"run {run} is cancelled and its authority revoked; `cofferdam audit show {run}`"
-            if is_over
-            else f"run {run} is told to end; it has not said yet that its authority is revoked"
-        )
+        words = _words_of_kill(self.cofferdam_run, is_over=is_over)
 
         def tell() -> bool:
             self.log.info(words)
@@ -266,15 +261,20 @@ class CofferdamOperator(BaseOperator):
             raise
 
     def _finish(self, context: Context, runner: Runner, run: str, *, after: int) -> Any:
-        with writer() as write:
-            for entry in runner.follow(run, after):
-                write(entry)
-        ending = runner.end(run)
+        try:
+            with writer() as write:
+                for entry in runner.follow(run, after):
+                    write(entry)
+            ending = runner.end(run)
+        except Fault:
+            self._push(context, XCOM_KEY, self._reference(run, "unknown"))
+            raise
         runner.close()
         report = ending.report
         if report is not None:
             self._publish_ending(context, report)
-        self._refuse_key_of_ours(report)
+        else:
+            self._push(context, XCOM_KEY, self._reference(run, "lost"))
         most = self.max_result_bytes
         verdict = judge(
             ending,
@@ -282,6 +282,7 @@ class CofferdamOperator(BaseOperator):
             is_killed=self._kill_until is not None,
         )
         if verdict.error is None:
+            self._check_outputs(context, run, verdict.result)
             return verdict.result
         if isinstance(verdict.error, AirflowSkipException):
             # Airflow itself does not say why.
@@ -291,16 +292,35 @@ class CofferdamOperator(BaseOperator):
             self._push(context, "return_value", verdict.result)
         raise verdict.error
 
-    def _refuse_key_of_ours(self, report: Report | None) -> None:
-        """With ``multiple_outputs`` the names in the result become XCom keys, after ours."""
-        if report is None or not getattr(self, "multiple_outputs", False):
+    def _check_outputs(self, context: Context, run: str, result: Any) -> None:
+        """With ``multiple_outputs`` Airflow makes an XCom of each field of the result, after
+        ours. What it cannot do would be an ordinary failure, and the work done once more."""
+        is_used = getattr(self, "multiple_outputs", False) and self.do_xcom_push
+        if not is_used or result is None:
             return
-        if isinstance(report.result, dict) and XCOM_KEY in report.result:
-            raise AirflowFailException(
-                f"the result of run {report.run} has a field `{XCOM_KEY}`, which with "
-                "`multiple_outputs` would hide the run's own XCom of that name\n"
-                "hint: the work is done, so there is no retry; leave `multiple_outputs` off"
+        if not isinstance(result, dict):
+            self._push(context, "return_value", result)
+            wrong = "is no object, and `multiple_outputs` makes an XCom of each field of one"
+        elif XCOM_KEY in result:
+            wrong = (
+                f"has a field `{XCOM_KEY}`, which with `multiple_outputs` would hide the run's own "
+                "XCom of that name"
             )
+        else:
+            return
+        raise AirflowFailException(
+            f"the result of run {run} {wrong}\n"
+            "hint: the work is done, so there is no retry; leave `multiple_outputs` off"
+        )
+
+    def _reference(self, run: str, outcome: str) -> dict[str, Any]:
+        """That of a run whose report there is none of."""
+        return {
+            "run": run,
+            "task": self.task,
+            "outcome": outcome,
+            "show": f"cofferdam audit show {run}",
+        }
 
     def _cancel_this_try(self, context: Context) -> None:
         try:
@@ -350,6 +370,24 @@ class CofferdamOperator(BaseOperator):
         self.log.info("run %s %s%s; %s", report.run, report.word, spent, report.revoked())
         self.log.info("audit: `%s`", report.show)
         self._push(context, XCOM_KEY, report.reference())
+
+
+def _words_of_kill(run: str | None, *, is_over: bool) -> str:
+    """What is known once the time to cancel is over."""
+    if run is None:
+        what = "what was being begun"
+        return (
+            f"{what} is cancelled, and nothing of it is alive"
+            if is_over
+            else f"{what} was to be cancelled, and no word came back that it is"
+        )
+    if is_over:
+        return f"run {run} is cancelled and its authority revoked; `cofferdam audit show {run}`"
+    # Nobody was there to hear it, or revoking takes its time.
+    return (
+        f"run {run} was to be cancelled, and no word came back yet that its authority is "
+        f"revoked; `cofferdam audit show {run}` says what became of it"
+    )
 
 
 def check_terms(tasks: Sequence[Any], limits: Sequence[Any]) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # After these nothing changes when the same is tried again: bad usage, denied, trapped.
 _FINAL = (Exit.USAGE, Exit.DENIED, Exit.TRAPPED)
 
+# Nobody wanted this run to end, so another try is as good as the first.
+_STOPPED = "hint: the service was stopped, and the run outlasted its `drain`"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -46,6 +49,8 @@ def judge(ending: Ending, *, max_result_bytes: int, is_killed: bool = False) -> 
     if report.exit == Exit.SKIPPED:
         return Verdict(error=AirflowSkipException(text))
     if report.exit == Exit.CANCELLED:
+        if ending.is_stopped and not is_killed:
+            return Verdict(error=AirflowException(f"{text}\n{_STOPPED}"))
         return Verdict(error=_cancelled(text, is_killed=is_killed))
     if report.exit == Exit.OUT_OF_LIMITS and report.outcome.get("limit") == "output":
         # The work is done and only its result was too large, as it will be again.

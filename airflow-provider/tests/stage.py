@@ -66,6 +66,7 @@ class FakeRunner:
     def __init__(self, exit=0, ending=None, **members):  # noqa: A002
         self.report = documents.report(exit=exit, **members)
         self._ending = ending
+        self.is_stopped = False
         self.under_way = []
         self.submissions = []
         self.cancelled = []
@@ -88,7 +89,8 @@ class FakeRunner:
             yield LogEntry.parse(documents.line(number, f"line {number}"))
 
     def end(self, run):
-        return self._ending or Ending(run=run, report=Report.parse(self.report))
+        report = Report.parse(self.report)
+        return self._ending or Ending(run=run, report=report, is_stopped=self.is_stopped)
 
     def cancel(self, run, seconds):
         self.cancelled.append((run, seconds))

@@ -1,9 +1,11 @@
 """``@task.cofferdam``, when a DAG is parsed and when it runs."""
 
+import re
 from datetime import datetime
+from pathlib import Path
 
 import pytest
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Context, task
 
 from airflow_provider_cofferdam.compat import AirflowFailException
 from airflow_provider_cofferdam.hook import CofferdamHook
@@ -278,3 +280,10 @@ def test_bound_leaves_out_what_is_not_known_yet():
 
     assert bound(function, (), {}) == {"b": 2}
     assert bound(function, (1,), {"c": 3}) == {"a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.every_airflow
+def test_what_airflows_context_has_is_what_the_host_takes_for_given():
+    judge = Path(__file__).parents[2] / "host/src/cli/check/dags/judge/function.rs"
+    listed = re.search(r"CONTEXT: &\[&str\] = &\[(.*?)\];", judge.read_text(), re.DOTALL)
+    assert set(Context.__annotations__) <= set(re.findall(r'"(\w+)"', listed[1]))

@@ -131,8 +131,83 @@ def test_done_and_not_revoked_hands_the_result_on_and_fails(monkeypatch, do_push
 def test_a_lost_run(monkeypatch):
     fake = FakeRunner(ending=Ending(run=RUN, is_swept=True))
     monkeypatch.setattr(CofferdamHook, "runner", lambda self: fake)
+    ctx = context()
     with pytest.raises(AirflowException, match="was lost"):
+        run(operator(), ctx)
+    assert ctx["ti"].pushed["cofferdam"] == {
+        "run": RUN,
+        "task": "hello",
+        "outcome": "lost",
+        "show": f"cofferdam audit show {RUN}",
+    }
+
+
+def test_a_run_whose_end_is_not_known_is_referred_to(runner, monkeypatch):
+    def end(run):
+        raise Fault("gone", exit=4).after_begin(run)
+
+    monkeypatch.setattr(runner, "end", end)
+    ctx = context()
+    with pytest.raises(AirflowException, match="is not known"):
+        run(operator(), ctx)
+    assert ctx["ti"].pushed["cofferdam"]["outcome"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("is_stopped", "kind", "words"),
+    [
+        (True, AirflowException, "outlasted its `drain`"),
+        (False, AirflowFailException, "somebody cancelled it at the host"),
+    ],
+)
+def test_a_run_that_somebody_else_ended(monkeypatch, is_stopped, kind, words):
+    fake = FakeRunner(130)
+    fake.is_stopped = is_stopped
+    monkeypatch.setattr(CofferdamHook, "runner", lambda self: fake)
+    with pytest.raises(kind, match=words) as raised:
         run(operator())
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [("text", "is no object"), ([1], "is no object"), ({"cofferdam": 1}, "a field `cofferdam`")],
+)
+def test_several_outputs_of_what_has_none_repeat_no_work(runner, result, words):
+    runner.report["result"] = result
+    ctx, task = context(), operator()
+    task.multiple_outputs = True
+    with pytest.raises(AirflowFailException, match=words):
+        run(task, ctx)
+    assert ctx["ti"].pushed.get("return_value") == (None if isinstance(result, dict) else result)
+
+
+@pytest.mark.parametrize("result", [None, {"a": 1}])
+def test_several_outputs(runner, result):
+    runner.report["result"] = result
+    task = operator()
+    task.multiple_outputs = True
+    assert run(task)[0] == result
+
+
+@pytest.mark.parametrize(
+    ("run_id", "does_end", "words"),
+    [
+        (RUN, True, f"run {RUN} is cancelled and its authority revoked"),
+        (RUN, False, f"run {RUN} was to be cancelled, and no word came back"),
+        (None, True, "what was being begun is cancelled, and nothing of it is alive"),
+        (None, False, "what was being begun was to be cancelled, and no word came back"),
+    ],
+)
+def test_a_kill_says_what_is_known(runner, logged, run_id, does_end, words):
+    task = operator()
+    runner.does_end = does_end
+    task._opened()
+    task.cofferdam_run = run_id
+    task.on_kill()
+    told = "\n".join(entry["event"] for entry in logged)
+    assert words in told
+    assert ("audit show" in told) is (run_id is not None)
 
 
 def test_a_refusal(runner):

@@ -195,6 +195,24 @@ def test_a_service_that_stays_away_costs_no_more_than_patience(service):
     service.start()
 
 
+def test_a_submission_whose_answer_is_lost_may_have_begun(service):
+    runner = ServiceRunner(Settings(socket=service.path, patience=0.3))
+    # Once it is in; whoever asks again finds nobody.
+    service.on_begin = lambda run: service.stop()
+    with pytest.raises(Fault, match="whether the run was begun is not known") as unknown:
+        runner.begin(submission())
+    assert unknown.value.exit == 75, "4 would say that nothing was begun"
+    assert len(service.runs) == 1
+    service.start()
+
+
+def test_a_run_that_the_service_cancelled_when_it_was_stopped(service, runner):
+    for cancelled_by, is_stopped in ((None, False), ("caller", False), ("service", True)):
+        service.on_begin = lambda run, by=cancelled_by: run.end(130, cancelled_by=by)
+        begun = runner.begin(submission(key=str(cancelled_by)))
+        assert runner.end(begun.run).is_stopped is is_stopped
+
+
 def test_a_refusal_in_mid_run_is_no_refusal_of_the_run(service, runner):
     begun = runner.begin(submission())
     service.runs.clear()

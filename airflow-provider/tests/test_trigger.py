@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from airflow_provider_cofferdam.compat import AirflowNotFoundException
 from airflow_provider_cofferdam.hook import CofferdamHook
 from airflow_provider_cofferdam.runner import ServiceRunner
 from airflow_provider_cofferdam.runner.watch import Watch
@@ -87,6 +88,16 @@ def test_a_service_that_is_gone_is_left_to_the_task(service, settings, monkeypat
     object.__setattr__(settings, "patience", 0.2)
     assert events(CofferdamTrigger(cofferdam_conn_id="c", run=run)) == [{"run": run, "after": 0}]
     service.start()
+
+
+def test_a_triggerer_that_knows_of_no_service_leaves_it_to_the_task(monkeypatch):
+    async def nobody(self, conn_id):
+        raise AirflowNotFoundException
+
+    for conn_id in ("cofferdam_default", "named"):
+        monkeypatch.setattr(CofferdamHook, "aget_connection", nobody)
+        trigger = CofferdamTrigger(cofferdam_conn_id=conn_id, run="r")
+        assert events(trigger) == [{"run": "r", "after": 0}]
 
 
 def test_a_user_who_ends_the_task_cancels_the_run(service, settings):

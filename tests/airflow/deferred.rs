@@ -88,8 +88,11 @@ async fn a_timeout_cancels(site: &Site) {
 }
 
 async fn a_restart_of_the_triggerer_is_not_noticed(site: &mut Site) {
-    let talk = json!({ "do": "talk", "every_ms": 250, "lines": 100 });
-    let run = site.trigger("tests_deferred", "probe", talk).await;
+    let talk = json!({
+        "do": "http", "grant": "api", "path": "status/200",
+        "then": { "do": "talk", "every_ms": 250, "lines": 100 },
+    });
+    let run = site.trigger("tests_deferred", "caller", talk).await;
     let states = &["deferred"];
     let api = site.airflow.api();
     api.reaches("tests_deferred", &run, "step", states, LONG)
@@ -97,6 +100,7 @@ async fn a_restart_of_the_triggerer_is_not_noticed(site: &mut Site) {
         .unwrap();
     // It has said something, and has more to say.
     tokio::time::sleep(Duration::from_secs(3)).await;
+    site.lives(&run).await;
     site.airflow.end(Part::Triggerer).unwrap();
     let step = site
         .airflow
@@ -110,4 +114,5 @@ async fn a_restart_of_the_triggerer_is_not_noticed(site: &mut Site) {
     let log = site.log("tests_deferred", &run, 1).await;
     assert_eq!(state, "success", "{log:#?}");
     is_exact(&log, 100);
+    assert_eq!(site.living(&run).await, 0);
 }

@@ -82,8 +82,12 @@ async fn examples(site: &Site) {
 async fn examples_mapped(site: &Site) {
     let ran = Ran::of(site, "examples_mapped").await;
     for (index, name) in ["Ada", "Grace", "Katherine"].iter().enumerate() {
-        let said = ran.result("greet", index.try_into().unwrap()).await;
+        let index = index.try_into().unwrap();
+        let said = ran.result("greet", index).await;
         assert!(said.contains(name), "{said}");
+        let log = (site.airflow.api()).log(ran.dag, &ran.run, "greet", index, 1);
+        let log = Value::Array(log.await.unwrap()).to_string();
+        assert!(log.contains(&format!("greeting {name}")), "{log}");
     }
 }
 

@@ -124,7 +124,22 @@ async fn no_secret_is_anywhere_in_airflow(site: &mut Site) {
         let log = json!({ "do": "log", "level": "info", "text": planted });
         site.run(&dag, "probe", log).await;
     }
-    assert_eq!(uses() - before, 6, "each used the secret");
+    // Over TCP, deferred, and at ends that are not good.
+    let reflected = json!({ "do": "http", "grant": "api", "path": "reflect/raw" });
+    for (dag, then, end) in [
+        ("tests_certificate", json!({ "do": "echo", "value": 1 }), "success"),
+        ("tests_deferred", json!({ "do": "echo", "value": 1 }), "success"),
+        ("tests", json!({ "do": "fail", "message": planted }), "failed"),
+        ("tests", json!({ "do": "trap" }), "failed"),
+        ("tests_laptop", json!({ "do": "trap" }), "failed"),
+        ("tests_timeout", json!({ "do": "sleep", "ms": 55_000 }), "failed"),
+    ] {
+        let mut input = reflected.clone();
+        input["then"] = then;
+        let (run, state) = site.run(dag, "caller", input).await;
+        assert_eq!(state, end, "{dag}: {run}");
+    }
+    assert_eq!(uses() - before, 12, "each used the secret");
 
     let folders = [
         site.airflow.home().to_owned(),

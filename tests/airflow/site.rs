@@ -154,7 +154,7 @@ impl Site {
             home: world.path("airflow"),
             user: Some(AIRFLOW),
             environment: environment(&world, &upstream, &remote, plain_login(&world).await),
-            parallelism: 8,
+            parallelism: 20,
         };
         let mut site = Self {
             airflow: Airflow::start(airflow).await.unwrap(),

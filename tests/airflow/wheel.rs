@@ -60,18 +60,18 @@ fn has_the_program() {
         &[],
     );
 
-    // Nothing but what was just made, without Airflow: that is what the next lines borrow.
+    // Nothing but what was just made: everything else is Airflow's, which is lent.
+    lend_airflow(&path("v"));
     let install = [
         "-m",
         "pip",
         "install",
         "-q",
         "--no-index",
-        "--no-deps",
         "--find-links",
         &dist,
     ];
-    let both = ["cofferdam-host", "airflow-provider-cofferdam"];
+    let both = ["airflow-provider-cofferdam[host]"];
     must(&python, &[&install[..], &both].concat(), &[]);
     let installed = std::fs::read(path("v/bin/cofferdam")).unwrap();
     assert!(
@@ -97,7 +97,6 @@ fn has_the_program() {
     let finds = "from airflow_provider_cofferdam.runner.binary import find_binary; \
                  from airflow_provider_cofferdam.settings import Settings; \
                  print(find_binary(Settings()))";
-    lend_airflow(&path("v"));
     let found = must(&python, &["-c", finds], &[("PATH", "/usr/bin:/bin")]);
     assert_eq!(found.trim(), text("v/bin/cofferdam"), "{found}");
     type_the_page(folder.path());

@@ -33,7 +33,7 @@ fn distrusts(world: &World, task: &str) -> bool {
 
 #[test]
 fn a_changed_swapped_or_planted_entry_is_compiled_anew() {
-    let world = World::bare(binary()).unwrap();
+    let world = World::bare(binary()).unwrap().cold();
     world.task("one", &guest("probe"), "").unwrap();
     world
         .task(
@@ -75,7 +75,7 @@ fn a_changed_swapped_or_planted_entry_is_compiled_anew() {
     assert_eq!(std::fs::read(&one).unwrap().len(), good.len());
 
     // An entry of another component, with its own good tag, under this name.
-    let other = World::bare(binary()).unwrap();
+    let other = World::bare(binary()).unwrap().cold();
     other
         .task(
             "one",
@@ -102,7 +102,7 @@ fn a_changed_swapped_or_planted_entry_is_compiled_anew() {
 
 #[test]
 fn a_folder_or_key_that_others_can_use_is_refused() {
-    let world = World::bare(binary()).unwrap();
+    let world = World::bare(binary()).unwrap().cold();
     world.task("one", &guest("probe"), "").unwrap();
     assert!(!distrusts(&world, "one"));
     for (name, mode) in [

@@ -9,8 +9,10 @@ use cofferdam::config::HostConfig;
 use cofferdam::engine::Progress;
 use cofferdam::run::Runner;
 use cofferdam_devkit::world::World;
+use serde_json::json;
 
 use crate::common::{binary, guest, until};
+use crate::in_process::attempt;
 
 /// Counts compiles by file, and how many there were at once.
 #[derive(Default)]
@@ -66,12 +68,15 @@ fn compiling_threads() -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_digest_is_compiled_once_and_none_beside_another() {
-    let world = World::bare(binary()).unwrap();
+    let world = World::bare(binary()).unwrap().cold();
     world.task("one", &guest("probe"), "").unwrap();
     // The same bytes under another name, and others.
     world.task("same", &guest("probe"), "").unwrap();
     world.task("two", &guest("hello"), "").unwrap();
+    world.task("first", &guest("second-try"), "").unwrap();
     let (runner, count) = (runner(&world), Arc::new(Count::default()));
+    // Before the first guest there is nobody to make way for.
+    attempt(&runner, "first", &json!({})).await;
     let mut loads = Vec::new();
     for number in 0..60 {
         let task = ["one", "same", "two"][number % 3].parse().unwrap();
@@ -101,7 +106,7 @@ async fn each_digest_is_compiled_once_and_none_beside_another() {
 
 #[tokio::test]
 async fn a_failure_is_no_success_and_is_tried_again() {
-    let world = World::bare(binary()).unwrap();
+    let world = World::bare(binary()).unwrap().cold();
     let file = world.path("broken.wasm");
     // The head of a component, and nothing that could follow it.
     std::fs::write(&file, b"\0asm\x0d\0\x01\0broken").unwrap();
@@ -120,7 +125,7 @@ async fn a_failure_is_no_success_and_is_tried_again() {
 
 #[tokio::test]
 async fn a_cache_that_cannot_be_written_costs_time_only() {
-    let world = World::bare(binary()).unwrap();
+    let world = World::bare(binary()).unwrap().cold();
     world.task("one", &guest("hello"), "").unwrap();
     let task = "one".parse().unwrap();
     let count = Arc::new(Count::default());

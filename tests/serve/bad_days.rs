@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cofferdam::api::RunState;
+use cofferdam::api::{CancelledBy, RunState};
 use cofferdam_devkit::clock::Skew;
 use cofferdam_devkit::openbao::{OpenBao, Provision};
 use cofferdam_devkit::process::{Guarded, dying_with_us};
@@ -105,7 +105,9 @@ async fn sigterm_with_a_hundred_runs_under_way_revokes_all_of_them() {
     assert!(journal(&stage.world).is_empty());
     stage.start().await;
     for run in runs.values() {
-        let told = report(&stage.end_of(*run).await);
+        let view = stage.end_of(*run).await;
+        assert_eq!(view.cancelled_by, Some(CancelledBy::Service));
+        let told = report(&view);
         assert_eq!(told.exit, 130);
         assert!(told.revocation.unwrap().complete);
     }

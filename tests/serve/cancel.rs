@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cofferdam::api::CancelledBy;
 use cofferdam::run::Outcome;
 use cofferdam_devkit::upstream::Upstream;
 use serde_json::json;
@@ -38,6 +39,7 @@ async fn the_answer_comes_when_the_authority_is_dead() {
         let report = report(view);
         assert_eq!((report.outcome, report.exit), (Outcome::Cancelled, 130));
         assert!(report.revocation.unwrap().complete);
+        assert_eq!(view.cancelled_by, Some(CancelledBy::Caller));
     }
     // And once it is over.
     let later = stage.client().cancel(run).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cofferdam::api::CancelledBy;
 use cofferdam::run::Outcome;
 use rustix::process::Signal;
 use serde_json::json;
@@ -158,7 +159,9 @@ async fn who_is_shut_out_is_out_with_what_was_under_way_and_waiting() {
     stage.signal(Signal::HUP);
     stage.logs("are in effect").await;
     for run in [running, waiting] {
-        assert_eq!(report(&stage.end_of(run).await).exit, 130);
+        let view = stage.end_of(run).await;
+        assert_eq!(view.cancelled_by, Some(CancelledBy::Access));
+        assert_eq!(report(&view).exit, 130);
     }
     assert_eq!(report(&stage.end_of(allowed).await).exit, 0);
 }

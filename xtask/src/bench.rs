@@ -47,7 +47,14 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
 /// Task durations under a real scheduler, with our program optimised. Airflow
 /// measures them itself, so whoever asks it need not be.
 fn airflow(is_held: bool) -> Result<()> {
-    check(&[Need::Compiler, Need::Bao, Need::WasmTarget, Need::Airflow])?;
+    check(&[
+        Need::Compiler,
+        Need::Bao,
+        Need::Postgres,
+        Need::WasmTarget,
+        Need::Airflow,
+        Need::SecondUser,
+    ])?;
     build_binaries()?;
     build_guests()?;
     must(cargo().args(["build", "--release", "--workspace", "--bins"]))?;

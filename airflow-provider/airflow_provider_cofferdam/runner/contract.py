@@ -32,6 +32,8 @@ class Ending:
     # None for a run that was lost with its service.
     report: Report | None = None
     is_swept: bool = False
+    # The service itself cancelled it, since it was stopped.
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,10 @@ class ServiceRunner:
         self._submission = submission
         document = submission.document()
         waits = Waits(tries=TRIES)
-        replayed = False
+        replayed = may_have_begun = False
 
         def call() -> dict[str, Any]:
-            nonlocal replayed
+            nonlocal replayed, may_have_begun
             if self._cancel_until is not None:
                 raise Fault("cancelled before it was begun", exit=Exit.CANCELLED)
             try:
@@ -64,11 +64,16 @@ class ServiceRunner:
                 if passing.is_sent:
                     # It may have begun and go on without us: what a running run gets.
                     waits.allow(self._patience)
+                    may_have_begun = True
                 raise
             replayed = "idempotency-replayed" in answer.headers
             return self._place.document(answer)
 
-        view = self._again(waits, call)
+        try:
+            view = self._again(waits, call)
+        except Fault as fault:
+            # What is answered later, or is not, says nothing of what was sent before.
+            raise (fault.unanswered() if may_have_begun else fault) from None
         run = str(view.get("run"))
         if self._cancel_until is not None:
             # Asked to end while the answer was on its way.

@@ -254,13 +254,14 @@ def ending_of(view: dict[str, Any]) -> Ending:
     if view.get("state") == "lost":
         return Ending(run=run, is_swept=view.get("swept") is True)
     try:
-        return Ending(run=run, report=Report.parse(view.get("report")))
+        report = Report.parse(view.get("report"))
     except ValueError:
         raise Fault(
             f"the service's report of run {run} cannot be read",
             exit=Exit.RETRY,
             hint="look at the service's version and ours",
         ) from None
+    return Ending(run=run, report=report, is_stopped=view.get("cancelled_by") == "service")
 
 
 def is_other(event: ServerSentEvent | None) -> bool:

@@ -24,6 +24,7 @@ class Run:
         self.state = "running"
         self.report = None
         self.swept = None
+        self.cancelled_by = None
         self.changed = threading.Condition()
 
     def say(self, *messages, **more):
@@ -32,9 +33,9 @@ class Run:
                 self.lines.append(line(len(self.lines) + 1, message, **more))
             self.changed.notify_all()
 
-    def end(self, exit=0, **members):  # noqa: A002
+    def end(self, exit=0, cancelled_by=None, **members):  # noqa: A002
         with self.changed:
-            self.state = "ended"
+            self.state, self.cancelled_by = "ended", cancelled_by
             task = self.submission["task"]
             self.report = report(run=self.id, task=task, exit=exit, **members)
             self.changed.notify_all()
@@ -59,6 +60,8 @@ class Run:
         }
         if self.report is not None:
             view["report"] = self.report
+        if self.cancelled_by is not None:
+            view["cancelled_by"] = self.cancelled_by
         if self.swept is not None:
             view["swept"] = self.swept
         return view

@@ -2,7 +2,7 @@
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -15,6 +15,15 @@ pub fn private_folder(what: &str) -> Result<TempDir> {
         .prefix(&format!("cofferdam-{what}-"))
         .tempdir()
         .context("cannot make a temporary folder")
+}
+
+/// Makes a folder with mode 0700 unless it is there.
+pub(crate) fn private_directory(folder: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot make `{}`", folder.display()))
 }
 
 /// Writes `text` to a file with mode 0600, replacing what was there.

@@ -2,6 +2,7 @@
 //! OpenBao with the policies that our own command wrote. Tests, benchmarks and
 //! the demo run the real binary in it.
 
+mod compiled;
 mod run;
 mod site;
 

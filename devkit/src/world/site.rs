@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::Run;
+use super::compiled::Compiled;
 use crate::openbao::{DevOptions, OpenBao, Provision};
 use crate::process::{private_folder, write_private};
 
@@ -21,6 +22,18 @@ pub struct World {
     folder: TempDir,
     binary: PathBuf,
     bao: Option<OpenBao>,
+    compiled: Compiled,
+    /// Nothing that an earlier world compiled is used.
+    is_cold: bool,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !self.is_cold {
+            // It costs the next world its time.
+            let _ = self.compiled.keep(self.folder.path());
+        }
+    }
 }
 
 impl World {
@@ -30,6 +43,8 @@ impl World {
             folder: private_folder("world")?,
             binary: binary.to_owned(),
             bao: None,
+            compiled: Compiled::open()?,
+            is_cold: false,
         };
         world.write("cofferdam.toml", "[paths]\n")?;
         fs::create_dir(world.path("grants"))?;
@@ -104,6 +119,14 @@ impl World {
         write_private(&self.path(name), text)
     }
 
+    /// Compiles everything anew, and has no folder yet that the host makes: to be called
+    /// before the first task is installed.
+    #[must_use]
+    pub fn cold(mut self) -> Self {
+        self.is_cold = true;
+        self
+    }
+
     /// Installs a task: the component's digest is pinned, `grants` is what
     /// follows `[caller]` in the grants file.
     pub fn task(&self, name: &str, component: &Path, grants: &str) -> Result<()> {
@@ -117,6 +140,9 @@ impl World {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
+        if !self.is_cold {
+            self.compiled.lend(self.folder(), &digest)?;
+        }
         let text = format!(
             "task = \"{name}\"\ncomponent = \"{}\"\ndigest = \"sha256:{digest}\"\n\n\
              [caller]\ndags = [\"{DAG}\"]\nidentity = \"claimed\"\n\n{grants}\n",

@@ -15,7 +15,7 @@ pub use health::{Check, Health, Readiness, VaultHealth, VaultNode, Version};
 pub use log::{LogEnd, LogEntry, LogStreamEvent};
 pub use problem::{Problem, ProblemKind};
 pub use record::Record;
-pub use run::{Attempt, RunList, RunState, RunView, Submission, Terms};
+pub use run::{Attempt, CancelledBy, RunList, RunState, RunView, Submission, Terms};
 pub use task::{TaskList, TaskView};
 
 /// The media type of a [`Problem`] (RFC 9457).

@@ -149,6 +149,18 @@ impl RunState {
     }
 }
 
+/// Who asked for a run to be cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelledBy {
+    /// A caller with a right to it.
+    Caller,
+    /// A reload that took the caller's right to the task away.
+    Access,
+    /// The service, whose time to drain was over: the same run may do well elsewhere or later.
+    Service,
+}
+
 /// What a run may use, and how much of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Terms {
@@ -186,6 +198,10 @@ pub struct RunView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RunReport>)]
     pub report: Option<Box<RawValue>>,
+    /// Who asked for its cancellation first, if anybody did; a run may end in another way
+    /// before it is heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled_by: Option<CancelledBy>,
     /// For a lost run: whether the sweep ended all that was left of its
     /// authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! A run that is not over.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::access::Peer;
 use super::log::RunLog;
 use super::store::{KeyHash, Record};
-use crate::api::{Attempt, RunState, RunView, Terms};
+use crate::api::{Attempt, CancelledBy, RunState, RunView, Terms};
 use crate::caller::Owner;
 use crate::digest::Digest;
 use crate::name::TaskName;
@@ -31,6 +31,7 @@ pub(super) struct LiveRun {
     submitted: Timestamp,
     pub(super) log: Arc<RunLog>,
     pub(super) cancel: CancellationToken,
+    cancelled_by: OnceLock<CancelledBy>,
     times: Mutex<Times>,
     phase: watch::Sender<Phase>,
 }
@@ -81,6 +82,7 @@ impl LiveRun {
             submitted: Timestamp::now(),
             log: Arc::default(),
             cancel: CancellationToken::new(),
+            cancelled_by: OnceLock::new(),
             times: Mutex::default(),
             phase: watch::Sender::new(Phase::Submitted),
         }
@@ -93,6 +95,13 @@ impl LiveRun {
             Phase::Submitted | Phase::Queued => {}
         }
         self.phase.send_replace(phase);
+    }
+
+    /// Asks it to end; returns at once.
+    pub(super) fn cancel(&self, by: CancelledBy) {
+        // Whoever was first is the cause.
+        let _ = self.cancelled_by.set(by);
+        self.cancel.cancel();
     }
 
     /// Notes the moment of its end, before that is kept.
@@ -165,6 +174,7 @@ impl LiveRun {
             ended: if state.is_over() { times.ended } else { None },
             terms: (!state.is_over()).then(|| self.terms.clone()),
             report,
+            cancelled_by: self.cancelled_by.get().copied(),
             swept: None,
         }
     }

@@ -24,10 +24,11 @@ def step(name: str, **arguments) -> None:
 
 
 def mapped(name: str, **arguments) -> None:
-    """A DAG of twenty tasks that are one."""
-    inputs = [{"do": "echo", "value": number} for number in range(20)]
+    """A DAG of twenty tasks that are one: each uses the secret, and waits until all do."""
+    call = {"do": "http", "grant": "api", "path": "held"}
+    inputs = [{**call, "then": {"do": "echo", "value": number}} for number in range(20)]
     with DAG(name, schedule=None):
-        steps = CofferdamOperator.partial(task_id="step", task="probe", **arguments)
+        steps = CofferdamOperator.partial(task_id="step", task="caller", **arguments)
         steps.expand(input=inputs)
 
 

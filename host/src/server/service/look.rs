@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Service, unkept};
-use crate::api::{LogEntry, ProblemKind, RunState, RunView, TaskView};
+use crate::api::{CancelledBy, LogEntry, ProblemKind, RunState, RunView, TaskView};
 use crate::name::TaskName;
 use crate::server::access::Peer;
 use crate::server::live::LiveRun;
@@ -94,7 +94,7 @@ impl Service {
         run: Uuid,
     ) -> Result<RunView, Refused> {
         if let Some(live) = self.live_of(peer, run)? {
-            live.cancel.cancel();
+            live.cancel(CancelledBy::Caller);
             live.ended().await;
             return Ok(live.view());
         }

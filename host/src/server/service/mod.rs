@@ -30,7 +30,7 @@ use super::store::Store;
 use super::tcp::Tcp;
 use super::token::Tokens;
 use super::watch::Watched;
-use crate::api::ProblemKind;
+use crate::api::{CancelledBy, ProblemKind};
 use crate::config::{HostConfig, ServerConfig, ServerLimits};
 use crate::run::Runner;
 
@@ -172,7 +172,7 @@ impl Service {
         for live in under_way {
             if !settings.access.may_run(&live.peer, &live.task) {
                 tracing::warn!(run = %live.run, "a run is cancelled: its caller may not run it any more");
-                live.cancel.cancel();
+                live.cancel(CancelledBy::Access);
             }
         }
     }
@@ -290,7 +290,7 @@ impl Service {
             "the time to drain is over: runs are cancelled"
         );
         for run in live {
-            run.cancel.cancel();
+            run.cancel(CancelledBy::Service);
         }
         // Each ends within its grace period and the time of its revocation.
         inner.carried.wait().await;

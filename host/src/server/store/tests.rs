@@ -34,6 +34,7 @@ fn record(number: u32) -> Record {
             ended: None,
             terms: None,
             report: None,
+            cancelled_by: None,
             swept: None,
         },
         None,
