@@ -127,12 +127,28 @@ async fn no_secret_is_anywhere_in_airflow(site: &mut Site) {
     // Over TCP, deferred, and at ends that are not good.
     let reflected = json!({ "do": "http", "grant": "api", "path": "reflect/raw" });
     for (dag, then, end) in [
-        ("tests_certificate", json!({ "do": "echo", "value": 1 }), "success"),
-        ("tests_deferred", json!({ "do": "echo", "value": 1 }), "success"),
-        ("tests", json!({ "do": "fail", "message": planted }), "failed"),
+        (
+            "tests_certificate",
+            json!({ "do": "echo", "value": 1 }),
+            "success",
+        ),
+        (
+            "tests_deferred",
+            json!({ "do": "echo", "value": 1 }),
+            "success",
+        ),
+        (
+            "tests",
+            json!({ "do": "fail", "message": planted }),
+            "failed",
+        ),
         ("tests", json!({ "do": "trap" }), "failed"),
         ("tests_laptop", json!({ "do": "trap" }), "failed"),
-        ("tests_timeout", json!({ "do": "sleep", "ms": 55_000 }), "failed"),
+        (
+            "tests_timeout",
+            json!({ "do": "sleep", "ms": 55_000 }),
+            "failed",
+        ),
     ] {
         let mut input = reflected.clone();
         input["then"] = then;

@@ -30,6 +30,10 @@ pub(crate) const SERVICE: u32 = 54_321;
 /// Airflow's.
 pub(crate) const AIRFLOW: u32 = 54_322;
 
+/// Task instances that run at once. With 20 SQLite's one lock is held so long that the
+/// scheduler gives up.
+pub(crate) const PARALLELISM: u32 = 8;
+
 /// The longest that a run of a DAG may take, restarts included.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
@@ -154,7 +158,7 @@ impl Site {
             home: world.path("airflow"),
             user: Some(AIRFLOW),
             environment: environment(&world, &upstream, &remote, plain_login(&world).await),
-            parallelism: 20,
+            parallelism: PARALLELISM,
         };
         let mut site = Self {
             airflow: Airflow::start(airflow).await.unwrap(),

@@ -24,7 +24,7 @@ def step(name: str, **arguments) -> None:
 
 
 def mapped(name: str, **arguments) -> None:
-    """A DAG of twenty tasks that are one: each uses the secret, and waits until all do."""
+    """A DAG of twenty tasks that are one: each uses the secret, and waits until it may go on."""
     call = {"do": "http", "grant": "api", "path": "held"}
     inputs = [{**call, "then": {"do": "echo", "value": number}} for number in range(20)]
     with DAG(name, schedule=None):
