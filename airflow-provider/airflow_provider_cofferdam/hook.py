@@ -73,10 +73,12 @@ class CofferdamHook(BaseHook):
         try:
             connection = await self.aget_connection(self.cofferdam_conn_id)
         except AirflowNotFoundException:
-            settings = Settings.of_config(config)
+            # One that is named may lead elsewhere than the configuration does.
+            is_default = self.cofferdam_conn_id == self.default_conn_name
+            settings = Settings.of_config(config) if is_default else None
         else:
             settings = Settings.of_connection(connection, config)
-        if not settings.is_service:
+        if settings is None or not settings.is_service:
             # What only the workers have: an `AIRFLOW_CONN_…` of their environment.
             raise Fault(
                 f"the triggerer finds no service in the connection `{self.cofferdam_conn_id}`",

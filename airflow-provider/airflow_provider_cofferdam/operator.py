@@ -299,7 +299,6 @@ class CofferdamOperator(BaseOperator):
         if not is_used or result is None:
             return
         if not isinstance(result, dict):
-            self._push(context, "return_value", result)
             wrong = "is no object, and `multiple_outputs` makes an XCom of each field of one"
         elif XCOM_KEY in result:
             wrong = (
@@ -308,6 +307,7 @@ class CofferdamOperator(BaseOperator):
             )
         else:
             return
+        self._push(context, "return_value", result)
         raise AirflowFailException(
             f"the result of run {run} {wrong}\n"
             "hint: the work is done, so there is no retry; leave `multiple_outputs` off"

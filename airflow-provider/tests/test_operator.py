@@ -179,7 +179,7 @@ def test_several_outputs_of_what_has_none_repeat_no_work(runner, result, words):
     task.multiple_outputs = True
     with pytest.raises(AirflowFailException, match=words):
         run(task, ctx)
-    assert ctx["ti"].pushed.get("return_value") == (None if isinstance(result, dict) else result)
+    assert ctx["ti"].pushed["return_value"] == result
 
 
 @pytest.mark.parametrize("result", [None, {"a": 1}])

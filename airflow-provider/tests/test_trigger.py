@@ -90,14 +90,22 @@ def test_a_service_that_is_gone_is_left_to_the_task(service, settings, monkeypat
     service.start()
 
 
-def test_a_triggerer_that_knows_of_no_service_leaves_it_to_the_task(monkeypatch):
+@pytest.mark.parametrize(
+    ("conn_id", "has_socket"), [("cofferdam_default", False), ("named", False), ("named", True)]
+)
+def test_a_triggerer_that_knows_of_no_service_leaves_it_to_the_task(
+    service, configured, monkeypatch, conn_id, has_socket
+):
     async def nobody(self, conn_id):
         raise AirflowNotFoundException
 
-    for conn_id in ("cofferdam_default", "named"):
-        monkeypatch.setattr(CofferdamHook, "aget_connection", nobody)
-        trigger = CofferdamTrigger(cofferdam_conn_id=conn_id, run="r")
-        assert events(trigger) == [{"run": "r", "after": 0}]
+    monkeypatch.setattr(CofferdamHook, "aget_connection", nobody)
+    if has_socket:
+        # Another than the one that the connection names.
+        configured(socket=service.path)
+    trigger = CofferdamTrigger(cofferdam_conn_id=conn_id, run="r")
+    assert events(trigger) == [{"run": "r", "after": 0}]
+    assert service.requests == []
 
 
 def test_a_user_who_ends_the_task_cancels_the_run(service, settings):
