@@ -36,6 +36,10 @@ pub(super) fn trials(trials: &mut Trials) {
         a_restart_of_the_service_is_not_noticed,
     );
     trials.alone(
+        "ends::a_run_that_a_stopped_service_cancels_is_tried_again",
+        a_run_that_a_stopped_service_cancels,
+    );
+    trials.alone(
         "ends::a_credential_that_may_live_fails_and_is_not_tried_again",
         a_credential_that_may_live,
     );
@@ -188,6 +192,26 @@ async fn a_restart_of_the_service_is_not_noticed(site: &mut Site) {
         assert_eq!(step.try_number(), 1, "{log:#?}");
     }
     is_exact(&site.log(deferred, &talks, 1).await, 60);
+}
+
+/// A run that does not end while the service drains: nobody wanted its end.
+async fn a_run_that_a_stopped_service_cancels(site: &mut Site) {
+    let dag = "tests_retry";
+    site.upstream.hold();
+    let held = json!({ "do": "http", "grant": "api", "path": "held" });
+    let run = site.trigger(dag, "caller", held).await;
+    site.lives(&run).await;
+    site.stop_service_at_once().await;
+    assert_eq!(site.living(&run).await, 0, "it ends what it cancels");
+    site.upstream.release();
+    site.serve().await;
+    let state = site.airflow.api().ended(dag, &run, LONG).await.unwrap();
+    let log = site.log(dag, &run, 1).await.join("\n");
+    assert_eq!(state, "success", "{log}");
+    assert!(log.contains("outlasted its `drain`"), "{log}");
+    let step = site.airflow.api().instance(dag, &run, "step", -1).await;
+    assert_eq!(step.unwrap().try_number(), 2);
+    site.dies(&run, REVOKED).await;
 }
 
 /// Exit 7: the work is done, so its result is there; but nobody knows whether a

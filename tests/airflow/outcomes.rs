@@ -30,8 +30,8 @@ pub(super) fn trials(trials: &mut Trials) {
             lines_come_while_it_runs(site, runner).await;
         });
         // So many interpreters on two cores: what counts seconds beside them would miss its time.
-        trials.alone(&test("twenty_at_once"), async move |site| {
-            twenty_at_once(site, runner).await;
+        trials.alone(&test("twenty_inputs_eight_at_once"), async move |site| {
+            twenty_inputs_eight_at_once(site, runner).await;
         });
     }
 }
@@ -184,7 +184,7 @@ async fn what_cannot_change_is_not_tried_again(site: &Site, runner: Runner) {
     told(&runner.dag("tests_denied"), denied, "may not run").await;
 }
 
-async fn twenty_at_once(site: &Site, runner: Runner) {
+async fn twenty_inputs_eight_at_once(site: &Site, runner: Runner) {
     let dag = runner.dag("tests_mapped");
     let api = site.airflow.api();
     site.upstream.hold();

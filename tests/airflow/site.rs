@@ -17,6 +17,7 @@ use cofferdam_devkit::process::{Guarded, dying_with_us_as, open_to_others};
 use cofferdam_devkit::tools::workspace;
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::ground::{
@@ -33,6 +34,9 @@ pub(crate) const AIRFLOW: u32 = 54_322;
 /// Task instances that run at once. With 20 SQLite's one lock is held so long that the
 /// scheduler gives up.
 pub(crate) const PARALLELISM: u32 = 8;
+
+/// What the service's log says when it drains.
+const DRAINS: &str = "takes no more runs";
 
 /// The longest that a run of a DAG may take, restarts included.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
@@ -216,6 +220,20 @@ impl Site {
     /// SIGTERM for the service, as `systemctl stop` sends it, and its end.
     pub(crate) fn stop_service(&mut self) {
         self.service.take().unwrap().end(LONG);
+    }
+
+    /// The same twice, which leaves what is under way no time.
+    pub(crate) async fn stop_service_at_once(&mut self) {
+        let before = self.service_log().matches(DRAINS).count();
+        let service = self.service.as_ref().unwrap().id();
+        let service = Pid::from_raw(service.try_into().unwrap()).unwrap();
+        kill_process(service, Signal::TERM).unwrap();
+        let begun = Instant::now();
+        while self.service_log().matches(DRAINS).count() == before {
+            assert!(begun.elapsed() < SOON, "{}", self.service_log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.stop_service();
     }
 
     /// Has service and binary reach Vault at this address; the service starts anew.
