@@ -5,12 +5,13 @@
 //! the key that vouches for it, and leaves what it made itself. The host checks both as
 //! ever.
 
-use std::fs::{self, Permissions};
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use tempfile::NamedTempFile;
 
 use crate::process::private_directory;
 use crate::tools;
@@ -28,7 +29,7 @@ impl Compiled {
         private_directory(&folder)?;
         let key = folder.join(KEY);
         if !key.exists() {
-            place(&key, &rand::random::<[u8; 32]>())?;
+            place_once(&key, &rand::random::<[u8; 32]>())?;
         }
         Ok(Self(folder))
     }
@@ -43,7 +44,7 @@ impl Compiled {
             return Ok(());
         }
         if !state.join(KEY).exists() {
-            place(&state.join(KEY), &fs::read(self.0.join(KEY))?)?;
+            place_once(&state.join(KEY), &fs::read(self.0.join(KEY))?)?;
         }
         if self.is_key_of(world) {
             copy(&self.0, &cache, |name| name.starts_with(digest))?;
@@ -51,7 +52,8 @@ impl Compiled {
         Ok(())
     }
 
-    /// Takes over what a world compiled under our key.
+    /// Takes over what a world compiled under our key, also in place of what we had: the host
+    /// has not trusted that, as after a change of its format.
     pub(super) fn keep(&self, world: &Path) -> Result<()> {
         if self.is_key_of(world) {
             copy(&world.join("cache"), &self.0, |_| true)?;
@@ -65,16 +67,16 @@ impl Compiled {
     }
 }
 
-/// Copies the entries that are not there yet.
+/// Copies the entries that are not there, or are there with other bytes.
 fn copy(from: &Path, to: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?.path();
         let name = entry.file_name().and_then(|name| name.to_str());
         let is_entry = entry.extension().is_some_and(|it| it == ENTRY);
         if let Some(name) = name.filter(|name| is_entry && is_wanted(name)) {
-            let there = to.join(name);
-            if !there.exists() {
-                place(&there, &fs::read(&entry)?)?;
+            let (there, bytes) = (to.join(name), fs::read(&entry)?);
+            if fs::read(&there).ok().as_ref() != Some(&bytes) {
+                place(&there, &bytes)?;
             }
         }
     }
@@ -83,16 +85,26 @@ fn copy(from: &Path, to: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<()> 
 
 /// Writes a file that only its owner may touch, whole or not at all.
 fn place(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().context("a file without a folder")?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file()
-        .set_permissions(Permissions::from_mode(0o600))?;
-    match file.persist_noclobber(path) {
-        Err(error) if error.error.kind() != std::io::ErrorKind::AlreadyExists => {
+    let file = written_beside(path, bytes)?;
+    file.persist(path)
+        .map(drop)
+        .with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// The same for one that, once it is there, never changes.
+fn place_once(path: &Path, bytes: &[u8]) -> Result<()> {
+    match written_beside(path, bytes)?.persist_noclobber(path) {
+        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => {
             Err(error.error).with_context(|| format!("cannot write `{}`", path.display()))
         }
         // Somebody was faster: theirs counts.
         _ => Ok(()),
     }
+}
+
+fn written_beside(path: &Path, bytes: &[u8]) -> Result<NamedTempFile> {
+    // Its mode is 0600 from the start.
+    let mut file = NamedTempFile::new_in(path.parent().context("a file without a folder")?)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
