@@ -57,7 +57,9 @@ impl OpenBao {
     pub fn answers(&self) -> Result<Vec<Value>> {
         let text =
             std::fs::read_to_string(self.audit_file()).context("cannot read the server's audit")?;
-        let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
+        // The server may be in the middle of its last line.
+        let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
+        let lines: Result<Vec<Value>, _> = whole.lines().map(serde_json::from_str).collect();
         let mut lines = lines.context("the server's audit is not JSON")?;
         lines.retain(|line| line.get("type") == Some(&json!("response")));
         Ok(lines)
