@@ -83,6 +83,17 @@ impl Syncs {
         let told = told.await;
         told.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")))
     }
+
+    /// The same on this thread, which waits for the disk.
+    ///
+    /// # Errors
+    /// As [`Syncs::sync`].
+    pub(crate) fn sync_here(&self) -> io::Result<()> {
+        if let Some(failure) = self.0.state.lock().failed {
+            return Err(failure.into());
+        }
+        self.0.sync().map_err(Into::into)
+    }
 }
 
 impl Shared {
@@ -93,14 +104,22 @@ impl Shared {
             were_many = waiting.len() > 1;
             let result = match failed {
                 Some(failure) => Err(failure),
-                None => self.file.sync_data().map_err(|error| Failure::of(&error)),
+                None => self.sync(),
             };
-            self.state.lock().failed = result.err();
             for tell in waiting {
                 // Who does not wait any more need not know.
                 let _ = tell.send(result.map_err(Into::into));
             }
         }
+    }
+
+    /// One sync. One that fails fails for ever.
+    fn sync(&self) -> Result<(), Failure> {
+        let synced = self.file.sync_data();
+        synced.map_err(|error| {
+            let failure = Failure::of(&error);
+            *self.state.lock().failed.get_or_insert(failure)
+        })
     }
 
     /// Those whose turn it is, and whether one failed before theirs.

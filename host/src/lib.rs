@@ -31,6 +31,7 @@ pub mod grants;
 pub mod identity;
 pub mod manifest;
 pub mod name;
+mod priority;
 pub mod run;
 pub mod scrub;
 pub mod secret;

@@ -6,8 +6,8 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 // What is freed is wiped.
 #[global_allocator]
-static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
-    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<tikv_jemallocator::Jemalloc> =
+    zeroizing_alloc::ZeroAlloc(tikv_jemallocator::Jemalloc);
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -153,7 +153,8 @@ async fn a_caller_uses_what_it_cannot_reach() {
         "ls state/journal",
         "cat state/journal/*",
         "cat state/cache.key",
-        "cat state/results.redb",
+        "cat state/results.db",
+        "cat state/results.db-wal",
         "ls audit",
         "ls cache",
         "touch run/x",
@@ -174,7 +175,7 @@ async fn a_caller_uses_what_it_cannot_reach() {
     for script in [
         "cat secret-id",
         "cat state/journal/*",
-        "cat state/results.redb > /dev/null",
+        "cat state/results.db > /dev/null",
         "ls cache",
     ] {
         let tried = shell(SERVICE, &stage, script);

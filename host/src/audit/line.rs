@@ -32,10 +32,10 @@ const PREV: &[u8] = b",\"prev\":\"";
 const HASH: &[u8] = b"\",\"hash\":\"";
 const END: &[u8] = b"\"}";
 
-/// Writes one line, with its line break, into the buffer; its hash.
+/// Appends one line, with its line break, to the buffer; its hash.
 ///
 /// # Errors
-/// When it grows over [`MAX_LINE`].
+/// When it grows over [`MAX_LINE`]; the buffer is as before then.
 pub(super) fn write<E: Serialize>(
     buffer: &mut Vec<u8>,
     sequence: u64,
@@ -43,7 +43,7 @@ pub(super) fn write<E: Serialize>(
     event: &E,
     prev: &Hash,
 ) -> Result<Hash, AuditError> {
-    buffer.clear();
+    let start = buffer.len();
     // Writing into a Vec cannot fail, nor can these plain types be refused as
     // JSON; a line that came out wrong for another reason fails its length.
     let now = jiff::Timestamp::now();
@@ -54,20 +54,25 @@ pub(super) fn write<E: Serialize>(
     let _ = serde_json::to_writer(&mut *buffer, &run);
     // The event is an object of its own: its braces make way.
     let open = buffer.len();
-    serde_json::to_writer(&mut *buffer, event).map_err(|_| AuditError::TooLong { len: 0 })?;
+    if serde_json::to_writer(&mut *buffer, event).is_err() {
+        buffer.truncate(start);
+        return Err(AuditError::TooLong { len: 0 });
+    }
     if let Some(brace) = buffer.get_mut(open) {
         *brace = b',';
     }
     buffer.pop();
     buffer.extend_from_slice(PREV);
     buffer.extend_from_slice(prev);
-    let hash = hash_of(buffer, b"\"");
+    let hash = hash_of(buffer.get(start..).unwrap_or_default(), b"\"");
     buffer.extend_from_slice(HASH);
     buffer.extend_from_slice(&hash);
     buffer.extend_from_slice(END);
     buffer.push(b'\n');
-    if buffer.len() > MAX_LINE {
-        return Err(AuditError::TooLong { len: buffer.len() });
+    let len = buffer.len() - start;
+    if len > MAX_LINE {
+        buffer.truncate(start);
+        return Err(AuditError::TooLong { len });
     }
     Ok(hash)
 }

@@ -30,17 +30,38 @@ struct Shared {
 }
 
 struct Chain {
+    /// With what is pending.
+    end: End,
+    /// Without it.
+    written: End,
+    /// A line could not be written whole: nothing may follow it.
+    closed: bool,
+    /// Lines that are not written yet.
+    pending: Vec<u8>,
+}
+
+/// How far a chain goes.
+#[derive(Clone, Copy)]
+struct End {
     /// Of the next line.
     sequence: u64,
     /// Hash of the last line.
     head: Hash,
-    /// Bytes that were written.
+    /// Bytes.
     size: u64,
-    /// A line could not be written whole: nothing may follow it.
-    closed: bool,
-    /// Reused from line to line.
-    buffer: Vec<u8>,
 }
+
+impl End {
+    /// Of a chain without a line.
+    const START: Self = Self {
+        sequence: 1,
+        head: line::NO_HASH,
+        size: 0,
+    };
+}
+
+/// Lines of so many bytes are not left for later.
+const MAX_PENDING: usize = 64 << 10;
 
 /// How the audit is kept.
 #[derive(Debug, Clone, Copy)]
@@ -143,11 +164,15 @@ impl AuditLog {
     /// As [`AuditLog::create`].
     pub fn followed(&self, folder: &Path) -> Result<Self, AuditError> {
         let previous = {
-            let chain = self.0.chain.lock();
+            let mut chain = self.0.chain.lock();
+            if !chain.closed {
+                // One that fails is closed, and what was written before it counts.
+                let _ = self.0.write(&mut chain);
+            }
             Link {
                 chain: self.0.id.clone(),
-                seq: chain.sequence - 1,
-                head: digest(&chain.head),
+                seq: chain.written.sequence - 1,
+                head: digest(&chain.written.head),
             }
         };
         Self::begin(folder, self.0.options, Some(previous))
@@ -190,11 +215,10 @@ impl AuditLog {
             path,
             options,
             chain: Mutex::new(Chain {
-                sequence: 1,
-                head: line::NO_HASH,
-                size: 0,
+                end: End::START,
+                written: End::START,
                 closed: false,
-                buffer: Vec::with_capacity(1024),
+                pending: Vec::with_capacity(4 << 10),
             }),
         }));
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
@@ -205,7 +229,7 @@ impl AuditLog {
             pid: std::process::id(),
             previous,
         };
-        if let Err(error) = log.append(None, &first) {
+        if let Err(error) = log.append(None, &first, true) {
             // A file without a line is no chain.
             let _ = std::fs::remove_file(log.path());
             return Err(error);
@@ -243,7 +267,7 @@ impl AuditLog {
 
     /// Bytes of the chain so far.
     pub fn size(&self) -> u64 {
-        self.0.chain.lock().size
+        self.0.chain.lock().end.size
     }
 
     /// The chain's file.
@@ -251,42 +275,69 @@ impl AuditLog {
         &self.0.path
     }
 
-    fn append<E: Serialize>(&self, run: Option<&str>, event: &E) -> Result<u64, AuditError> {
-        let Shared { file, path, .. } = &*self.0;
+    /// Adds a line to the chain, which is written at once or with the next one that is.
+    fn append<E: Serialize>(
+        &self,
+        run: Option<&str>,
+        event: &E,
+        is_written: bool,
+    ) -> Result<(u64, Hash), AuditError> {
         let mut chain = self.0.chain.lock();
         if chain.closed {
-            return Err(AuditError::Closed { path: path.clone() });
+            let path = self.0.path.clone();
+            return Err(AuditError::Closed { path });
         }
-        let Chain {
-            sequence,
-            head,
-            size,
-            closed,
-            buffer,
-        } = &mut *chain;
-        let hash = line::write(buffer, *sequence, run, event, head)?;
-        let failed = |source| AuditError::Io {
-            path: path.clone(),
-            source,
+        let Chain { end, pending, .. } = &mut *chain;
+        let before = pending.len();
+        let number = end.sequence;
+        let hash = line::write(pending, number, run, event, &end.head)?;
+        *end = End {
+            sequence: number + 1,
+            head: hash,
+            size: end.size + (pending.len() - before) as u64,
         };
-        // One write(2), so that no reader and no crash of ours finds half a
-        // line; not `write_all`, which would go on after half of one.
-        match (&mut &**file).write(buffer) {
-            Ok(written) if written == buffer.len() => {}
-            Ok(_) => {
-                *closed = true;
-                return Err(failed(std::io::ErrorKind::WriteZero.into()));
+        if is_written || pending.len() >= MAX_PENDING {
+            self.0.write(&mut chain)?;
+        }
+        Ok((number, hash))
+    }
+}
+
+impl Shared {
+    /// Writes what is pending. One write(2), so that no reader and no crash of ours
+    /// finds half a line; not `write_all`, which would go on after half of one.
+    fn write(&self, chain: &mut Chain) -> Result<(), AuditError> {
+        if chain.pending.is_empty() {
+            return Ok(());
+        }
+        let written = match (&mut &*self.file).write(&chain.pending) {
+            Ok(written) if written == chain.pending.len() => Ok(()),
+            Ok(_) => Err(std::io::ErrorKind::WriteZero.into()),
+            Err(source) => Err(source),
+        };
+        chain.pending.clear();
+        match written {
+            Ok(()) => {
+                chain.written = chain.end;
+                Ok(())
             }
             Err(source) => {
-                *closed = true;
-                return Err(failed(source));
+                chain.closed = true;
+                let path = self.path.clone();
+                Err(AuditError::Io { path, source })
             }
         }
-        let written = *sequence;
-        *size += buffer.len() as u64;
-        *head = hash;
-        *sequence += 1;
-        Ok(written)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let mut chain = self.chain.lock();
+        if !chain.closed
+            && let Err(error) = self.write(&mut chain)
+        {
+            tracing::error!(%error, "the last lines of the audit are lost");
+        }
     }
 }
 
@@ -297,10 +348,23 @@ impl Recorder {
     /// When it cannot be written; the caller then refuses what it was about to
     /// do. After a failed write the chain takes no more lines.
     pub fn record(&self, event: &Event<'_>) -> Result<AuditRef, AuditError> {
-        let sequence = self.log.append(self.run.as_deref(), event)?;
+        let (sequence, _) = self.log.append(self.run.as_deref(), event, true)?;
         Ok(AuditRef {
             run: self.run.clone().unwrap_or_else(|| "chain".into()),
             sequence,
+        })
+    }
+
+    /// Appends the last fact of the run, which is written with the next line or before
+    /// the next sync: nobody is told before that.
+    ///
+    /// # Errors
+    /// When the chain takes no more lines.
+    pub fn last(&self, event: &Event<'_>) -> Result<Unsynced, AuditError> {
+        let (_, head) = self.log.append(self.run.as_deref(), event, false)?;
+        Ok(Unsynced {
+            log: self.log.clone(),
+            head,
         })
     }
 
@@ -310,31 +374,93 @@ impl Recorder {
     /// # Errors
     /// When the sync fails, or an earlier write did.
     pub async fn seal(&self) -> Result<SealedAudit, AuditError> {
-        let shared = &*self.log.0;
         let head = {
-            let chain = shared.chain.lock();
+            let chain = self.log.0.chain.lock();
             if chain.closed {
-                return Err(AuditError::Closed {
-                    path: shared.path.clone(),
-                });
+                let path = self.log.0.path.clone();
+                return Err(AuditError::Closed { path });
             }
-            chain.head
+            chain.end.head
         };
-        // Without the lock: everything up to the head is written already.
-        if shared.options.sync
-            && let Err(source) = shared.syncs.sync().await
-        {
-            // What is on the disk is unknown now, and a second sync would not tell.
-            shared.chain.lock().closed = true;
-            return Err(AuditError::Io {
-                path: shared.path.clone(),
-                source,
-            });
+        let log = self.log.clone();
+        Unsynced { log, head }.synced().await
+    }
+}
+
+/// The audit of a run up to a line that may not be written yet.
+#[derive(Clone)]
+pub struct Unsynced {
+    log: AuditLog,
+    /// Hash of that line.
+    head: Hash,
+}
+
+impl Unsynced {
+    /// Waits until it is on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written or synced.
+    pub async fn synced(self) -> Result<SealedAudit, AuditError> {
+        let shared = &*self.log.0;
+        self.log.flush()?;
+        // Without the chain's lock: everything up to the head is written already.
+        if shared.options.sync {
+            let synced = shared.syncs.sync().await;
+            synced.map_err(|source| self.log.broken(source))?;
         }
-        Ok(SealedAudit {
-            head: digest(&head),
-            synced: shared.options.sync,
-        })
+        Ok(self.sealed())
+    }
+
+    /// What it is once its chain was synced.
+    pub(crate) fn sealed(&self) -> SealedAudit {
+        SealedAudit {
+            head: digest(&self.head),
+            synced: self.log.0.options.sync,
+        }
+    }
+
+    /// Its chain.
+    pub(crate) fn log(&self) -> &AuditLog {
+        &self.log
+    }
+}
+
+impl AuditLog {
+    /// Writes what is pending.
+    fn flush(&self) -> Result<(), AuditError> {
+        let mut chain = self.0.chain.lock();
+        if chain.closed {
+            let path = self.0.path.clone();
+            return Err(AuditError::Closed { path });
+        }
+        self.0.write(&mut chain)
+    }
+
+    /// Writes and syncs all there is so far, on this thread.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn sync_here(&self) -> Result<(), AuditError> {
+        let shared = &*self.0;
+        self.flush()?;
+        match shared.options.sync {
+            true => (shared.syncs.sync_here()).map_err(|source| self.broken(source)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether both write the same chain.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What is on the disk is unknown now, and a second sync would not tell.
+    fn broken(&self, source: std::io::Error) -> AuditError {
+        self.0.chain.lock().closed = true;
+        AuditError::Io {
+            path: self.0.path.clone(),
+            source,
+        }
     }
 }
 
@@ -358,11 +484,10 @@ impl AuditLog {
             path,
             options: AuditOptions::default(),
             chain: Mutex::new(Chain {
-                sequence: 1,
-                head: line::NO_HASH,
-                size: 0,
+                end: End::START,
+                written: End::START,
                 closed: false,
-                buffer: Vec::new(),
+                pending: Vec::new(),
             }),
         }))
     }

@@ -19,6 +19,6 @@ mod tests;
 pub use error::AuditError;
 pub use event::{Decision, Event, OutcomeKind, Statement};
 pub use files::{ChainStart, chain_files, chain_start};
-pub use log::{AuditLog, AuditOptions, AuditRef, Link, Recorder, SealedAudit};
+pub use log::{AuditLog, AuditOptions, AuditRef, Link, Recorder, SealedAudit, Unsynced};
 pub use timeline::{Shown, show};
 pub use verify::{Anchor, ChainReport, Finding, FindingKind, parse_head, verify};

@@ -47,6 +47,55 @@ fn chain(count: usize) -> (Vec<Vec<u8>>, Digest) {
     (lines, sealed.head)
 }
 
+fn ended() -> Event<'static> {
+    Event::RunEnded {
+        outcome: "done",
+        limits: &[],
+        exit: 0,
+    }
+}
+
+#[test]
+fn a_last_fact_is_written_before_it_is_synced_and_with_whatever_comes_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = AuditLog::create(folder.path()).unwrap();
+    let lines = || std::fs::read_to_string(log.path()).unwrap().lines().count();
+    let recorder = log.recorder("run-1");
+    let last = recorder.last(&ended()).unwrap();
+    assert_eq!(lines(), 1, "it may wait");
+    log.sync_here().unwrap();
+    assert_eq!(lines(), 2);
+    let bytes = std::fs::read(log.path()).unwrap();
+    let report = check(&bytes, Some(&last.sealed().head));
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    recorder.last(&ended()).unwrap();
+    recorder.record(&intent("GET /")).unwrap();
+    assert_eq!(lines(), 4);
+    recorder.last(&ended()).unwrap();
+    // A chain that follows names a line that is there.
+    let next = log.followed(folder.path()).unwrap();
+    assert_eq!(lines(), 5);
+    let previous = chain_start(next.path()).unwrap().unwrap().previous.unwrap();
+    assert_eq!(previous.seq, 5);
+    recorder.last(&ended()).unwrap();
+    let path = log.path().to_owned();
+    drop((recorder, last, log));
+    let left = std::fs::read_to_string(path).unwrap();
+    assert_eq!(left.lines().count(), 6, "none is lost with its chain");
+}
+
+#[test]
+fn what_could_not_be_written_is_no_part_of_the_chain() {
+    let log = AuditLog::on_full_disk();
+    let folder = tempfile::tempdir().unwrap();
+    log.recorder("run-1").last(&ended()).unwrap();
+    assert!(log.sync_here().is_err());
+    assert!(log.recorder("run-1").last(&ended()).is_err());
+    let next = log.followed(folder.path()).unwrap();
+    let previous = chain_start(next.path()).unwrap().unwrap().previous.unwrap();
+    assert_eq!(previous.seq, 0);
+}
+
 fn check(bytes: &[u8], head: Option<&Digest>) -> ChainReport {
     verify_lines(bytes, head, &[]).unwrap()
 }

@@ -1,11 +1,14 @@
 //! What the capabilities of one attempt share.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument as _;
 
 use super::credential::Credentials;
 use super::http::{HttpClients, RenderedCredentials};
@@ -26,6 +29,7 @@ pub struct Attempt {
     rendered: RenderedCredentials,
     sql: SqlSessions,
     ledger: Mutex<Ledger>,
+    errands: TaskTracker,
 }
 
 /// The parts of an [`Attempt`].
@@ -62,12 +66,41 @@ impl Attempt {
             rendered: RenderedCredentials::default(),
             sql: SqlSessions::default(),
             ledger: Mutex::default(),
+            errands: TaskTracker::new(),
         }
     }
 
     /// The parts.
     pub fn parts(&self) -> &AttemptParts {
         &self.parts
+    }
+
+    /// Does on a worker's stack what a guest waits for. The guest's own is kept for as
+    /// long as it lives, and what was once touched of it stays in memory: HTTP clients
+    /// go deep, and thousands may wait. Dropped, it is broken off.
+    pub(super) async fn errand<T, W>(&self, begin: impl FnOnce() -> W + Send + 'static) -> T
+    where
+        T: Send + 'static,
+        W: Future<Output = T> + Send + 'static,
+    {
+        // The future is made there too: it is large, and would be moved here by hand.
+        let work = async move { Box::pin(begin()).await };
+        let task = self.errands.spawn(work.in_current_span());
+        match AbortOnDropHandle::new(task).await {
+            Ok(done) => done,
+            Err(broken) => match broken.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // Only the end of the runtime ends it while it is waited for.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Waits until nothing is done any more for a guest that is gone, and what was
+    /// broken off is in the audit. Call it before [`Attempt::end`].
+    pub async fn leave(&self) {
+        self.errands.close();
+        self.errands.wait().await;
     }
 
     /// Ends the attempt: credentials are forgotten, and a call through a handle

@@ -13,7 +13,7 @@ wasmtime::component::bindgen!({
     imports: { default: async | trappable },
     exports: { default: async },
     with: {
-        "cofferdam:capabilities/http.client": crate::capability::http::ClientHandle,
+        "cofferdam:capabilities/http.client": crate::capability::http::Client,
         "cofferdam:capabilities/http.response": crate::capability::http::ResponseHandle,
         "cofferdam:capabilities/keys.key": crate::capability::keys::KeyHandle,
         "cofferdam:capabilities/sql.connection": crate::capability::sql::ConnectionHandle,

@@ -1,7 +1,10 @@
 //! The frame of every call, seen from the audit; `keys` and `reveal` behind it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use wasmtime::component::{Resource, ResourceTable};
 
 use super::bindings::cofferdam::capabilities::{http, keys, reveal, types};
@@ -105,6 +108,33 @@ async fn a_call_that_is_dropped_midway_says_so() {
     assert_eq!(lines[1]["outcome"], "interrupted");
     assert_eq!(lines[1]["detail"]["status"], 200);
     assert_eq!(lines[3]["outcome"], "ok");
+}
+
+#[tokio::test]
+async fn an_errand_that_is_broken_off_is_over_and_in_the_audit_before_the_attempt_ends() {
+    let (attempt, folder) = stage().attempt();
+    let call = attempt
+        .begin(&"http.api".into(), "send", "GET http://127.0.0.1:1/x/1")
+        .unwrap();
+    let errand = attempt.errand(move || async move {
+        let _call = call;
+        std::future::pending::<()>().await;
+    });
+    let broken_off = tokio::time::timeout(Duration::from_millis(20), errand).await;
+    assert!(broken_off.is_err());
+    attempt.leave().await;
+    attempt.end();
+    assert_eq!(audit_lines(&folder)[1]["outcome"], "interrupted");
+}
+
+#[tokio::test]
+async fn a_panic_in_an_errand_is_the_guests() {
+    let (attempt, _folder) = stage().attempt();
+    assert_eq!(attempt.errand(|| async { 5 }).await, 5);
+    let errand = attempt.errand(|| async { panic!("planted") });
+    let caught: Result<(), _> = AssertUnwindSafe(errand).catch_unwind().await;
+    let panic = caught.unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"planted"));
 }
 
 #[tokio::test]

@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 use wasmtime::component::Component;
 
 use super::LoadedTask;
-use super::priority::Background;
 use super::setup::Progress;
 use super::ticker::Activity;
 use crate::digest::Digest;
+use crate::priority::Background;
 
 /// What is loaded, by digest. Who wants a component that is being loaded waits
 /// for it; components that differ are loaded side by side.

@@ -19,7 +19,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::priority::Background;
+use crate::priority::Background;
 
 /// Work that can change threads between two polls.
 pub(super) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;

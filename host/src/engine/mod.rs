@@ -12,16 +12,15 @@ mod error;
 pub mod instance;
 mod lane;
 mod limiter;
-mod priority;
 mod running;
 mod setup;
 mod state;
 mod stdio;
 mod ticker;
 
+pub use crate::priority::Background;
 pub use component::LoadedTask;
 pub use error::LoadError;
 pub use instance::{Disposition, GuestOutcome};
 pub use limiter::Limit;
-pub use priority::Background;
 pub use setup::{Engine, Progress};

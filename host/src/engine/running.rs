@@ -122,8 +122,8 @@ mod tests {
 
     use tokio::task::yield_now;
 
-    use super::super::priority::Background;
     use super::*;
+    use crate::priority::Background;
 
     /// Holds its thread so long in each turn; on which thread it ends.
     async fn turns(count: u32, each: Duration) -> String {

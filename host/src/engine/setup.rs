@@ -10,12 +10,12 @@ use super::LoadError;
 use super::cache::CodeCache;
 use super::compiler::{Compiler, Loaded};
 use super::lane::Lane;
-use super::priority::Background;
 use super::state::TaskState;
 use super::ticker::{self, Activity};
 use crate::capability::Capabilities;
 use crate::capability::bindings::cofferdam;
 use crate::config::EngineConfig;
+use crate::priority::Background;
 
 /// Stack of a guest. wasmtime's own default; a deeper recursion traps and is
 /// reported as the limit `stack`.

@@ -142,6 +142,11 @@ impl Grants {
         !self.policy().0.is_empty()
     }
 
+    /// True when a task can reach nothing outside itself under them.
+    pub fn is_empty(&self) -> bool {
+        self.entries().next().is_none()
+    }
+
     /// NeedKind and name of every grant, by kind and name.
     pub fn entries(&self) -> impl Iterator<Item = (NeedKind, &GrantName)> {
         let http = self.http.keys().map(|name| (NeedKind::Http, name));

@@ -149,15 +149,14 @@ pub(super) fn refused_report(
         missing_rights: MissingRights::default(),
         calls: BTreeMap::new(),
         revocation: None,
-        audit: audit_report(audit, Err(())),
+        audit: audit_report(audit, None),
         milliseconds: 0,
         exit: error.exit().code(),
     }
 }
 
-/// Where the audit of a run stands; `sealed` is what became of its seal.
-pub(super) fn audit_report<E>(audit: &AuditLog, sealed: Result<SealedAudit, E>) -> AuditReport {
-    let sealed = sealed.ok();
+/// Where the audit of a run stands; `sealed` when it could be written to its end.
+pub(super) fn audit_report(audit: &AuditLog, sealed: Option<SealedAudit>) -> AuditReport {
     AuditReport {
         file: audit.path().to_owned(),
         head: sealed.as_ref().map(|sealed| sealed.head),

@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use super::ending::{Ended, audit_report, closed, exit_with, refused_report};
 use super::opening::{GivenUp, in_time};
+use super::over::Over;
 use super::runner::{PreparedTask, Shared};
 use super::spans;
 use super::{MissingRights, RunError, RunReport, RunRequest};
@@ -48,17 +49,17 @@ struct Opened {
 }
 
 impl Line {
-    /// Steps 2 to 10. Always ends in a report.
+    /// Steps 2 to 9, but for the sync. Always ends in a report.
     pub(super) async fn walk(
         self,
         prepared: Result<PreparedTask, RunError>,
         log: Arc<dyn LogSink>,
         cancel: CancellationToken,
-    ) -> RunReport {
+    ) -> Over {
         let recorder = Arc::new(self.audit.recorder(&self.run));
         let opened = match self.open(prepared, &recorder, &cancel).await {
             Ok(opened) => opened,
-            Err(error) => return self.refuse(&error, &recorder).await,
+            Err(error) => return self.refuse(&error, &recorder),
         };
         let Opened {
             prepared,
@@ -75,7 +76,7 @@ impl Line {
         // From here on every path revokes and seals.
         let close = async {
             match session {
-                Some(session) => Some(session.close().instrument(spans::revocation()).await),
+                Some(session) => Some(close(session).await),
                 None => None,
             }
         };
@@ -98,13 +99,12 @@ impl Line {
             (close.await, words.await)
         };
         let ended = ended.ok().flatten().unwrap_or_else(Ended::panicked);
-        let report = self
-            .report(ended, &attempt, revocation.as_ref(), &recorder)
-            .await;
-        RunReport {
+        let report = self.report(ended, &attempt, revocation.as_ref(), &recorder);
+        let report = RunReport {
             missing_rights,
             ..report
-        }
+        };
+        self.end(report, &recorder)
     }
 
     /// Steps 3 to 5 with their audit. When it fails, nothing is left alive.
@@ -132,9 +132,14 @@ impl Line {
         }
         // The attempt's time counts from here: what Vault takes is not the guest's.
         let begun = Instant::now();
-        let session = self
-            .authority(&prepared.grants, begun, recorder, cancel)
-            .await?;
+        let session = match prepared.grants.needs_vault() {
+            true => {
+                let authority = self.authority(&prepared.grants, begun, recorder, cancel);
+                Some(Box::pin(authority).await?)
+            }
+            // It never contacts Vault.
+            false => None,
+        };
         let deadline = begun + prepared.grants.limits.timeout;
         Ok(Opened {
             prepared,
@@ -160,17 +165,14 @@ impl Line {
         Ok(())
     }
 
-    /// Step 5. A task without Vault-backed grants never contacts Vault.
+    /// Step 5.
     async fn authority(
         &self,
         grants: &Grants,
         begun: Instant,
         recorder: &Recorder,
         cancel: &CancellationToken,
-    ) -> Result<Option<Session>, RunError> {
-        if !grants.needs_vault() {
-            return Ok(None);
-        }
+    ) -> Result<Session, RunError> {
         let vault = self
             .shared
             .vault
@@ -231,10 +233,10 @@ impl Line {
             vault_request_id: session.mint_request_id(),
         });
         if let Err(error) = recorded {
-            *self.left.lock() = Some(session.close().instrument(spans::revocation()).await);
+            *self.left.lock() = Some(close(session).await);
             return Err(error.into());
         }
-        Ok(Some(session))
+        Ok(session)
     }
 
     /// The attempt's identity, as it stands in clear in Vault's own audit.
@@ -304,14 +306,15 @@ impl Line {
         );
         // Nothing of the guest is used after a panic.
         let guest = AssertUnwindSafe(guest).catch_unwind().await.ok();
+        attempt.leave().await;
         // The store is gone; whatever still holds a handle gets nothing more.
         attempt.end();
         attempt.close_connections().await;
         guest
     }
 
-    /// Steps 9 and 10.
-    async fn report(
+    /// Step 10, before step 9 is known.
+    fn report(
         &self,
         ended: Ended,
         attempt: &Attempt,
@@ -332,7 +335,7 @@ impl Line {
             Some(revocation) => exit_with(exit.code(), revocation.complete),
             None => exit.code(),
         };
-        let report = RunReport {
+        RunReport {
             run: self.run.clone(),
             task: self.request.task().to_string(),
             outcome,
@@ -343,14 +346,13 @@ impl Line {
             missing_rights: MissingRights::default(),
             calls: attempt.calls(),
             revocation,
-            audit: audit_report(&self.audit, Err(())),
+            audit: audit_report(&self.audit, None),
             milliseconds: 0,
             exit,
-        };
-        self.seal(report, recorder).await
+        }
     }
 
-    async fn refuse(&self, error: &RunError, recorder: &Recorder) -> RunReport {
+    fn refuse(&self, error: &RunError, recorder: &Recorder) -> Over {
         let task = self.request.task().to_string();
         let report = refused_report(self.run.clone(), task, &self.audit, error);
         let left = self.left.lock().take();
@@ -358,34 +360,29 @@ impl Line {
             revocation: left.map(|left| closed(&left, recorder)),
             ..report
         };
-        self.seal(report, recorder).await
+        self.end(report, recorder)
     }
 
-    /// Step 9: the last fact of the run, then the sync.
-    async fn seal(&self, report: RunReport, recorder: &Recorder) -> RunReport {
+    /// Step 9: the last fact of the run. The sync is its caller's.
+    fn end(&self, report: RunReport, recorder: &Recorder) -> Over {
         let ended = Event::RunEnded {
             outcome: report.outcome.word(),
             limits: &report.limits,
             exit: report.exit,
         };
-        let sealed = match recorder.record(&ended) {
-            Ok(_) => recorder.seal().instrument(spans::seal()).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &sealed {
-            tracing::error!(%error, "the audit could not be sealed");
-        }
+        let written = recorder.last(&ended);
         let report = RunReport {
-            exit: exit_with(report.exit, sealed.is_ok()),
-            ..report
-        };
-        spans::ended(&report);
-        RunReport {
-            audit: audit_report(&self.audit, sealed),
             milliseconds: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             ..report
-        }
+        };
+        Over::new(report, self.audit.clone(), written)
     }
+}
+
+/// Step 8. On the heap: what asks Vault is large, and a run that only waits has no use
+/// for the room.
+fn close(session: Session) -> impl Future<Output = Revocation> {
+    Box::pin(session.close().instrument(spans::revocation()))
 }
 
 fn policies(session: Option<&Session>) -> Vec<String> {

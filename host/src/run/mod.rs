@@ -7,6 +7,7 @@ mod ending;
 mod error;
 mod line;
 mod opening;
+mod over;
 mod plain;
 mod report;
 mod request;
@@ -14,6 +15,7 @@ mod runner;
 mod spans;
 
 pub use error::RunError;
+pub(crate) use over::Over;
 pub use report::{AuditReport, MissingRights, Outcome, RevocationReport, RunReport};
 pub use request::{InvalidRequest, RunRequest};
 pub use runner::{PreparedTask, Runner};

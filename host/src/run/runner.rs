@@ -1,10 +1,12 @@
 //! What the runs of one process share, and the ways into the line.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use super::ending::{audit_report, exit_with, refused_report};
 use super::line::Line;
+use super::over::Over;
 use super::spans;
 use super::{RevocationReport, RunError, RunReport, RunRequest};
 use crate::api::Terms;
@@ -214,6 +217,29 @@ impl Runner {
         cancel: CancellationToken,
     ) -> RunReport {
         let audit = AuditLog::clone(&self.0.audit.load());
+        let fallback = (request.run().to_string(), request.task().to_string());
+        let runner = self.clone();
+        let walk = async move {
+            let over = runner.carry(prepared, request, log, cancel);
+            over.await.synced().await
+        };
+        tokio::spawn(walk).await.unwrap_or_else(|_| {
+            let (run, task) = fallback;
+            refused_report(run, task, &audit, &RunError::Panic)
+        })
+    }
+
+    /// The same on the caller's task, to the moment at which the audit is written
+    /// and not yet synced. It must be driven to its end: what is left of an authority
+    /// otherwise is the next sweep's.
+    pub(crate) async fn carry(
+        &self,
+        prepared: Result<PreparedTask, RunError>,
+        request: RunRequest,
+        log: Arc<dyn LogSink>,
+        cancel: CancellationToken,
+    ) -> Over {
+        let audit = AuditLog::clone(&self.0.audit.load());
         let line = Line {
             shared: Arc::clone(&self.0),
             audit: audit.clone(),
@@ -223,14 +249,16 @@ impl Runner {
             secrets: SecretSet::default(),
             left: Mutex::default(),
         };
-        let fallback = (line.run.clone(), line.request.task().to_string());
+        let (run, task) = (line.run.clone(), line.request.task().to_string());
         let span = spans::run(&line.run, &line.request);
-        let walk = async move { line.walk(prepared, log, cancel).await };
-        let walk = tokio::spawn(walk.instrument(span));
-        walk.await.unwrap_or_else(|_| {
-            let (run, task) = fallback;
-            refused_report(run, task, &audit, &RunError::Panic)
-        })
+        let walk = line.walk(prepared, log, cancel).instrument(span);
+        AssertUnwindSafe(walk)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| {
+                let report = refused_report(run, task, &audit, &RunError::Panic);
+                Over::panicked(report, audit)
+            })
     }
 
     /// The configuration that it was made with.
@@ -329,7 +357,7 @@ impl Runner {
         RunReport {
             revocation: Some(revocation),
             exit,
-            audit: audit_report(&audit, sealed),
+            audit: audit_report(&audit, sealed.ok()),
             ..report
         }
     }

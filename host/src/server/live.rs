@@ -28,6 +28,8 @@ pub(super) struct LiveRun {
     pub(super) task: TaskName,
     attempt: Attempt,
     terms: Terms,
+    /// Whether whoever submitted it waits for its end, and is told nothing before.
+    pub(super) is_awaited: bool,
     submitted: Timestamp,
     pub(super) log: Arc<RunLog>,
     pub(super) cancel: CancellationToken,
@@ -66,6 +68,7 @@ pub(super) struct Facts {
     pub(super) task: TaskName,
     pub(super) attempt: Attempt,
     pub(super) terms: Terms,
+    pub(super) is_awaited: bool,
 }
 
 impl LiveRun {
@@ -79,6 +82,7 @@ impl LiveRun {
             task: facts.task,
             attempt: facts.attempt,
             terms: facts.terms,
+            is_awaited: facts.is_awaited,
             submitted: Timestamp::now(),
             log: Arc::default(),
             cancel: CancellationToken::new(),
@@ -124,6 +128,10 @@ impl LiveRun {
         let mut phase = self.phase.subscribe();
         let over = |phase: &Phase| matches!(phase, Phase::Ended(_) | Phase::Refused);
         let _ = phase.wait_for(over).await;
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(*self.phase.borrow(), Phase::Ended(_))
     }
 
     /// As its owner sees it.

@@ -17,7 +17,8 @@ use crate::digest::Digest;
 #[derive(Default)]
 pub(super) struct Registry {
     live: HashMap<Uuid, Arc<LiveRun>>,
-    keys: HashMap<KeyHash, (Uuid, Digest)>,
+    /// A tree, for it is large: a table that grows is copied whole, and all wait.
+    keys: BTreeMap<KeyHash, (Uuid, Digest)>,
     /// Those that are over, the oldest first; ids sort by time.
     kept: BTreeMap<Uuid, Kept>,
     /// The same by owner.

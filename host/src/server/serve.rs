@@ -156,5 +156,11 @@ async fn care(service: Service) {
             service.tick().await;
         }
     };
-    tokio::join!(watch_vault, renew_keys, tick);
+    let forget = async {
+        loop {
+            tokio::time::sleep(TICK).await;
+            service.forget_old().await;
+        }
+    };
+    tokio::join!(watch_vault, renew_keys, tick, forget);
 }

@@ -108,7 +108,8 @@ impl Slot {
                 } else {
                     *cache_ttl
                 };
-                let read = session.kv_shared(path, age).await?;
+                // On the heap while it takes: those who wait for a call need not hold it.
+                let read = Box::pin(session.kv_shared(path, age)).await?;
                 let current = self.put(
                     read.data.fields.clone(),
                     read.request_id,

@@ -25,6 +25,9 @@ pub struct ClientHandle {
     destination: OnceCell<Arc<Destination>>,
 }
 
+/// The same, shared with what is sent through it.
+pub type Client = Arc<ClientHandle>;
+
 /// A response whose body is being read.
 pub struct ResponseHandle {
     status: u16,
@@ -122,13 +125,13 @@ impl http::Host for View<'_> {
     async fn open(
         &mut self,
         grant: String,
-    ) -> wasmtime::Result<Result<Resource<ClientHandle>, types::Failure>> {
+    ) -> wasmtime::Result<Result<Resource<Client>, types::Failure>> {
         let handle = match ClientHandle::open(self.attempt, &grant) {
             Ok(handle) => handle,
             Err(failure) => return Ok(Err(failure)),
         };
         let label = handle.label.clone();
-        Ok(self.table.push(handle).map_err(|_| {
+        Ok(self.table.push(Arc::new(handle)).map_err(|_| {
             self.attempt
                 .refuse(&label, "open", "", Refusal::LimitReached("handles"))
         }))
@@ -138,12 +141,14 @@ impl http::Host for View<'_> {
 impl http::HostClient for View<'_> {
     async fn send(
         &mut self,
-        client: Resource<ClientHandle>,
+        client: Resource<Client>,
         request: http::Request,
     ) -> wasmtime::Result<Result<Resource<ResponseHandle>, http::Error>> {
-        let client = self.table.get(&client)?;
+        let client = Arc::clone(self.table.get(&client)?);
         let label = client.label.clone();
-        let response = match exchange::send(self.attempt, client, request).await {
+        let attempt = Arc::clone(self.attempt);
+        let sent = move || async move { exchange::send(&attempt, &client, request).await };
+        let response = match self.attempt.errand(sent).await {
             Ok(response) => response,
             Err(error) => return Ok(Err(error)),
         };
@@ -153,7 +158,7 @@ impl http::HostClient for View<'_> {
         }))
     }
 
-    async fn drop(&mut self, client: Resource<ClientHandle>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, client: Resource<Client>) -> wasmtime::Result<()> {
         self.table.delete(client)?;
         Ok(())
     }

@@ -24,7 +24,7 @@ mod transport;
 pub use client::HttpClients;
 pub use grant::{HttpCredential, HttpGrant, Injection};
 pub(crate) use host::RenderedCredentials;
-pub use host::{ClientHandle, ResponseHandle};
+pub use host::{Client, ClientHandle, ResponseHandle};
 pub use rule::AllowRule;
 pub use template::Template;
 

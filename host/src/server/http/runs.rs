@@ -51,11 +51,11 @@ pub(super) async fn submit(
     let mut room = service.room_for_body(&peer, ask::announced(&headers))?;
     let submission: Submission = ask::json(&headers, body, service.limits().body).await?;
     room.shrink(submission.input.get().len());
-    let taken = service.submit(&peer, &key, submission, room).await?;
-    let view = match wait {
-        Some(wait) => service.wait(&peer, taken.run, wait).await?,
-        None => service.view(&peer, taken.run)?,
-    };
+    let wait = wait.filter(|wait| !wait.is_zero());
+    let taken = service
+        .submit(&peer, &key, submission, room, wait.is_some())
+        .await?;
+    let view = service.answer(&peer, &taken, wait).await?;
     let status = match taken.replayed {
         true => StatusCode::OK,
         false => StatusCode::CREATED,

@@ -1,12 +1,13 @@
 //! Submissions: what is taken, what is refused, and what was known already.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use super::{Service, unkept};
-use crate::api::{Attempt, ProblemKind, Submission};
+use crate::api::{Attempt, ProblemKind, RunView, Submission};
 use crate::digest::Digest;
 use crate::identity::Assurance;
 use crate::name::{InvalidName, TaskName};
@@ -22,6 +23,8 @@ use crate::server::store::KeyHash;
 /// A submission that was taken.
 pub(in crate::server) struct Taken {
     pub(in crate::server) run: Uuid,
+    /// None for one that was over before.
+    live: Option<Arc<LiveRun>>,
     /// Its key was known: this is the run of an earlier submission.
     pub(in crate::server) replayed: bool,
 }
@@ -63,14 +66,15 @@ impl Service {
         })
     }
 
-    /// Takes a run, and returns once it is written down; it then goes on by
-    /// itself.
+    /// Takes a run, and returns once it is written down, or will be with its end that
+    /// `is_awaited`; it then goes on by itself.
     pub(in crate::server) async fn submit(
         &self,
         peer: &Arc<Peer>,
         key: &str,
         submission: Submission,
         room: Share,
+        is_awaited: bool,
     ) -> Result<Taken, Refused> {
         let settings = self.0.settings.load_full();
         let (task, prepared) = find(&settings, peer, &submission.task)?;
@@ -97,6 +101,7 @@ impl Service {
             task: task.clone(),
             attempt,
             terms: prepared.terms(),
+            is_awaited,
         };
         let (live, place) = match self.begin(facts, room)? {
             Begun::Known(run, live, known) => {
@@ -110,6 +115,7 @@ impl Service {
         match live.accepted().await {
             true => Ok(Taken {
                 run,
+                live: Some(live),
                 replayed: false,
             }),
             false => Err(unkept()),
@@ -161,14 +167,46 @@ impl Service {
             )
             .hint("use a new key for every new run, and the old one only to repeat it"));
         }
-        if let Some(live) = live
-            && !live.accepted().await
-        {
-            return Err(unkept());
+        if let Some(live) = &live {
+            if !live.accepted().await {
+                return Err(unkept());
+            }
+            self.secure(live).await?;
         }
         Ok(Taken {
             run,
+            live,
             replayed: true,
+        })
+    }
+
+    /// How a run is that was taken, after at most so long if it is not over.
+    pub(in crate::server) async fn answer(
+        &self,
+        peer: &Peer,
+        taken: &Taken,
+        wait: Option<Duration>,
+    ) -> Result<RunView, Refused> {
+        let Some(live) = &taken.live else {
+            return self.view(peer, taken.run);
+        };
+        if let Some(wait) = wait {
+            let _ = tokio::time::timeout(wait, live.ended()).await;
+            self.secure(live).await?;
+        }
+        Ok(live.view())
+    }
+
+    /// Returns once a run is on the disk that is not over and may have been left for
+    /// later.
+    async fn secure(&self, live: &LiveRun) -> Result<(), Refused> {
+        if live.is_over() || !live.is_awaited {
+            return Ok(());
+        }
+        let synced = self.0.store.begin(live.run, &live.record(None)).await;
+        synced.map_err(|error| {
+            self.0.watched.store(Err(&error));
+            unkept()
         })
     }
 

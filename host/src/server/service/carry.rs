@@ -5,11 +5,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
+use tracing::Instrument as _;
 
 use super::Service;
 use super::admission::Place;
-use crate::run::{PreparedTask, RunReport, RunRequest};
+use crate::run::{Over, PreparedTask, RunReport, RunRequest};
+use crate::server::budget::Share;
 use crate::server::live::{LiveRun, Phase};
+use crate::server::metrics::Running;
+use crate::server::queue::Ticket;
+use crate::server::store::{StoreError, Unkept};
+
+/// A run that can do nothing but answer is written down when it is not over by then.
+const BRIEF: Duration = Duration::from_millis(2);
 
 /// Between two tries to keep the end of a run whose result the disk does not take.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -29,12 +37,40 @@ impl Service {
             waited_for,
             room,
         } = place;
-        if let Err(error) = inner.store.put(live.run, &live.record(None)).await {
-            inner.watched.store(Err(&error));
-            inner.registry.lock().refuse(&live);
-            live.moved(Phase::Refused);
-            return;
-        }
+        let is_brief = live.is_awaited && prepared.grants().is_empty();
+        let mut run = Box::pin(self.run(&live, prepared, request, (ticket, room)));
+        let (over, running) = if is_brief {
+            // Nothing can come of it but an answer, and that is not sent before its end
+            // is kept: one that is over at once need not be written down twice.
+            tokio::select! {
+                biased;
+                over = &mut run => over,
+                () = self.note_later(&live) => run.await,
+            }
+        } else {
+            if let Err(error) = inner.store.begin(live.run, &live.record(None)).await {
+                inner.watched.store(Err(&error));
+                inner.registry.lock().refuse(&live);
+                live.moved(Phase::Refused);
+                return;
+            }
+            run.await
+        };
+        live.over();
+        let (report, ended) = self.keep(&live, over, running).await;
+        inner.registry.lock().end(&live, ended);
+        live.moved(Phase::Ended(report));
+        drop(waited_for);
+    }
+
+    /// From its place in the queue to the end of its authority.
+    async fn run(
+        &self,
+        live: &LiveRun,
+        prepared: PreparedTask,
+        request: RunRequest,
+        (ticket, room): (Ticket, Share),
+    ) -> (Over, Running<'_>) {
         live.moved(Phase::Queued);
         // Who is cancelled while he waits is reported, and needs no turn for it.
         let turn = tokio::select! {
@@ -43,39 +79,89 @@ impl Service {
             () = live.cancel.cancelled() => None,
         };
         live.moved(Phase::Running);
-        let running = inner.metrics.begun(request.task());
+        let running = self.0.metrics.begun(request.task());
         let log = Arc::clone(&live.log);
         let cancel = live.cancel.clone();
-        let report = (inner.runner)
-            .run_prepared(Ok(prepared), request, log, cancel)
-            .await;
+        let over = (self.0.runner).carry(Ok(prepared), request, log, cancel);
+        let over = over.await;
         // The input went with the run.
         drop((turn, room));
-        running.ended(&report);
-        live.over();
-        let report: Arc<RawValue> = raw(&report).into();
-        let mut record = live.record(Some(report.as_ref().to_owned()));
-        let mut is_told = false;
-        while let Err(error) = inner.store.put(live.run, &record).await {
-            inner.watched.store(Err(&error));
-            if !is_told {
+        (over, running)
+    }
+
+    /// Writes down that a run began, unless it is over by then.
+    async fn note_later(&self, live: &LiveRun) {
+        tokio::time::sleep(BRIEF).await;
+        let noted = self.0.store.begin(live.run, &live.record(None)).await;
+        if let Err(error) = noted {
+            self.0.watched.store(Err(&error));
+        }
+    }
+
+    /// Keeps the end of a run: its audit first, then its result. Returns what is told,
+    /// and when it ended.
+    async fn keep(
+        &self,
+        live: &LiveRun,
+        over: Over,
+        running: Running<'_>,
+    ) -> (Arc<RawValue>, Timestamp) {
+        let inner = &*self.0;
+        let report: Arc<RawValue> = raw(over.report()).into();
+        let record = live.record(Some(report.as_ref().to_owned()));
+        let (report, failure) = match over.audit().cloned() {
+            Some(audit) => {
+                let kept = inner.store.put_after(audit, live.run, &record);
+                match kept.instrument(over.sealing()).await {
+                    Ok(()) => {
+                        running.ended(over.report());
+                        return (report, record.ended());
+                    }
+                    Err(Unkept::Store(error)) => {
+                        running.ended(over.report());
+                        (report, Some(error))
+                    }
+                    Err(Unkept::Audit(error)) => {
+                        let report = over.unsynced(&error);
+                        running.ended(&report);
+                        (raw(&report).into(), None)
+                    }
+                }
+            }
+            None => {
+                running.ended(over.report());
+                (report, None)
+            }
+        };
+        let ended = self.keep_at_last(live, &report, failure).await;
+        (report, ended)
+    }
+
+    /// Tries until the end of a run is kept, `failure` being the last try's.
+    async fn keep_at_last(
+        &self,
+        live: &LiveRun,
+        report: &Arc<RawValue>,
+        mut failure: Option<StoreError>,
+    ) -> Timestamp {
+        let inner = &*self.0;
+        loop {
+            if let Some(error) = failure {
+                inner.watched.store(Err(&error));
                 // The work is done: who waits for it need not wait for the disk.
-                live.moved(Phase::Ended(Arc::clone(&report)));
-                is_told = true;
+                live.moved(Phase::Ended(Arc::clone(report)));
+                if self.is_draining() {
+                    tracing::error!(run = %live.run, %error, "what became of a run could not be kept; the audit has it");
+                    return Timestamp::now();
+                }
+                tokio::time::sleep(PAUSE).await;
             }
-            if self.is_draining() {
-                tracing::error!(run = %live.run, %error, "what became of a run could not be kept; the audit has it");
-                break;
+            let record = live.record(Some(RawValue::to_owned(report)));
+            failure = inner.store.put(live.run, &record).await.err();
+            if failure.is_none() {
+                return record.ended();
             }
-            tokio::time::sleep(PAUSE).await;
-            record = live.record(Some(report.as_ref().to_owned()));
         }
-        let ended = record.view.ended.unwrap_or_else(Timestamp::now);
-        inner.registry.lock().end(&live, ended);
-        if !is_told {
-            live.moved(Phase::Ended(report));
-        }
-        drop(waited_for);
     }
 }
 

@@ -12,8 +12,11 @@ use crate::api::RunState;
 use crate::server::error::ServeError;
 use crate::server::store::Record;
 
-/// How many kept runs are forgotten in one go.
-const EXPIRED_AT_ONCE: usize = 10_000;
+/// How many kept runs are forgotten in one commit, for which others wait.
+const EXPIRED_AT_ONCE: usize = 100;
+
+/// Between two such commits: ten thousand runs in a second, which is more than come.
+const BREATH: Duration = Duration::from_millis(10);
 
 impl Service {
     /// Takes in what an earlier service left behind.
@@ -89,26 +92,32 @@ impl Service {
             let probed = inner.store.probe().await;
             inner.watched.store(probed.as_ref().copied());
         }
-        let settings = inner.settings.load_full();
-        settings.pace.tidy();
+        inner.settings.load().pace.tidy();
+    }
+
+    /// Forgets the kept runs whose time is over; to be called once in a second.
+    pub(in crate::server) async fn forget_old(&self) {
+        let inner = &*self.0;
         loop {
+            let results = inner.settings.load().results;
             let gone = inner.registry.lock().expire(
                 Timestamp::now(),
-                settings.results.keep,
-                settings.results.most,
+                results.keep,
+                results.most,
                 EXPIRED_AT_ONCE,
             );
-            if gone.is_empty() {
-                break;
-            }
             let is_last = gone.len() < EXPIRED_AT_ONCE;
+            if gone.is_empty() {
+                return;
+            }
             if let Err(error) = inner.store.forget(gone).await {
                 inner.watched.store(Err(&error));
-                break;
+                return;
             }
             if is_last {
-                break;
+                return;
             }
+            tokio::time::sleep(BREATH).await;
         }
     }
 

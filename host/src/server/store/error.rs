@@ -1,10 +1,13 @@
 //! Why the kept runs cannot be used.
 
+use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::audit::AuditError;
 use crate::diagnostic::{Blame, Diagnostic, Exit};
 
 /// A failure of the results' file. Cheap to clone: all who shared a commit
@@ -16,8 +19,8 @@ pub enum StoreError {
     Database {
         /// The file.
         path: PathBuf,
-        /// What redb or the system says.
-        source: Arc<redb::Error>,
+        /// What SQLite or the system says.
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// Another process has it open.
     #[error("another `cofferdam serve` has `{}` open", path.display())]
@@ -27,7 +30,7 @@ pub enum StoreError {
     },
     /// The thread that writes cannot be started.
     #[error("the thread that keeps results cannot be started")]
-    Thread(#[source] Arc<std::io::Error>),
+    Thread(#[source] Arc<io::Error>),
     /// What stands there is not ours.
     #[error("what is kept of run {run} cannot be read")]
     Unreadable {
@@ -39,15 +42,27 @@ pub enum StoreError {
     Stopped,
 }
 
+/// Why the end of a run is not kept.
+#[derive(Debug, Clone)]
+pub(in crate::server) enum Unkept {
+    /// Its audit did not get to the disk; the store was not asked.
+    Audit(Arc<AuditError>),
+    /// The store failed.
+    Store(StoreError),
+}
+
 impl StoreError {
-    pub(super) fn database(path: &Path, error: redb::Error) -> Self {
-        let path = path.to_owned();
-        match error {
-            redb::Error::DatabaseAlreadyOpen => Self::Busy { path },
-            error => Self::Database {
-                path,
-                source: Arc::new(error),
-            },
+    pub(super) fn database(path: &Path, error: rusqlite::Error) -> Self {
+        Self::Database {
+            path: path.to_owned(),
+            source: Arc::new(error),
+        }
+    }
+
+    pub(super) fn file(path: &Path, error: io::Error) -> Self {
+        Self::Database {
+            path: path.to_owned(),
+            source: Arc::new(error),
         }
     }
 }

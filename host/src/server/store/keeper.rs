@@ -1,51 +1,70 @@
 //! The thread that writes.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::Arc;
-use std::thread;
+use std::sync::mpsc::Receiver;
+use std::{iter, thread};
 
-use redb::backends::FileBackend;
-use redb::{Builder, Database, TableDefinition};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::database::{Database, Writer};
 use super::record::Stored;
-use super::{Open, StoreError};
+use super::{StoreError, Unkept};
+use crate::audit::{AuditError, AuditLog, Unsynced};
 use crate::disk::GATHER;
-
-/// Runs by id.
-pub(super) const RUNS: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("runs");
-
-/// What runs have to tell that have much, by id.
-pub(super) const RESTS: TableDefinition<'static, u128, &[u8]> = TableDefinition::new("rests");
-
-/// Pages that are kept in memory, in bytes. What is written is the end of the
-/// tree; what is read is mostly what was just written.
-const CACHE: usize = 16 << 20;
 
 /// Writes that share one commit at most.
 const BATCH: usize = 4_096;
 
+/// One change of what is kept.
+pub(super) enum Change {
+    /// That a run began; nothing when more is known of it.
+    Begin(Uuid, Stored),
+    /// A run, in place of what was there of it.
+    Put(Uuid, Stored),
+    Forget(Uuid),
+}
+
+impl Change {
+    /// Roughly what it makes the log grow by, in bytes.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Begin(_, stored) | Self::Put(_, stored) => {
+                stored.head.len() + stored.rest.as_ref().map_or(0, Vec::len)
+            }
+            Self::Forget(_) => size_of::<Uuid>(),
+        }
+    }
+}
+
 /// Changes that belong together.
 pub(super) struct Write {
-    pub(super) changes: Vec<(Uuid, Option<Stored>)>,
-    pub(super) done: oneshot::Sender<Result<(), StoreError>>,
+    pub(super) changes: Vec<Change>,
+    /// What has to be on the disk before.
+    pub(super) audit: Option<Unsynced>,
+    /// Who waits until they are on the disk.
+    pub(super) done: oneshot::Sender<Result<(), Unkept>>,
 }
 
 /// The state of the thread.
 pub(super) struct Keeper {
-    writes: mpsc::UnboundedReceiver<Write>,
-    open: Arc<Open>,
+    writes: Receiver<Write>,
+    database: Arc<Database>,
+    /// None after a failure, until it could be opened again.
+    writer: Option<Writer>,
 }
 
 impl Keeper {
     pub(super) fn start(
-        writes: mpsc::UnboundedReceiver<Write>,
-        open: Arc<Open>,
+        writes: Receiver<Write>,
+        database: Arc<Database>,
+        writer: Writer,
     ) -> Result<(), StoreError> {
-        let keeper = Self { writes, open };
+        let keeper = Self {
+            writes,
+            database,
+            writer: Some(writer),
+        };
         thread::Builder::new()
             .name("results".to_owned())
             .spawn(move || keeper.keep())
@@ -55,96 +74,74 @@ impl Keeper {
 
     /// Ends when nobody is left who could write.
     fn keep(mut self) {
-        let mut batch = Vec::new();
         let mut were_many = false;
-        while let Some(first) = self.writes.blocking_recv() {
-            batch.push(first);
+        while let Ok(first) = self.writes.recv() {
             if were_many {
                 thread::sleep(GATHER);
             }
-            while batch.len() < BATCH
-                && let Ok(next) = self.writes.try_recv()
-            {
-                batch.push(next);
-            }
+            let others = self.writes.try_iter().take(BATCH);
+            let batch: Vec<_> = iter::once(first).chain(others).collect();
             were_many = batch.len() > 1;
-            let result = self.commit(&batch);
-            for write in batch.drain(..) {
-                // Who does not wait any more need not know.
-                let _ = write.done.send(result.clone());
-            }
+            self.settle(batch);
         }
     }
 
-    fn commit(&self, batch: &[Write]) -> Result<(), StoreError> {
-        let database = match self.open.database.load_full() {
-            Some(database) => database,
-            None => {
-                let database = Arc::new(open(&self.open.path)?);
-                self.open.database.store(Some(Arc::clone(&database)));
-                database
-            }
+    /// Syncs the audit that has to be there before, commits, and tells.
+    fn settle(&mut self, batch: Vec<Write>) {
+        let batch = with_audit(batch);
+        let kept = self.commit(&batch);
+        for write in batch {
+            // Who does not wait any more need not know.
+            let _ = write.done.send(kept.clone().map_err(Unkept::Store));
+        }
+    }
+
+    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(self.database.writer()?),
         };
-        let written = write(&database, batch);
-        if written.is_err() {
-            // redb takes nothing more after a failure of the disk: the next
-            // write opens the file again, as it was after the last commit.
-            self.open.database.store(None);
-        }
-        written.map_err(|error| self.open.failed(error))
+        let written = writer.write(batch.iter().flat_map(|write| &write.changes));
+        written.map_err(|error| {
+            // What is on the disk is unknown: the next one opens the file again, and
+            // has the whole log written anew.
+            self.writer = None;
+            StoreError::database(self.database.path(), error)
+        })
     }
 }
 
-fn write(database: &Database, batch: &[Write]) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    {
-        let mut runs = transaction.open_table(RUNS)?;
-        let mut rests = transaction.open_table(RESTS)?;
-        for (run, stored) in batch.iter().flat_map(|write| &write.changes) {
-            let run = run.as_u128();
-            match stored {
-                Some(Stored { head, rest }) => {
-                    runs.insert(run, head.as_slice())?;
-                    if let Some(rest) = rest {
-                        rests.insert(run, rest.as_slice())?;
-                    }
-                }
-                None => {
-                    runs.remove(run)?;
-                    rests.remove(run)?;
-                }
+/// Syncs each chain once; those whose chain fails are told, and left out.
+fn with_audit(batch: Vec<Write>) -> Vec<Write> {
+    let mut chains: Vec<(AuditLog, Result<(), Arc<AuditError>>)> = Vec::new();
+    let mut left = Vec::with_capacity(batch.len());
+    for write in batch {
+        let synced = match &write.audit {
+            Some(audit) => sync(&mut chains, audit.log()),
+            None => Ok(()),
+        };
+        match synced {
+            Ok(()) => left.push(write),
+            Err(error) => {
+                let _ = write.done.send(Err(Unkept::Audit(error)));
             }
         }
     }
-    transaction.commit()?;
-    Ok(())
+    left
 }
 
-/// Opens the file, with all its pages checked, or makes it.
-pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
-    let failed = |error| StoreError::database(path, error);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| failed(redb::Error::Io(error)))?;
-    let backend = FileBackend::new(file).map_err(|error| failed(error.into()))?;
-    let database = Builder::new()
-        .set_cache_size(CACHE)
-        .set_check_integrity_on_open(true)
-        .create_with_backend(backend)
-        .map_err(|error| failed(error.into()))?;
-    // The tables must be there for the first reader.
-    let write = || -> Result<_, redb::Error> {
-        let transaction = database.begin_write()?;
-        transaction.open_table(RUNS)?;
-        transaction.open_table(RESTS)?;
-        transaction.commit()?;
-        Ok(())
-    };
-    write().map_err(failed)?;
-    Ok(database)
+/// Syncs a chain, unless it was among those.
+fn sync(
+    chains: &mut Vec<(AuditLog, Result<(), Arc<AuditError>>)>,
+    chain: &AuditLog,
+) -> Result<(), Arc<AuditError>> {
+    if let Some((_, synced)) = chains.iter().find(|(known, _)| known.is(chain)) {
+        return synced.clone();
+    }
+    let synced = chain.sync_here().map_err(Arc::new);
+    chains.push((chain.clone(), synced.clone()));
+    synced
 }

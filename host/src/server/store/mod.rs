@@ -1,48 +1,41 @@
-//! What became of runs, kept for a while: an embedded database (redb), one file
-//! `results.redb` in the state folder, written by one thread.
+//! What became of runs, kept for a while: an embedded database (SQLite), one file
+//! `results.db` in the state folder with its log beside it, written by one thread.
 //!
-//! A run is written down twice: before it starts, so that a service that comes
-//! back knows what it lost and a repeated submission is not run again, and when
-//! it is over, before anybody is told. Writers that wait at the same time share
-//! one commit, and with it one sync. Runs are kept under their id, which sorts by
-//! time: writes touch the end of the file's tree and nothing else.
+//! A run is written down twice: before it can do anything, so that a service that comes back
+//! knows what it lost and a repeated submission is not run again, and when it is over,
+//! before anybody is told. Writers that wait at the same time share one commit and
+//! with it one sync, and before it one sync of the audit.
 
+mod checkpoint;
+mod database;
 mod error;
 mod keeper;
 mod record;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
 
-use arc_swap::ArcSwapOption;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 pub use error::StoreError;
+pub(super) use error::Unkept;
 pub(super) use record::{KeyHash, Record};
 
 use crate::api::RunView;
-use keeper::{Keeper, RESTS, RUNS, Write};
+use crate::audit::Unsynced;
+use database::{Database, Part};
+use keeper::{Change, Keeper, Write};
 use record::Stored;
 
-/// A table of the file.
-type Table = TableDefinition<'static, u128, &'static [u8]>;
-
 /// The file below the state folder.
-const FILE: &str = "results.redb";
+const FILE: &str = "results.db";
 
 /// The kept runs. Dropping the last clone ends the writing thread.
 #[derive(Clone)]
 pub(super) struct Store {
-    writes: mpsc::UnboundedSender<Write>,
-    open: Arc<Open>,
-}
-
-/// The database, unless it has failed and could not be opened again yet.
-struct Open {
-    path: PathBuf,
-    database: ArcSwapOption<Database>,
+    writes: mpsc::Sender<Write>,
+    database: Arc<Database>,
 }
 
 impl Store {
@@ -51,15 +44,11 @@ impl Store {
     /// # Errors
     /// When it cannot be opened, is damaged, or another service has it open.
     pub(super) fn open(state: &Path) -> Result<Self, StoreError> {
-        let path = state.join(FILE);
-        let database = keeper::open(&path)?;
-        let open = Arc::new(Open {
-            path,
-            database: ArcSwapOption::from_pointee(database),
-        });
-        let (writes, received) = mpsc::unbounded_channel();
-        Keeper::start(received, Arc::clone(&open))?;
-        Ok(Self { writes, open })
+        let (database, writer) = Database::open(&state.join(FILE))?;
+        let database = Arc::new(database);
+        let (writes, received) = mpsc::channel();
+        Keeper::start(received, Arc::clone(&database), writer)?;
+        Ok(Self { writes, database })
     }
 
     /// Writes down one run; returns when it is on the disk.
@@ -67,8 +56,32 @@ impl Store {
     /// # Errors
     /// When the disk does not take it. The next write tries anew.
     pub(super) async fn put(&self, run: Uuid, record: &Record) -> Result<(), StoreError> {
-        let stored = record.store().map_err(|_| StoreError::Unreadable { run })?;
-        self.write(vec![(run, Some(stored))]).await
+        self.write(vec![Change::Put(run, store(run, record)?)])
+            .await
+    }
+
+    /// Writes down one run once its audit is on the disk; returns when both are.
+    ///
+    /// # Errors
+    /// When the disk does not take one of them. The next write tries anew.
+    pub(super) async fn put_after(
+        &self,
+        audit: Unsynced,
+        run: Uuid,
+        record: &Record,
+    ) -> Result<(), Unkept> {
+        let changes = vec![Change::Put(run, store(run, record).map_err(Unkept::Store)?)];
+        self.send(changes, Some(audit)).await
+    }
+
+    /// Writes down that a run began, unless more is known of it already; returns when
+    /// one of both is on the disk.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub(super) async fn begin(&self, run: Uuid, record: &Record) -> Result<(), StoreError> {
+        self.write(vec![Change::Begin(run, store(run, record)?)])
+            .await
     }
 
     /// Forgets runs; returns when they are gone.
@@ -76,7 +89,7 @@ impl Store {
     /// # Errors
     /// As [`Store::put`].
     pub(super) async fn forget(&self, runs: Vec<Uuid>) -> Result<(), StoreError> {
-        self.write(runs.into_iter().map(|run| (run, None)).collect())
+        self.write(runs.into_iter().map(Change::Forget).collect())
             .await
     }
 
@@ -87,16 +100,32 @@ impl Store {
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
         let (head, rest) = (Vec::new(), None);
         let nothing = Stored { head, rest };
-        self.write(vec![(Uuid::nil(), Some(nothing)), (Uuid::nil(), None)])
+        let run = Uuid::nil();
+        self.write(vec![Change::Put(run, nothing), Change::Forget(run)])
             .await
     }
 
-    async fn write(&self, changes: Vec<(Uuid, Option<Stored>)>) -> Result<(), StoreError> {
+    async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let written = self.send(changes, None).await;
+        written.map_err(|unkept| match unkept {
+            Unkept::Store(error) => error,
+            // There was none to sync.
+            Unkept::Audit(_) => StoreError::Stopped,
+        })
+    }
+
+    async fn send(&self, changes: Vec<Change>, audit: Option<Unsynced>) -> Result<(), Unkept> {
         let (done, answer) = oneshot::channel();
-        let sent = self.writes.send(Write { changes, done });
+        let sent = self.writes.send(Write {
+            changes,
+            audit,
+            done,
+        });
         match sent {
-            Ok(()) => answer.await.unwrap_or(Err(StoreError::Stopped)),
-            Err(_) => Err(StoreError::Stopped),
+            Ok(()) => answer
+                .await
+                .unwrap_or(Err(Unkept::Store(StoreError::Stopped))),
+            Err(_) => Err(Unkept::Store(StoreError::Stopped)),
         }
     }
 
@@ -111,7 +140,7 @@ impl Store {
         };
         match record.is_apart {
             false => Ok(Some(record)),
-            true => match self.read(RESTS, run)? {
+            true => match self.database.read(&Part::Rest, run)? {
                 Some(rest) => record.with(&rest).map(Some).map_err(unreadable),
                 // Forgotten between the two.
                 None => Ok(None),
@@ -132,20 +161,10 @@ impl Store {
     }
 
     fn head(&self, run: Uuid) -> Result<Option<Record>, StoreError> {
-        let head = self.read(RUNS, run)?;
+        let head = self.database.read(&Part::Head, run)?;
         head.map(|bytes| serde_json::from_slice(&bytes))
             .transpose()
             .map_err(|_| StoreError::Unreadable { run })
-    }
-
-    fn read(&self, table: Table, run: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
-        let database = self.open.database.load_full().ok_or(StoreError::Stopped)?;
-        let read = || -> Result<_, redb::Error> {
-            let table = database.begin_read()?.open_table(table)?;
-            let value = table.get(run.as_u128())?;
-            Ok(value.map(|value| value.value().to_vec()))
-        };
-        read().map_err(|error| self.open.failed(error))
     }
 
     /// Goes through all runs, the oldest first; of those that have much to tell,
@@ -155,27 +174,16 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub(super) fn each(&self, mut visit: impl FnMut(Uuid, Record)) -> Result<(), StoreError> {
-        let database = self.open.database.load_full().ok_or(StoreError::Stopped)?;
-        let mut read = || -> Result<_, redb::Error> {
-            let table = database.begin_read()?.open_table(RUNS)?;
-            for entry in table.iter()? {
-                let (run, value) = entry?;
-                let run = Uuid::from_u128(run.value());
-                match serde_json::from_slice(value.value()) {
-                    Ok(record) => visit(run, record),
-                    Err(_) => tracing::warn!(%run, "a kept run cannot be read; it is passed over"),
-                }
-            }
-            Ok(())
-        };
-        read().map_err(|error| self.open.failed(error))
+        self.database
+            .each(|run, head| match serde_json::from_slice(head) {
+                Ok(record) => visit(run, record),
+                Err(_) => tracing::warn!(%run, "a kept run cannot be read; it is passed over"),
+            })
     }
 }
 
-impl Open {
-    fn failed(&self, error: redb::Error) -> StoreError {
-        StoreError::database(&self.path, error)
-    }
+fn store(run: Uuid, record: &Record) -> Result<Stored, StoreError> {
+    record.store().map_err(|_| StoreError::Unreadable { run })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One kept run.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -10,7 +11,7 @@ use crate::digest::Digest;
 
 /// An owner's idempotency key, hashed: what the owner chose is nobody else's
 /// business, and a hash has one size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(in crate::server) struct KeyHash(Digest);
 
@@ -61,6 +62,13 @@ pub(super) struct Stored {
 /// and the start of the service read.
 const SMALL: usize = 4 << 10;
 
+/// As JSON. Most are about this long, and a buffer that has to grow is copied and wiped.
+fn written(part: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(2 << 10);
+    serde_json::to_writer(&mut bytes, part)?;
+    Ok(bytes)
+}
+
 impl Record {
     pub(in crate::server) fn new(
         owner: Owner,
@@ -78,10 +86,15 @@ impl Record {
         }
     }
 
+    /// When the run ended; now, as long as it has not.
+    pub(in crate::server) fn ended(&self) -> Timestamp {
+        self.view.ended.unwrap_or_else(Timestamp::now)
+    }
+
     pub(super) fn store(&self) -> serde_json::Result<Stored> {
         let size = |text: &Option<Box<RawValue>>| text.as_ref().map_or(0, |it| it.get().len());
         if size(&self.view.report) + size(&self.log) <= SMALL {
-            let head = serde_json::to_vec(self)?;
+            let head = written(self)?;
             return Ok(Stored { head, rest: None });
         }
         let rest = Rest {
@@ -99,8 +112,8 @@ impl Record {
             ..*self
         };
         Ok(Stored {
-            head: serde_json::to_vec(&head)?,
-            rest: Some(serde_json::to_vec(&rest)?),
+            head: written(&head)?,
+            rest: Some(written(&rest)?),
         })
     }
 

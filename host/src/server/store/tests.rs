@@ -108,7 +108,7 @@ async fn much_is_kept_apart_and_found_again() {
         assert!(heads.iter().all(|size| *size < 8 << 10), "{heads:?}");
         store.forget(vec![run]).await.unwrap();
         assert!(store.get(run).unwrap().is_none());
-        assert!(store.read(RESTS, run).unwrap().is_none());
+        assert!(store.database.read(&Part::Rest, run).unwrap().is_none());
     }
 }
 

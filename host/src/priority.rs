@@ -25,7 +25,7 @@ impl Background {
     ///
     /// On Linux a thread has a priority of its own, and hands it on to the
     /// threads that it starts.
-    pub(super) fn enter(self) {
+    pub(crate) fn enter(self) {
         if self == Self::Lowest
             && let Err(error) = setpriority_process(None, LOWEST)
         {
