@@ -37,7 +37,7 @@ fn plant(attempt: &Attempt, value: &str) {
             mount: "kv".parse().unwrap(),
             path: "legacy".parse().unwrap(),
         },
-        cache_ttl: std::time::Duration::ZERO,
+        cache_ttl: Duration::ZERO,
     };
     attempt.credentials().plant(&path, &[("pin", value)]);
 }
