@@ -112,6 +112,14 @@ pub(crate) fn sweep(world: &World) -> (i32, Value) {
     (finished.code, finished.report().unwrap())
 }
 
+/// Who ended this run before its time, by the word of its audit; null when nobody did.
+pub(crate) fn canceller(world: &World, run: &str) -> Value {
+    let audit = world.audit().unwrap();
+    let ended = |line: &&Value| line["event"] == "run_ended" && line["run"] == run;
+    let line = audit.iter().find(ended);
+    line.unwrap_or_else(|| panic!("run {run} has no end"))["cancelled_by"].clone()
+}
+
 /// The files of the journal.
 pub(crate) fn journal(world: &World) -> Vec<PathBuf> {
     let written = cofferdam_devkit::journal::written(&world.path("state")).unwrap();

@@ -7,10 +7,9 @@ use cofferdam::capability::{LogLine, LogSink};
 use cofferdam::config::HostConfig;
 use cofferdam::engine::Progress;
 use cofferdam::identity::{Assurance, IdentityParts};
-use cofferdam::run::{RunReport, RunRequest, Runner};
+use cofferdam::run::{Cancellation, RunReport, RunRequest, Runner};
 use cofferdam_devkit::world::{DAG, World};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 /// Nobody listens.
 struct Nobody;
@@ -53,7 +52,7 @@ pub(crate) async fn attempt_heard(
     };
     let (task, identity) = (task.parse().unwrap(), identity.check().unwrap());
     let request = RunRequest::new(task, identity, input.to_string()).unwrap();
-    let cancel = CancellationToken::new();
+    let cancel = Cancellation::default();
     runner.run(request, log, Arc::new(Nobody), cancel).await
 }
 

@@ -12,7 +12,9 @@ use cofferdam_devkit::world::{Finished, World};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
-use crate::common::{SOON, api, binary, get, guest, install, nobody_lives, until, world};
+use crate::common::{
+    SOON, api, binary, canceller, get, guest, install, nobody_lives, until, world,
+};
 
 fn run(world: &World, task: &str, input: &Value, arguments: &[&str]) -> Finished {
     let input = input.to_string();
@@ -153,6 +155,9 @@ async fn a_run_ends_with_whoever_holds_its_lifeline() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     assert_eq!(status.code(), Some(130));
+    let audit = world.audit().unwrap();
+    let run = audit.last().unwrap()["run"].as_str().unwrap();
+    assert_eq!(canceller(&world, run), "lifeline");
     nobody_lives(world.bao().unwrap()).await;
 
     // What is no pipe is told before anything is asked.

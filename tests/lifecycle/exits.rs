@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use cofferdam_devkit::upstream::Upstream;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::common::{SOON, api, ended, get, install, nobody_lives, signal, sweep, until, world};
+use crate::common::{
+    SOON, api, canceller, ended, get, install, nobody_lives, signal, sweep, until, world,
+};
 
 /// Small limits, so that each can be reached at once.
 const LIMITS: &str = "[limits]\ntimeout = \"2s\"\nmemory = \"16MiB\"\noutput = \"1KiB\"\n\
@@ -67,11 +69,17 @@ async fn a_cancelled_run_ends_its_credentials() {
         ("INT", Signal::INT),
         ("HUP", Signal::HUP),
     ] {
-        for (input, code, kind) in [
-            (json!({"do": "spin"}), 130, "cancelled"),
-            (json!({"do": "sleep", "ms": 50000}), 130, "cancelled"),
+        let by_signal = json!("signal");
+        for (input, code, kind, by) in [
+            (json!({"do": "spin"}), 130, "cancelled", &by_signal),
+            (
+                json!({"do": "sleep", "ms": 50000}),
+                130,
+                "cancelled",
+                &by_signal,
+            ),
             // A task that asks may still end well.
-            (json!({"do": "poll_cancelled"}), 0, "done"),
+            (json!({"do": "poll_cancelled"}), 0, "done", &Value::Null),
         ] {
             let minted = bao.minted().unwrap();
             let child = world.run("caller").input(input.clone()).command().spawn();
@@ -87,6 +95,7 @@ async fn a_cancelled_run_ends_its_credentials() {
             assert_eq!(finished.code, code, "{name} {input}: {finished:?}");
             let report = finished.report().unwrap();
             assert_eq!(report["outcome"]["kind"], kind, "{report}");
+            assert_eq!(canceller(&world, report["run"].as_str().unwrap()), *by);
             assert_eq!(report["revocation"], json!({"complete": true}), "{report}");
             nobody_lives(bao).await;
         }

@@ -11,12 +11,11 @@ use cofferdam::capability::{LogLine, LogSink};
 use cofferdam::config::HostConfig;
 use cofferdam::engine::Progress;
 use cofferdam::identity::{Assurance, IdentityParts};
-use cofferdam::run::{PreparedTask, RunReport, RunRequest, Runner};
+use cofferdam::run::{Cancellation, Canceller, PreparedTask, RunReport, RunRequest, Runner};
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::{DAG, World};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 use crate::common::{binary, guest};
 
@@ -70,7 +69,7 @@ impl Task {
         }
     }
 
-    async fn run(&self, input: &Value, cancel: &CancellationToken) -> RunReport {
+    async fn run(&self, input: &Value, cancel: &Cancellation) -> RunReport {
         let identity = IdentityParts {
             bundle: String::new(),
             dag_id: DAG.to_owned(),
@@ -103,7 +102,7 @@ async fn turn(short: &Task) -> Vec<Duration> {
             let short = short.clone();
             runtime.spawn(async move {
                 let input = json!({"name": "Ada"});
-                let report = short.run(&input, &CancellationToken::new()).await;
+                let report = short.run(&input, &Cancellation::default()).await;
                 assert_eq!(report.exit, 0, "{report:?}");
                 due.elapsed()
             })
@@ -121,7 +120,7 @@ async fn turn(short: &Task) -> Vec<Duration> {
 /// Hostile guests, one after the other in each of several places, until they are
 /// told to end.
 async fn beside(hostile: &Task, input: &Value, short: &Task) -> Vec<Duration> {
-    let (cancel, over) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+    let (cancel, over) = (Cancellation::default(), Arc::new(AtomicBool::new(false)));
     let places: Vec<_> = (0..HOSTILE)
         .map(|_| {
             let (hostile, input) = (hostile.clone(), input.clone());
@@ -137,7 +136,7 @@ async fn beside(hostile: &Task, input: &Value, short: &Task) -> Vec<Duration> {
     tokio::time::sleep(Duration::from_millis(20)).await;
     let latencies = turn(short).await;
     over.store(true, Ordering::Relaxed);
-    cancel.cancel();
+    cancel.ask(Canceller::Caller);
     for place in places {
         place.await.unwrap();
     }

@@ -7,10 +7,9 @@ use cofferdam::capability::{LogLine, LogSink};
 use cofferdam::config::HostConfig;
 use cofferdam::engine::Progress;
 use cofferdam::identity::{Assurance, IdentityParts};
-use cofferdam::run::{RunReport, RunRequest, Runner};
+use cofferdam::run::{Cancellation, RunReport, RunRequest, Runner};
 use cofferdam_devkit::world::{DAG, World};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::common::{binary, guest};
 
@@ -51,7 +50,7 @@ async fn run(runner: &Runner, task: &str, input: Value) -> RunReport {
             request,
             Arc::new(Nobody),
             Arc::new(Nobody),
-            CancellationToken::new(),
+            Cancellation::default(),
         )
         .await
 }

@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::stage::{Stage, report, submission};
-use crate::common::{SOON, TOKEN, api, binary, get, install, journal, nobody_lives, world};
+use crate::common::{
+    SOON, TOKEN, api, binary, canceller, get, install, journal, nobody_lives, world,
+};
 
 /// Runs that are under way at once.
 const CROWD: usize = 100;
@@ -107,6 +109,7 @@ async fn sigterm_with_a_hundred_runs_under_way_revokes_all_of_them() {
     for run in runs.values() {
         let view = stage.end_of(*run).await;
         assert_eq!(view.cancelled_by, Some(CancelledBy::Service));
+        assert_eq!(canceller(&stage.world, &run.to_string()), "service");
         let told = report(&view);
         assert_eq!(told.exit, 130);
         assert!(told.revocation.unwrap().complete);

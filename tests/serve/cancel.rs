@@ -8,7 +8,7 @@ use cofferdam_devkit::upstream::Upstream;
 use serde_json::json;
 
 use super::stage::{Stage, report};
-use crate::common::{api, get, install, nobody_lives, world};
+use crate::common::{api, canceller, get, install, nobody_lives, world};
 
 #[tokio::test]
 async fn the_answer_comes_when_the_authority_is_dead() {
@@ -41,6 +41,7 @@ async fn the_answer_comes_when_the_authority_is_dead() {
         assert!(report.revocation.unwrap().complete);
         assert_eq!(view.cancelled_by, Some(CancelledBy::Caller));
     }
+    assert_eq!(canceller(&stage.world, &run.to_string()), "caller");
     // And once it is over.
     let later = stage.client().cancel(run).await.unwrap();
     assert_eq!(later.ended, one.ended);
@@ -65,5 +66,6 @@ async fn who_is_cancelled_in_the_queue_never_starts() {
     stage.client().cancel(first).await.unwrap();
     let audit = stage.world.audit().unwrap();
     let ends = audit.iter().filter(|line| line["event"] == "run_ended");
-    assert_eq!(ends.count(), 2, "both are in the audit");
+    let by: Vec<_> = ends.map(|line| line["cancelled_by"].clone()).collect();
+    assert_eq!(by, ["caller", "caller"], "both are in the audit");
 }

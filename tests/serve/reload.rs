@@ -5,10 +5,10 @@ use std::time::Duration;
 use cofferdam::api::CancelledBy;
 use cofferdam::run::Outcome;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stage::{Stage, refusal, report, submission};
-use crate::common::guest;
+use crate::common::{canceller, guest};
 
 #[tokio::test]
 async fn a_run_keeps_the_grants_that_it_began_with() {
@@ -161,9 +161,11 @@ async fn who_is_shut_out_is_out_with_what_was_under_way_and_waiting() {
     for run in [running, waiting] {
         let view = stage.end_of(run).await;
         assert_eq!(view.cancelled_by, Some(CancelledBy::Access));
+        assert_eq!(canceller(&stage.world, &run.to_string()), "access");
         assert_eq!(report(&view).exit, 130);
     }
     assert_eq!(report(&stage.end_of(allowed).await).exit, 0);
+    assert_eq!(canceller(&stage.world, &allowed.to_string()), Value::Null);
 }
 
 #[tokio::test]

@@ -11,10 +11,9 @@ use cofferdam::capability::{LogLine, LogSink};
 use cofferdam::config::HostConfig;
 use cofferdam::engine::Progress;
 use cofferdam::identity::{Assurance, IdentityParts};
-use cofferdam::run::{PreparedTask, RunReport, RunRequest, Runner};
+use cofferdam::run::{Cancellation, PreparedTask, RunReport, RunRequest, Runner};
 use cofferdam_devkit::world::DAG;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 struct Nobody;
 
@@ -67,7 +66,7 @@ impl Host {
                 Ok(self.prepared.clone()),
                 request,
                 Arc::new(Nobody),
-                CancellationToken::new(),
+                Cancellation::default(),
             )
             .await;
         Ok(report)

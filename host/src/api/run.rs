@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::grants::RunLimits;
 use crate::identity::{Assurance, Identity, IdentityParts, InvalidIdentity};
-use crate::run::RunReport;
+use crate::run::{Canceller, RunReport};
 
 /// A run that is asked for.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -159,6 +159,18 @@ pub enum CancelledBy {
     Access,
     /// The service, whose time to drain was over: the same run may do well elsewhere or later.
     Service,
+}
+
+impl CancelledBy {
+    /// The same of a run of a service, which no signal and no lifeline ends.
+    pub fn of(canceller: Canceller) -> Option<Self> {
+        match canceller {
+            Canceller::Caller => Some(Self::Caller),
+            Canceller::Access => Some(Self::Access),
+            Canceller::Service => Some(Self::Service),
+            Canceller::Signal | Canceller::Lifeline => None,
+        }
+    }
 }
 
 /// What a run may use, and how much of it.

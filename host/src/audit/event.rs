@@ -230,6 +230,10 @@ pub enum Event<'a> {
         limits: &'a [String],
         /// Exit code of the run.
         exit: u8,
+        /// Who cancelled it, when it is cancelled: `caller`, `access`, `service`, `signal` or
+        /// `lifeline`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cancelled_by: Option<&'a str>,
     },
 }
 

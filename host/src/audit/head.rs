@@ -253,6 +253,7 @@ mod tests {
                 outcome: "done",
                 limits: &["memory".to_owned()],
                 exit: 5,
+                cancelled_by: None,
             })
             .unwrap();
         let text = std::fs::read_to_string(log.path()).unwrap();

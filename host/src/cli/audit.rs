@@ -285,6 +285,7 @@ mod tests {
                 outcome: "done",
                 limits: &[],
                 exit: 0,
+                cancelled_by: None,
             })
             .unwrap();
         let head = recorder.seal().await.unwrap().head.to_string();

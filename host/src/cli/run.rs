@@ -11,9 +11,9 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use parking_lot::Mutex;
 
-use super::Globals;
 use super::output::{Failure, Output};
 use super::server::{self, AccessArgs, Server};
+use super::{Globals, signals};
 use crate::api::Attempt;
 use crate::capability::LogSink;
 use crate::config::HostConfig;
@@ -22,7 +22,7 @@ use crate::engine::Progress;
 use crate::grants::RunLimits;
 use crate::identity::{Assurance, InvalidIdentity};
 use crate::name::{InvalidName, TaskName};
-use crate::run::{PreparedTask, RunRequest, Runner};
+use crate::run::{Cancellation, Canceller, PreparedTask, RunRequest, Runner};
 
 /// Run one attempt of a task.
 ///
@@ -152,9 +152,12 @@ pub(super) async fn execute(
     output: &Output,
 ) -> Result<Exit, Failure> {
     // Signals first: from here on Ctrl-C cancels the attempt and still revokes.
-    let cancel = super::signals::cancelled();
+    let cancel = Cancellation::default();
+    let asked = cancel.clone();
+    signals::on_signal(move || asked.ask(Canceller::Signal));
     if let Some(fd) = args.lifeline {
-        let held = super::signals::until_closed(fd, cancel.clone());
+        let asked = cancel.clone();
+        let held = signals::on_close(fd, move || asked.ask(Canceller::Lifeline));
         held.map_err(|source| InvalidArgument::Lifeline { fd, source })?;
     }
     if let Some(server) = &args.server {

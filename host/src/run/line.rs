@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::ending::{Ended, audit_report, closed, exit_with, refused_report};
@@ -15,7 +14,7 @@ use super::opening::{GivenUp, in_time};
 use super::over::Over;
 use super::runner::{PreparedTask, Shared};
 use super::spans;
-use super::{MissingRights, RunError, RunReport, RunRequest};
+use super::{Cancellation, Canceller, MissingRights, Outcome, RunError, RunReport, RunRequest};
 use crate::audit::{AuditLog, Event, Recorder};
 use crate::capability::{Attempt, AttemptParts, LogSink, Pulse, TaskLog};
 use crate::disk;
@@ -35,6 +34,8 @@ pub(super) struct Line {
     pub(super) request: RunRequest,
     /// When its attempt began.
     pub(super) begun: Instant,
+    /// How it can be ended before its time.
+    pub(super) cancel: Cancellation,
     pub(super) secrets: SecretSet,
     /// What is known of an authority that no guest got.
     pub(super) left: Mutex<Option<Revocation>>,
@@ -54,10 +55,9 @@ impl Line {
         self,
         prepared: Result<PreparedTask, RunError>,
         log: Arc<dyn LogSink>,
-        cancel: CancellationToken,
     ) -> Over {
         let recorder = Arc::new(self.audit.recorder(&self.run));
-        let opened = match self.open(prepared, &recorder, &cancel).await {
+        let opened = match self.open(prepared, &recorder).await {
             Ok(opened) => opened,
             Err(error) => return self.refuse(&error, &recorder),
         };
@@ -67,7 +67,7 @@ impl Line {
             deadline,
         } = opened;
         let attempt = self.attempt(&prepared, session.as_ref(), deadline, &recorder, log);
-        let guest = self.guest(&prepared, &attempt, cancel);
+        let guest = self.guest(&prepared, &attempt);
         let guest = guest.instrument(spans::guest()).await;
         let missing_rights = MissingRights {
             policies: policies(session.as_ref()),
@@ -112,7 +112,6 @@ impl Line {
         &self,
         prepared: Result<PreparedTask, RunError>,
         recorder: &Recorder,
-        cancel: &CancellationToken,
     ) -> Result<Opened, RunError> {
         let known = prepared.as_ref().ok();
         recorder.record(&Event::RunStarted {
@@ -127,14 +126,14 @@ impl Line {
         let prepared = prepared?;
         self.admit(&prepared.grants)?;
         // Cancelled while it waited for its turn: Vault need not be asked.
-        if cancel.is_cancelled() {
+        if self.cancel.token().is_cancelled() {
             return Err(RunError::Cancelled);
         }
         // The attempt's time counts from here: what Vault takes is not the guest's.
         let begun = Instant::now();
         let session = match prepared.grants.needs_vault() {
             true => {
-                let authority = self.authority(&prepared.grants, begun, recorder, cancel);
+                let authority = self.authority(&prepared.grants, begun, recorder);
                 Some(Box::pin(authority).await?)
             }
             // It never contacts Vault.
@@ -171,7 +170,6 @@ impl Line {
         grants: &Grants,
         begun: Instant,
         recorder: &Recorder,
-        cancel: &CancellationToken,
     ) -> Result<Session, RunError> {
         let vault = self
             .shared
@@ -194,7 +192,7 @@ impl Line {
                 component: grants.digest,
             }),
         };
-        let span = spans::authority();
+        let (span, cancel) = (spans::authority(), self.cancel.token());
         // It keeps its span when it is left to itself.
         let opening = span.in_scope(|| vault.opening(wanted, &self.secrets));
         let opening = in_time(opening, begun + grants.limits.timeout, cancel);
@@ -284,12 +282,8 @@ impl Line {
     }
 
     /// Steps 6 and 7. A panic in a host function ends the guest and not the line.
-    async fn guest(
-        &self,
-        prepared: &PreparedTask,
-        attempt: &Arc<Attempt>,
-        cancel: CancellationToken,
-    ) -> Option<GuestRun> {
+    async fn guest(&self, prepared: &PreparedTask, attempt: &Arc<Attempt>) -> Option<GuestRun> {
+        let cancel = self.cancel.token();
         // Cancelled while its authority was opened: it has nothing to undo.
         if cancel.is_cancelled() {
             return Some(GuestRun {
@@ -302,7 +296,7 @@ impl Line {
             attempt,
             &prepared.grants.limits,
             self.request.input(),
-            &cancel,
+            cancel,
         );
         // Nothing of the guest is used after a panic.
         let guest = AssertUnwindSafe(guest).catch_unwind().await.ok();
@@ -369,6 +363,10 @@ impl Line {
             outcome: report.outcome.word(),
             limits: &report.limits,
             exit: report.exit,
+            cancelled_by: match report.outcome {
+                Outcome::Cancelled => self.cancel.by().map(Canceller::word),
+                _ => None,
+            },
         };
         let written = recorder.last(&ended);
         let report = RunReport {

@@ -3,6 +3,7 @@
 //! guest, revocation, seal, report. Each step takes the type that the step
 //! before made, so the order cannot be rearranged.
 
+mod cancellation;
 mod ending;
 mod error;
 mod line;
@@ -14,6 +15,7 @@ mod request;
 mod runner;
 mod spans;
 
+pub use cancellation::{Cancellation, Canceller};
 pub use error::RunError;
 pub(crate) use over::Over;
 pub use report::{AuditReport, MissingRights, Outcome, RevocationReport, RunReport};

@@ -8,7 +8,6 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use super::ending::{audit_report, exit_with, refused_report};
 use super::line::Line;
 use super::over::Over;
 use super::spans;
-use super::{RevocationReport, RunError, RunReport, RunRequest};
+use super::{Cancellation, RevocationReport, RunError, RunReport, RunRequest};
 use crate::api::Terms;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::capability::LogSink;
@@ -202,7 +201,7 @@ impl Runner {
         request: RunRequest,
         log: Arc<dyn LogSink>,
         progress: Arc<dyn Progress>,
-        cancel: CancellationToken,
+        cancel: Cancellation,
     ) -> RunReport {
         let prepared = self.prepare(request.task(), progress).await;
         self.run_prepared(prepared, request, log, cancel).await
@@ -214,7 +213,7 @@ impl Runner {
         prepared: Result<PreparedTask, RunError>,
         request: RunRequest,
         log: Arc<dyn LogSink>,
-        cancel: CancellationToken,
+        cancel: Cancellation,
     ) -> RunReport {
         let audit = AuditLog::clone(&self.0.audit.load());
         let fallback = (request.run().to_string(), request.task().to_string());
@@ -237,7 +236,7 @@ impl Runner {
         prepared: Result<PreparedTask, RunError>,
         request: RunRequest,
         log: Arc<dyn LogSink>,
-        cancel: CancellationToken,
+        cancel: Cancellation,
     ) -> Over {
         let audit = AuditLog::clone(&self.0.audit.load());
         let line = Line {
@@ -246,12 +245,13 @@ impl Runner {
             run: request.run().to_string(),
             request,
             begun: Instant::now(),
+            cancel,
             secrets: SecretSet::default(),
             left: Mutex::default(),
         };
         let (run, task) = (line.run.clone(), line.request.task().to_string());
         let span = spans::run(&line.run, &line.request);
-        let walk = line.walk(prepared, log, cancel).instrument(span);
+        let walk = line.walk(prepared, log).instrument(span);
         AssertUnwindSafe(walk)
             .catch_unwind()
             .await

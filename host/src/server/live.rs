@@ -1,12 +1,11 @@
 //! A run that is not over.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::access::Peer;
@@ -16,6 +15,7 @@ use crate::api::{Attempt, CancelledBy, RunState, RunView, Terms};
 use crate::caller::Owner;
 use crate::digest::Digest;
 use crate::name::TaskName;
+use crate::run::Cancellation;
 
 /// One run from its submission until its end is kept.
 pub(super) struct LiveRun {
@@ -32,8 +32,8 @@ pub(super) struct LiveRun {
     pub(super) is_awaited: bool,
     submitted: Timestamp,
     pub(super) log: Arc<RunLog>,
-    pub(super) cancel: CancellationToken,
-    cancelled_by: OnceLock<CancelledBy>,
+    /// How it can be ended before its time.
+    pub(super) cancel: Cancellation,
     times: Mutex<Times>,
     phase: watch::Sender<Phase>,
 }
@@ -85,8 +85,7 @@ impl LiveRun {
             is_awaited: facts.is_awaited,
             submitted: Timestamp::now(),
             log: Arc::default(),
-            cancel: CancellationToken::new(),
-            cancelled_by: OnceLock::new(),
+            cancel: Cancellation::default(),
             times: Mutex::default(),
             phase: watch::Sender::new(Phase::Submitted),
         }
@@ -99,13 +98,6 @@ impl LiveRun {
             Phase::Submitted | Phase::Queued => {}
         }
         self.phase.send_replace(phase);
-    }
-
-    /// Asks it to end; returns at once.
-    pub(super) fn cancel(&self, by: CancelledBy) {
-        // Whoever was first is the cause.
-        let _ = self.cancelled_by.set(by);
-        self.cancel.cancel();
     }
 
     /// Notes the moment of its end, before that is kept.
@@ -182,7 +174,7 @@ impl LiveRun {
             ended: if state.is_over() { times.ended } else { None },
             terms: (!state.is_over()).then(|| self.terms.clone()),
             report,
-            cancelled_by: self.cancelled_by.get().copied(),
+            cancelled_by: self.cancel.by().and_then(CancelledBy::of),
             swept: None,
         }
     }

@@ -85,6 +85,7 @@ fn write(log: &AuditLog) -> Result<()> {
             outcome: "done",
             limits: &[],
             exit: 0,
+            cancelled_by: None,
         })?;
     }
     Ok(())

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::super::output::{Failure, Output};
@@ -12,7 +11,7 @@ use super::{InvalidArgument, RunArgs, print};
 use crate::api::{MAX_WAIT, RunState, RunView, Submission};
 use crate::client::{Client, ClientError, LogEvent, Submitted};
 use crate::diagnostic::{Blame, Diagnostic, Exit};
-use crate::run::{InvalidRequest, RunReport};
+use crate::run::{Cancellation, InvalidRequest, RunReport};
 
 /// How often a call is repeated that did not come through.
 const TRIES: u32 = 6;
@@ -78,7 +77,7 @@ pub(super) async fn execute(
     mut args: RunArgs,
     client: &Client,
     output: &Output,
-    cancel: CancellationToken,
+    cancel: Cancellation,
 ) -> Result<Exit, Failure> {
     let key = args.idempotency_key.take();
     let key = key.unwrap_or_else(|| Uuid::new_v4().to_string());
@@ -104,7 +103,7 @@ pub(super) async fn execute(
     print::started(output, run, &task, terms);
     let followed = tokio::select! {
         view = follow(client, run, output) => view,
-        () = cancel.cancelled() => again(async || client.cancel(run).await).await,
+        () = cancel.token().cancelled() => again(async || client.cancel(run).await).await,
     };
     match followed {
         Ok(view) => end(view, output),

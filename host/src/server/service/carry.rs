@@ -76,7 +76,7 @@ impl Service {
         let turn = tokio::select! {
             biased;
             turn = ticket.turn() => turn,
-            () = live.cancel.cancelled() => None,
+            () = live.cancel.token().cancelled() => None,
         };
         live.moved(Phase::Running);
         let running = self.0.metrics.begun(request.task());

@@ -6,8 +6,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Service, unkept};
-use crate::api::{CancelledBy, LogEntry, ProblemKind, RunState, RunView, TaskView};
+use crate::api::{LogEntry, ProblemKind, RunState, RunView, TaskView};
 use crate::name::TaskName;
+use crate::run::Canceller;
 use crate::server::access::Peer;
 use crate::server::live::LiveRun;
 use crate::server::log::RunLog;
@@ -94,7 +95,7 @@ impl Service {
         run: Uuid,
     ) -> Result<RunView, Refused> {
         if let Some(live) = self.live_of(peer, run)? {
-            live.cancel(CancelledBy::Caller);
+            live.cancel.ask(Canceller::Caller);
             live.ended().await;
             return Ok(live.view());
         }

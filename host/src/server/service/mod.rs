@@ -30,9 +30,9 @@ use super::store::Store;
 use super::tcp::Tcp;
 use super::token::Tokens;
 use super::watch::Watched;
-use crate::api::{CancelledBy, ProblemKind};
+use crate::api::ProblemKind;
 use crate::config::{HostConfig, ServerConfig, ServerLimits};
-use crate::run::Runner;
+use crate::run::{Canceller, Runner};
 
 pub(super) use look::Log;
 
@@ -172,7 +172,7 @@ impl Service {
         for live in under_way {
             if !settings.access.may_run(&live.peer, &live.task) {
                 tracing::warn!(run = %live.run, "a run is cancelled: its caller may not run it any more");
-                live.cancel(CancelledBy::Access);
+                live.cancel.ask(Canceller::Access);
             }
         }
     }
@@ -290,7 +290,7 @@ impl Service {
             "the time to drain is over: runs are cancelled"
         );
         for run in live {
-            run.cancel(CancelledBy::Service);
+            run.cancel.ask(Canceller::Service);
         }
         // Each ends within its grace period and the time of its revocation.
         inner.carried.wait().await;
