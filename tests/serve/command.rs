@@ -1,14 +1,15 @@
 //! `cofferdam run --server`: the same as a run of its own.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use cofferdam::api::Record;
 use cofferdam_devkit::world::Finished;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::stage::Stage;
-use crate::common::{ended, signal, until};
+use crate::common::{canceller, ended, signal, until};
 
 pub(super) fn run(stage: &Stage, task: &str, input: &Value, more: &[&str]) -> Finished {
     let input = input.to_string();
@@ -195,6 +196,95 @@ async fn a_client_waits_for_a_service_that_is_restarted() {
     let client = ended(client);
     assert_eq!(client.code, 75, "{client:?}");
     assert!(client.stderr.contains("was lost"), "{client:?}");
+}
+
+/// A run that sleeps, in front of a client that hands it to this service; returns once it is
+/// under way.
+fn sleeping(stage: &Stage, globals: &[&str]) -> Child {
+    let begun = || {
+        let audit = stage.world.audit().unwrap();
+        let begun = audit.iter().filter(|line| line["event"] == "run_started");
+        begun.count()
+    };
+    let before = begun();
+    let mut command = stage.world.command(globals);
+    let input = json!({ "do": "sleep", "ms": 600_000 }).to_string();
+    command
+        .args(["run", "probe", "--dag-id", "tests", "--input", &input])
+        .arg("--server")
+        .arg(stage.socket())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let client = command.spawn().unwrap();
+    until("the run is under way", || begun() > before);
+    client
+}
+
+#[tokio::test]
+async fn what_a_stopped_service_cancelled_is_to_be_tried_again_and_says_why() {
+    let mut stage = Stage::bare("[server]\ndrain = \"0s\"\n").await;
+    let person = sleeping(&stage, &[]);
+    let machine = sleeping(&stage, &["--format", "json", "--log-format", "json"]);
+    stage.stop().await;
+    // Where it ended, nobody can be asked any more.
+    stage.start().await;
+
+    let why = "the service cancelled the run: it was stopped";
+    let person = ended(person);
+    assert_eq!(person.code, 75, "{person:?}");
+    assert!(person.stderr.contains(why), "{person:?}");
+    assert!(person.stderr.contains("with a new key"), "{person:?}");
+    let machine = ended(machine);
+    assert_eq!(machine.code, 75, "{machine:?}");
+    let report = machine.report().unwrap();
+    assert_eq!(report["outcome"]["kind"], "cancelled", "{report}");
+    assert_eq!(report["exit"], 130, "the run's own: {report}");
+    let run = report["run"].as_str().unwrap();
+    assert_eq!(canceller(&stage.world, run), "service");
+    let is_told = machine.stderr.lines().any(|line| {
+        let record = serde_json::from_str(line).unwrap();
+        matches!(record, Record::Note { message, .. } if message.contains(why))
+    });
+    assert!(is_told, "{machine:?}");
+}
+
+#[tokio::test]
+async fn who_loses_his_right_in_mid_run_is_told_so() {
+    let rule = "[[server.allow]]\nusers = [0]\ntasks = [\"probe\", \"hello\"]\n";
+    let stage = Stage::bare(rule).await;
+    let client = sleeping(&stage, &[]);
+    let file = stage.world.path("cofferdam.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let less = text.replace("\"probe\", ", "");
+    assert_ne!(less, text);
+    std::fs::write(&file, less).unwrap();
+    stage.signal(Signal::HUP);
+    let client = ended(client);
+    // Nobody wants another try.
+    assert_eq!(client.code, 130, "{client:?}");
+    let why = "its operator took away your right to the task";
+    assert!(client.stderr.contains(why), "{client:?}");
+
+    // Who cancels a run himself knows why.
+    std::fs::write(&file, text).unwrap();
+    stage.signal(Signal::HUP);
+    until("the right is back", || {
+        let done = run(
+            &stage,
+            "probe",
+            &json!({ "do": "echo", "value": 1 }),
+            &["--server", stage.socket().to_str().unwrap()],
+        );
+        done.code == 0
+    });
+    let client = sleeping(&stage, &[]);
+    signal(&client, Signal::INT);
+    let client = ended(client);
+    assert_eq!(client.code, 130, "{client:?}");
+    assert!(
+        !client.stderr.contains("the service cancelled"),
+        "{client:?}"
+    );
 }
 
 #[tokio::test]

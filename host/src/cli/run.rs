@@ -29,7 +29,8 @@ use crate::run::{Cancellation, Canceller, PreparedTask, RunRequest, Runner};
 /// The result goes to stdout, the task's log and everything else to stderr.
 /// Exit codes: 0 done, 1 failed, 2 bad usage or files, 3 denied, 4 Vault not
 /// available, 5 out of limits, 6 trapped, 7 done but a revocation failed or the
-/// audit is not whole, 75 retry asked for, 99 skipped, 130 cancelled.
+/// audit is not whole, 75 retry asked for, 99 skipped, 130 cancelled. With `--server`
+/// 75 also when the run's end is not known, or the service was stopped before it.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// The task; its grants are in `<grants>/<TASK>.toml`.

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::super::output::{Failure, Output};
 use super::{InvalidArgument, RunArgs, print};
-use crate::api::{MAX_WAIT, RunState, RunView, Submission};
+use crate::api::{CancelledBy, MAX_WAIT, RunState, RunView, Submission};
 use crate::client::{Client, ClientError, LogEvent, Submitted};
 use crate::diagnostic::{Blame, Diagnostic, Exit};
-use crate::run::{Cancellation, InvalidRequest, RunReport};
+use crate::run::{Cancellation, InvalidRequest, Outcome, RunReport};
 
 /// How often a call is repeated that did not come through.
 const TRIES: u32 = 6;
@@ -22,6 +22,15 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// The longest wait that the service may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// What is said of a run that the service cancelled at its own end.
+const STOPPED: &str = "the service cancelled the run: it was stopped, and the run outlasted its `drain`\n\n\
+     hint: run it again, with a new key, if the task can be repeated";
+
+/// What is said of a run whose caller lost his right to the task.
+const SHUT_OUT: &str = "the service cancelled the run: its operator took away your right to the task\n\n\
+     hint: `cofferdam tasks --server SOCKET` lists yours; the operator's `[[server.allow]]` says who \
+     may run what";
 
 /// A run whose end nobody can tell us.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +115,7 @@ pub(super) async fn execute(
         () = cancel.token().cancelled() => again(async || client.cancel(run).await).await,
     };
     match followed {
-        Ok(view) => end(view, output),
+        Ok(view) => end(view, cancel.by().is_some(), output),
         // 4 would say that nothing was begun.
         Err(source) if source.is_passing() => Err(NoReport::OutOfReach { run, key, source }.into()),
         Err(error) => Err(error.into()),
@@ -157,7 +166,8 @@ async fn follow(client: &Client, run: Uuid, output: &Output) -> Result<RunView, 
     }
 }
 
-fn end(view: RunView, output: &Output) -> Result<Exit, Failure> {
+/// Shows how the run ended. With `is_ours` we were asked to cancel it ourselves.
+fn end(view: RunView, is_ours: bool, output: &Output) -> Result<Exit, Failure> {
     let run = view.run;
     if view.state == RunState::Lost {
         let swept = view.swept.unwrap_or_default();
@@ -168,7 +178,22 @@ fn end(view: RunView, output: &Output) -> Result<Exit, Failure> {
         .and_then(|report| serde_json::from_str::<RunReport>(report.get()).ok());
     let report = report.ok_or(NoReport::Unreadable { run })?;
     print::report(&report, output);
-    Ok(Exit::from_code(report.exit))
+    let exit = Exit::from_code(report.exit);
+    if is_ours || report.outcome != Outcome::Cancelled {
+        return Ok(exit);
+    }
+    match view.cancelled_by {
+        Some(CancelledBy::Service) => {
+            output.note(STOPPED);
+            // Nobody wanted it to end, so another try is as good as the first.
+            Ok(Exit::Retry)
+        }
+        Some(CancelledBy::Access) => {
+            output.note(SHUT_OUT);
+            Ok(exit)
+        }
+        Some(CancelledBy::Caller) | None => Ok(exit),
+    }
 }
 
 /// Repeats a call that can be repeated.
@@ -188,4 +213,54 @@ async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, ClientError>) -> Resu
         }
     }
     call().await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::super::output::{Format, LogFormat};
+    use super::*;
+
+    const RUN: &str = "019ab4c1-77aa-7c3e-9d0e-0f6f2f0c8a11";
+
+    /// A run that is over, with these members of its view and of its report.
+    fn view(members: Value, report: Value) -> RunView {
+        let mut told = json!({
+            "run": RUN, "task": "hello", "outcome": {"kind": "cancelled"}, "limits": [],
+            "denials": [], "unlisted_denials": 0, "calls": {}, "exit": 130,
+            "audit": {"file": "audit/a.jsonl", "head": null, "synced": false},
+        });
+        told.as_object_mut()
+            .unwrap()
+            .extend(report.as_object().unwrap().clone());
+        let mut view = json!({
+            "run": RUN, "task": "hello", "attempt": {"dag_id": "tests"}, "state": "ended",
+            "submitted": "2026-11-24T02:31:05Z", "ended": "2026-11-24T02:31:06Z",
+            "report": told,
+        });
+        view.as_object_mut()
+            .unwrap()
+            .extend(members.as_object().unwrap().clone());
+        serde_json::from_str(&view.to_string()).unwrap()
+    }
+
+    fn exit(view: RunView, is_ours: bool) -> Exit {
+        end(view, is_ours, &Output::new(Format::Text, LogFormat::Text)).unwrap()
+    }
+
+    #[test]
+    fn only_what_the_end_of_the_service_cancelled_is_to_be_tried_again() {
+        let by = |word: &str| view(json!({"cancelled_by": word}), json!({}));
+        assert_eq!(exit(by("service"), false), Exit::Retry);
+        assert_eq!(exit(by("access"), false), Exit::Cancelled);
+        assert_eq!(exit(by("caller"), false), Exit::Cancelled);
+        assert_eq!(exit(view(json!({}), json!({})), false), Exit::Cancelled);
+        // Who asked us to end wants no other try, whoever was first.
+        assert_eq!(exit(by("service"), true), Exit::Cancelled);
+        // It was done before it heard of it.
+        let done = json!({"outcome": {"kind": "done"}, "result": 1, "exit": 0});
+        let view = view(json!({"cancelled_by": "service"}), done);
+        assert_eq!(exit(view, false), Exit::Done);
+    }
 }
