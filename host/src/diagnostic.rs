@@ -43,11 +43,14 @@ impl Exit {
         self as u8
     }
 
+    /// The exit of this number; none when it is none of ours.
+    pub fn known(code: u8) -> Option<Self> {
+        Self::iter().find(|exit| exit.code() == code)
+    }
+
     /// The exit of this number; a number that is none of ours counts as failed.
     pub fn from_code(code: u8) -> Self {
-        Self::iter()
-            .find(|exit| exit.code() == code)
-            .unwrap_or(Self::Failed)
+        Self::known(code).unwrap_or(Self::Failed)
     }
 }
 
@@ -62,6 +65,9 @@ pub enum Blame {
     Operator,
     /// Cofferdam itself.
     Host,
+    /// A word that only a later version has: read, never said.
+    #[serde(other)]
+    Unknown,
 }
 
 /// An error that people see at the edge.

@@ -140,6 +140,9 @@ pub enum RunState {
     /// The service died while it was under way. What was left of its authority
     /// was swept when the service came back; nobody knows how far it got.
     Lost,
+    /// A word that only a later version has: read, never said.
+    #[serde(other)]
+    Unknown,
 }
 
 impl RunState {
@@ -159,6 +162,9 @@ pub enum CancelledBy {
     Access,
     /// The service, whose time to drain was over: the same run may do well elsewhere or later.
     Service,
+    /// A word that only a later version has: read, never said.
+    #[serde(other)]
+    Unknown,
 }
 
 impl CancelledBy {
@@ -218,6 +224,14 @@ pub struct RunView {
     /// authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swept: Option<bool>,
+}
+
+impl RunView {
+    /// Whether nothing of it changes any more. In a state that is not known that is so once its
+    /// end is told.
+    pub fn is_over(&self) -> bool {
+        self.state.is_over() || self.ended.is_some()
+    }
 }
 
 /// Runs of one caller.

@@ -60,6 +60,9 @@ pub enum DenialKind {
     Unavailable,
     /// A fault of the host or of its configuration.
     Internal,
+    /// A word that only a later version has: read, never said.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A refusal before use, with a fixed word for the audit.
@@ -341,7 +344,8 @@ fn failure(kind: DenialKind, audit_ref: String) -> Failure {
             DenialKind::LimitReached => Denial::LimitReached,
             DenialKind::InvalidArgument => Denial::InvalidArgument,
             DenialKind::Unavailable => Denial::Unavailable,
-            DenialKind::Internal => Denial::Internal,
+            // The host says no other words.
+            DenialKind::Internal | DenialKind::Unknown => Denial::Internal,
         },
         retryable: kind == DenialKind::Unavailable,
         audit_ref,

@@ -29,7 +29,7 @@ pub(super) struct Call {
 /// An answer whose body is still to be read.
 pub(super) struct Answer {
     pub(super) response: Response<Incoming>,
-    place: Place,
+    pub(super) place: Place,
 }
 
 impl Call {
@@ -106,10 +106,12 @@ impl Answer {
     /// The body as a document.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         let Self { response, place } = self;
+        let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), MAX_ANSWER);
         let bytes = body.collect().await.map_err(ClientError::Broken)?;
         serde_json::from_slice(&bytes.to_bytes()).map_err(|_| ClientError::Answer {
             place: place.to_string(),
+            status,
         })
     }
 

@@ -45,10 +45,12 @@ pub enum ClientError {
     #[error("{}", .0.detail)]
     Refused(Box<Problem>),
     /// What answered is not the service, or another version of it.
-    #[error("the answer of `{place}` is not one of cofferdam's")]
+    #[error("the answer of `{place}` (status {status}) is not one of cofferdam's")]
     Answer {
         /// The socket or the address.
         place: String,
+        /// The answer's status.
+        status: u16,
     },
     /// The request cannot be written.
     #[error("the request cannot be written: {0}")]

@@ -16,6 +16,9 @@ type Events = Pin<Box<dyn Stream<Item = Result<Event, EventStreamError<hyper::Er
 /// The lines of a log, one after the other.
 pub struct LogReader {
     events: Events,
+    /// Who tells it.
+    place: String,
+    status: u16,
 }
 
 /// What a log says next.
@@ -29,18 +32,22 @@ pub enum LogEvent {
 
 impl LogReader {
     pub(super) fn new(answer: Answer) -> Self {
+        let (place, status) = (answer.place.to_string(), answer.response.status().as_u16());
         let body = answer.response.into_body().into_data_stream();
         let events = body.map(|chunk| chunk as Result<Bytes, _>).eventsource();
         Self {
             events: Box::pin(events),
+            place,
+            status,
         }
     }
 
     /// The next line, or the end of the log.
     ///
     /// # Errors
-    /// When the stream broke: read on after the last line, with
-    /// [`Client::log`](super::Client::log).
+    /// [`ClientError::Broken`] when the stream broke: read on after the last line, with
+    /// [`Client::log`](super::Client::log). [`ClientError::Answer`] when a line cannot be read,
+    /// which it cannot the next time either.
     pub async fn next(&mut self) -> Result<LogEvent, ClientError> {
         loop {
             let event = match self.events.next().await {
@@ -57,7 +64,10 @@ impl LogReader {
                 // A later version may say more.
                 _ => continue,
             };
-            return read.map_err(|error| ClientError::Broken(error.into()));
+            return read.map_err(|_| ClientError::Answer {
+                place: self.place.clone(),
+                status: self.status,
+            });
         }
     }
 }

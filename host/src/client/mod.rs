@@ -17,6 +17,10 @@ mod connection;
 mod error;
 mod log;
 mod place;
+#[cfg(test)]
+pub(crate) mod planted;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

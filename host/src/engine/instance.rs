@@ -51,6 +51,9 @@ pub enum Disposition {
     Fail,
     /// There was nothing to do.
     Skip,
+    /// A word that only a later version has: read, never said.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The outcome with the limits that bit on the way.

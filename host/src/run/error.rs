@@ -27,6 +27,9 @@ pub enum Phase {
     Authority,
     /// Running the guest: a fault of the host.
     Guest,
+    /// A word that only a later version has: read, never said.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Why a run did not reach its guest, or lost it to a fault of the host.

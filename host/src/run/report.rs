@@ -130,6 +130,9 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     },
+    /// A word that only a later version has: read, never said.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What became of the authorities of a run.
@@ -177,6 +180,7 @@ impl Outcome {
             Self::OutOfLimits { .. } => "out_of_limits",
             Self::Cancelled => "cancelled",
             Self::Refused { .. } => "refused",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -186,7 +190,8 @@ pub(super) fn guest_exit(outcome: &GuestOutcome) -> Exit {
     match outcome {
         GuestOutcome::Done(_) => Exit::Done,
         GuestOutcome::Failed {
-            disposition: Disposition::Fail,
+            // A guest has no other words.
+            disposition: Disposition::Fail | Disposition::Unknown,
             ..
         } => Exit::Failed,
         GuestOutcome::Failed {

@@ -32,6 +32,9 @@ pub enum LogLevel {
     Warn,
     /// Failure.
     Error,
+    /// A word that only a later version has: read, never said.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One line of a task's log: scrubbed, control characters escaped.

@@ -135,6 +135,10 @@ pub(super) fn report(report: &RunReport, output: &Output) {
             who_sets(limit)
         )),
         Outcome::Cancelled => output.note("error: the run was cancelled"),
+        Outcome::Unknown => output.note(
+            "error: the run ended in a way that this version does not know\n\n\
+             hint: look at the service's version and ours; `--format json` shows the whole report",
+        ),
         Outcome::Refused { message, hint, .. } => {
             output.note(format_args!("error: {message}"));
             if let Some(hint) = hint {

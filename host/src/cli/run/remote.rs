@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::super::output::{Failure, Output};
+use super::super::output::{Failure, Format, Output};
 use super::{InvalidArgument, RunArgs, print};
 use crate::api::{CancelledBy, MAX_WAIT, RunState, RunView, Submission};
 use crate::client::{Client, ClientError, LogEvent, Submitted};
@@ -22,6 +22,12 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// The longest wait that the service may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Between two looks at a run that is in a state that only a later service has.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
+
+/// What to do about words that only a later service has.
+const VERSIONS: &str = "look at the service's version and ours";
 
 /// What is said of a run that the service cancelled at its own end.
 const STOPPED: &str = "the service cancelled the run: it was stopped, and the run outlasted its `drain`\n\n\
@@ -77,7 +83,7 @@ impl Diagnostic for NoReport {
             Self::Unanswered { key, .. } => Some(format!(
                 "the same command with `--idempotency-key {key}` finds the run, or begins it"
             )),
-            Self::Unreadable { .. } => Some("look at the service's version and ours".to_owned()),
+            Self::Unreadable { .. } => Some(VERSIONS.to_owned()),
         }
     }
 }
@@ -160,8 +166,12 @@ async fn follow(client: &Client, run: Uuid, output: &Output) -> Result<RunView, 
     }
     loop {
         let view = again(async || client.run(run, MAX_WAIT).await).await?;
-        if view.state.is_over() {
+        if view.is_over() {
             return Ok(view);
+        }
+        if view.state == RunState::Unknown {
+            // Whether the service waits in such a state for its end nobody knows.
+            tokio::time::sleep(UNKNOWN_WAIT).await;
         }
     }
 }
@@ -173,12 +183,21 @@ fn end(view: RunView, is_ours: bool, output: &Output) -> Result<Exit, Failure> {
         let swept = view.swept.unwrap_or_default();
         return Err(NoReport::Lost { run, swept }.into());
     }
-    let report = view
-        .report
-        .and_then(|report| serde_json::from_str::<RunReport>(report.get()).ok());
-    let report = report.ok_or(NoReport::Unreadable { run })?;
-    print::report(&report, output);
-    let exit = Exit::from_code(report.exit);
+    let told = view.report.ok_or(NoReport::Unreadable { run })?;
+    let report: RunReport =
+        serde_json::from_str(told.get()).map_err(|_| NoReport::Unreadable { run })?;
+    match output.format() {
+        // As it was told: a later service may say more than we understand.
+        Format::Json => output.json(&told),
+        Format::Text => print::report(&report, output),
+    }
+    if Exit::known(report.exit).is_none() {
+        output.note(format_args!(
+            "exit code {} of run {run} is one that this version does not know\n\nhint: {VERSIONS}",
+            report.exit
+        ));
+    }
+    let exit = exit_of(&report);
     if is_ours || report.outcome != Outcome::Cancelled {
         return Ok(exit);
     }
@@ -192,7 +211,15 @@ fn end(view: RunView, is_ours: bool, output: &Output) -> Result<Exit, Failure> {
             output.note(SHUT_OUT);
             Ok(exit)
         }
-        Some(CancelledBy::Caller) | None => Ok(exit),
+        Some(CancelledBy::Caller | CancelledBy::Unknown) | None => Ok(exit),
+    }
+}
+
+/// What a report makes us end with. An end that is not known is no success, whatever its exit.
+fn exit_of(report: &RunReport) -> Exit {
+    match (Exit::from_code(report.exit), &report.outcome) {
+        (Exit::Done, Outcome::Unknown) => Exit::Failed,
+        (exit, _) => exit,
     }
 }
 
@@ -218,8 +245,9 @@ async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, ClientError>) -> Resu
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use strum::IntoEnumIterator as _;
 
-    use super::super::super::output::{Format, LogFormat};
+    use super::super::super::output::LogFormat;
     use super::*;
 
     const RUN: &str = "019ab4c1-77aa-7c3e-9d0e-0f6f2f0c8a11";
@@ -262,5 +290,30 @@ mod tests {
         let done = json!({"outcome": {"kind": "done"}, "result": 1, "exit": 0});
         let view = view(json!({"cancelled_by": "service"}), done);
         assert_eq!(exit(view, false), Exit::Done);
+    }
+
+    #[test]
+    fn an_end_that_only_a_later_service_has_is_no_success() {
+        let ends_with = |outcome: &str, code: u8| {
+            let report = json!({"outcome": {"kind": outcome}, "result": 1, "exit": code});
+            exit(view(json!({}), report), false)
+        };
+        assert_eq!(ends_with("done", 0), Exit::Done);
+        assert_eq!(ends_with("postponed", 0), Exit::Failed);
+        // An exit that is known is taken at its word.
+        for known in Exit::iter().filter(|exit| *exit != Exit::Done) {
+            assert_eq!(ends_with("postponed", known.code()), known);
+        }
+        assert_eq!(ends_with("postponed", 42), Exit::Failed);
+        assert_eq!(ends_with("done", 42), Exit::Failed);
+        let by_quota = view(json!({"cancelled_by": "quota"}), json!({}));
+        assert_eq!(exit(by_quota, false), Exit::Cancelled);
+        // Its report says how it ended, whatever the state is called.
+        let archived = view(json!({"state": "archived"}), json!({}));
+        assert_eq!(exit(archived, false), Exit::Cancelled);
+        let without = view(json!({"state": "archived", "report": null}), json!({}));
+        let output = Output::new(Format::Text, LogFormat::Text);
+        let told = output.failure(&end(without, false, &output).unwrap_err());
+        assert_eq!(told, Exit::Retry);
     }
 }

@@ -48,6 +48,10 @@ struct Described;
 /// The OpenAPI document.
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Described::openapi();
+    let schemas = document.components.iter_mut();
+    for schema in schemas.flat_map(|it| it.schemas.values_mut()) {
+        without_unknown(schema);
+    }
     for item in document.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             operation
@@ -59,6 +63,25 @@ pub fn document() -> utoipa::openapi::OpenApi {
         }
     }
     document
+}
+
+/// Takes out what stands for the words of later versions, which no service says; false when
+/// nothing else is left.
+fn without_unknown(schema: &mut RefOr<Schema>) -> bool {
+    match schema {
+        RefOr::T(Schema::Object(object)) => match &mut object.enum_values {
+            Some(words) => {
+                words.retain(|word| word != "unknown");
+                !words.is_empty()
+            }
+            None => object.properties.values_mut().all(without_unknown),
+        },
+        RefOr::T(Schema::OneOf(several)) => {
+            several.items.retain_mut(without_unknown);
+            true
+        }
+        _ => true,
+    }
 }
 
 /// A parameter that may be absent is described as one that may be null, for which
@@ -119,4 +142,32 @@ fn refusals_are_problems(operation: &mut Operation) {
 pub(super) async fn show(query: RawQuery) -> Result<Json<utoipa::openapi::OpenApi>, Refused> {
     Query::parse(query, &[])?;
     Ok(Json(document()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_later_words_is_not_described() {
+        let described = |document| serde_json::to_string(&document).unwrap();
+        assert!(!described(document()).contains("\"unknown\""));
+        // It would be, and every word that is said stays.
+        let all = described(Described::openapi());
+        assert_eq!(all.matches("\"unknown\"").count(), 8, "{all}");
+        for word in [
+            "lost",
+            "access",
+            "out_of_limits",
+            "skip",
+            "guest",
+            "host",
+            "warn",
+        ] {
+            assert!(
+                described(document()).contains(&format!("\"{word}\"")),
+                "{word}"
+            );
+        }
+    }
 }

@@ -1,0 +1,67 @@
+//! A service of a test's, with answers that ours would not give.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::thread;
+
+use tempfile::TempDir;
+
+use super::Client;
+
+/// A service that has one answer for each path, whatever is asked.
+pub(crate) struct Planted {
+    socket: PathBuf,
+    _folder: TempDir,
+}
+
+/// A status, a media type and a body.
+pub(crate) type Answer = (u16, &'static str, String);
+
+impl Planted {
+    /// Starts it with these answers, by path.
+    pub(crate) fn start<const N: usize>(answers: [(&'static str, Answer); N]) -> Self {
+        let answers = BTreeMap::from(answers);
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("later.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(stream.unwrap(), &answers);
+            }
+        });
+        Self {
+            socket,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::unix(&self.socket)
+    }
+}
+
+fn answer(mut stream: UnixStream, answers: &BTreeMap<&'static str, Answer>) {
+    let mut reader = BufReader::new(&stream);
+    let (mut head, mut length) = (Vec::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        head.push(line);
+    }
+    reader.read_exact(&mut vec![0; length]).unwrap();
+    let path = head[0].split([' ', '?']).nth(1).unwrap();
+    let (status, kind, body) = &answers[path];
+    let told = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(told.as_bytes()).unwrap();
+}
