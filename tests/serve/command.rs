@@ -288,6 +288,30 @@ async fn who_loses_his_right_in_mid_run_is_told_so() {
 }
 
 #[tokio::test]
+async fn who_loses_every_right_is_not_told_that_nothing_was_begun() {
+    let rule = "[[server.allow]]\nusers = [0]\ntasks = [\"*\"]\n";
+    let stage = Stage::bare(rule).await;
+    let client = sleeping(&stage, &[]);
+    let file = stage.world.path("cofferdam.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("[0]", "[1]")).unwrap();
+    stage.signal(Signal::HUP);
+    let client = ended(client);
+    // His run is cancelled, but he may not ask after it: 3 would say that it was not begun.
+    assert_eq!(client.code, 75, "{client:?}");
+    assert!(client.stderr.contains("is not known"), "{client:?}");
+    let input = json!({ "do": "echo", "value": 1 });
+    let server = ["--server", stage.socket().to_str().unwrap()].map(str::to_owned);
+    let refused = run(
+        &stage,
+        "probe",
+        &input,
+        &server.each_ref().map(String::as_str),
+    );
+    assert_eq!(refused.code, 3, "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_client_whose_service_is_gone_does_not_say_that_nothing_was_begun() {
     let mut stage = Stage::bare("").await;
     let input = json!({ "do": "sleep", "ms": 60_000 }).to_string();

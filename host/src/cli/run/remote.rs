@@ -76,10 +76,11 @@ impl Diagnostic for NoReport {
                  has to run `cofferdam sweep`"
                     .to_owned(),
             ),
-            Self::OutOfReach { key, .. } => Some(format!(
+            Self::OutOfReach { key, source, .. } if source.is_passing() => Some(format!(
                 "it goes on without us; once the service can be reached, the same command with \
                  `--idempotency-key {key}` finds it again"
             )),
+            Self::OutOfReach { source, .. } => source.hint(),
             Self::Unanswered { key, .. } => Some(format!(
                 "the same command with `--idempotency-key {key}` finds the run, or begins it"
             )),
@@ -122,13 +123,13 @@ pub(super) async fn execute(
     };
     match followed {
         Ok(view) => end(view, cancel.by().is_some(), output),
-        // 4 would say that nothing was begun.
-        Err(source) if source.is_passing() => Err(NoReport::OutOfReach { run, key, source }.into()),
-        Err(error) => Err(error.into()),
+        // 2, 3 and 4 would say that nothing was begun.
+        Err(source) => Err(NoReport::OutOfReach { run, key, source }.into()),
     }
 }
 
-/// Submits the run. A request that was sent and not answered may have begun it.
+/// Submits the run. A request that was sent and not answered may have begun it, and so may
+/// one whose answer cannot be read.
 async fn submit(client: &Client, key: &str, submission: &Submission) -> Result<Submitted, Failure> {
     let may_have_begun = Cell::new(false);
     let submitted = again(async || {
@@ -139,12 +140,17 @@ async fn submit(client: &Client, key: &str, submission: &Submission) -> Result<S
         submitted
     });
     match submitted.await {
-        Err(source) if source.is_passing() && may_have_begun.get() => {
+        Err(source) if (source.is_passing() && may_have_begun.get()) || is_a_yes(&source) => {
             let key = key.to_owned();
             Err(NoReport::Unanswered { key, source }.into())
         }
         submitted => Ok(submitted?),
     }
+}
+
+/// Whether the service took what was sent, in words that we cannot read.
+fn is_a_yes(error: &ClientError) -> bool {
+    matches!(error, ClientError::Answer { status, .. } if (200..300).contains(status))
 }
 
 /// Shows the log as it grows; the run, once it is over.
@@ -249,6 +255,7 @@ mod tests {
 
     use super::super::super::output::LogFormat;
     use super::*;
+    use crate::client::planted::Planted;
 
     const RUN: &str = "019ab4c1-77aa-7c3e-9d0e-0f6f2f0c8a11";
 
@@ -290,6 +297,19 @@ mod tests {
         let done = json!({"outcome": {"kind": "done"}, "result": 1, "exit": 0});
         let view = view(json!({"cancelled_by": "service"}), done);
         assert_eq!(exit(view, false), Exit::Done);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_read_does_not_say_that_nothing_was_begun() {
+        let submission = json!({"task": "hello", "attempt": {"dag_id": "tests"}});
+        let submission: Submission = serde_json::from_str(&submission.to_string()).unwrap();
+        for (status, exit) in [(201, Exit::Retry), (404, Exit::Usage)] {
+            let body = "<p>no document of ours</p>".to_owned();
+            let other = Planted::start([("/v1/runs", (status, "text/html", body))]);
+            let failed = submit(&other.client(), "k", &submission).await.unwrap_err();
+            let output = Output::new(Format::Text, LogFormat::Text);
+            assert_eq!(output.failure(&failed), exit, "{status}");
+        }
     }
 
     #[test]
