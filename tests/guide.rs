@@ -34,7 +34,7 @@ pub(crate) fn section_of(page: &str, title: &str) -> Section {
         .join(page);
     let text = std::fs::read_to_string(path).unwrap();
     let (mut found, mut inside, mut heading) = (Section::default(), None, None);
-    let mut language = None;
+    let mut block: Option<(String, String)> = None;
     for event in Parser::new(&text) {
         match event {
             Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
@@ -45,19 +45,23 @@ pub(crate) fn section_of(page: &str, title: &str) -> Section {
                 }
             }
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(name))) => {
-                language = Some(name.to_string());
+                block = Some((name.to_string(), String::new()));
             }
-            Event::End(TagEnd::CodeBlock) => language = None,
-            Event::Text(text) => match (&mut heading, language.as_deref()) {
-                (Some(heading), _) => heading.push_str(&text),
-                (None, Some(language)) if inside.is_some() => match language {
-                    "sh" => found.shell.push(text.to_string()),
-                    "sql" => found.sql.push(text.to_string()),
-                    "toml" => found.settings.push(text.to_string()),
-                    "python" => found.python.push(text.to_string()),
+            Event::End(TagEnd::CodeBlock) => {
+                let (language, text) = block.take().unwrap_or_default();
+                match language.as_str() {
+                    _ if inside.is_none() => {}
+                    "sh" => found.shell.push(text),
+                    "sql" => found.sql.push(text),
+                    "toml" => found.settings.push(text),
+                    "python" => found.python.push(text),
                     _ => {}
-                },
-                _ => {}
+                }
+            }
+            // A block that is part of a list comes line by line.
+            Event::Text(text) => match (&mut heading, &mut block) {
+                (Some(so_far), _) | (None, Some((_, so_far))) => so_far.push_str(&text),
+                (None, None) => {}
             },
             _ => {}
         }

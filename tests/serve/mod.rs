@@ -9,6 +9,7 @@ mod disk;
 mod leaks;
 mod log;
 mod openapi;
+mod operate;
 mod priority;
 mod queue;
 mod reload;

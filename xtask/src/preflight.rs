@@ -26,6 +26,8 @@ pub(crate) enum Need {
     Airflow,
     /// A way to act as another user.
     SecondUser,
+    /// What an operator types beside our own commands.
+    Commands,
 }
 
 /// Fails with a list of what is missing and how to get it.
@@ -85,6 +87,7 @@ impl Need {
                 Err(error) => vec![Some(format!("{error:#}"))],
             },
             Self::SecondUser => vec![second_user()],
+            Self::Commands => ["curl", "openssl", "useradd"].map(command).into(),
         }
         .into_iter()
         .flatten()
@@ -124,6 +127,12 @@ fn second_user() -> Option<String> {
         &["-n", "true"],
         "root, or sudo without a password: some tests act as a second user",
     )
+}
+
+fn command(name: &str) -> Option<String> {
+    let missing =
+        format!("`{name}`, which docs/OPERATE.md has typed (Debian: `curl openssl passwd`)");
+    works("sh", &["-c", &format!("command -v {name}")], &missing)
 }
 
 /// The text, when the program does not run or fails.

@@ -40,6 +40,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         Need::Airflow,
         Need::WasmTarget,
         Need::SecondUser,
+        Need::Commands,
     ];
     if filter.is_empty() {
         needs.push(Need::Linters);
