@@ -52,6 +52,7 @@ fn ended() -> Event<'static> {
         outcome: "done",
         limits: &[],
         exit: 0,
+        cancelled_by: None,
     }
 }
 
