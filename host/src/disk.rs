@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 /// How long a thread that writes for many waits for more of them once several
 /// came together: about what a good disk takes. A sync costs the processor as much
 /// as a short run does, however many share it; one who comes alone does not wait.
-pub(crate) const GATHER: Duration = Duration::from_micros(500);
+const GATHER: Duration = Duration::from_micros(500);
 
 /// Does on this very thread what waits for the disk. Another thread takes over
 /// what else the runtime had for this one: handing the work itself over, and

@@ -88,6 +88,11 @@ fn a_harmless_text_needs_no_automata() {
         assert!(secrets.is_compiled(), "{}", lossy(&text));
     }
     assert_eq!(secrets.scrub_text("a s3cr3t-t0ken"), "a [redacted]");
+    // Asked for, they are built when there is something to find, and only then.
+    let (some, none) = (set(&[b"s3cr3t-t0ken"]), set(&[]));
+    some.prepare();
+    none.prepare();
+    assert!(some.is_compiled() && !none.is_compiled());
 }
 
 // The encoders. `pick` says which characters a selective encoder escapes.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 use std::{iter, thread};
 
 use tokio::sync::oneshot;
@@ -11,10 +12,15 @@ use super::database::{Database, Writer};
 use super::record::Stored;
 use super::{StoreError, Unkept};
 use crate::audit::{AuditError, AuditLog, Unsynced};
-use crate::disk::GATHER;
 
 /// Writes that share one commit at most.
 const BATCH: usize = 4_096;
+
+/// How long each that came the last time lets the next ones wait.
+const EACH: Duration = Duration::from_micros(40);
+
+/// The longest that they wait.
+const LONGEST: Duration = Duration::from_millis(2);
 
 /// One change of what is kept.
 pub(super) enum Change {
@@ -74,14 +80,12 @@ impl Keeper {
 
     /// Ends when nobody is left who could write.
     fn keep(mut self) {
-        let mut were_many = false;
+        let mut were = 1;
         while let Ok(first) = self.writes.recv() {
-            if were_many {
-                thread::sleep(GATHER);
-            }
+            thread::sleep(gather(were));
             let others = self.writes.try_iter().take(BATCH);
             let batch: Vec<_> = iter::once(first).chain(others).collect();
-            were_many = batch.len() > 1;
+            were = batch.len();
             self.settle(batch);
         }
     }
@@ -111,6 +115,16 @@ impl Keeper {
             self.writer = None;
             StoreError::database(self.database.path(), error)
         })
+    }
+}
+
+/// How long to wait for more, when so many came together the last time. Two syncs and a
+/// commit cost the processor as much as some short runs do, however many share them:
+/// the more there are, the more it is worth. One who comes alone does not wait.
+fn gather(were: usize) -> Duration {
+    match u32::try_from(were).unwrap_or(u32::MAX) {
+        0 | 1 => Duration::ZERO,
+        many => EACH.saturating_mul(many).min(LONGEST),
     }
 }
 
