@@ -11,7 +11,7 @@ use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
 
-use super::stage::{Stage, refusal, report};
+use super::stage::{Stage, refusal, report, submission};
 use crate::common::{api, binary, get, guest, install, nobody_lives, world};
 
 /// A small file system at a folder.
@@ -149,6 +149,10 @@ async fn without_room_for_results_nothing_begins_and_nothing_is_lost() {
     let (status, kind, detail) = refusal::<()>(Err(refused));
     assert_eq!((status, kind.as_str()), (503, "unavailable"), "{detail}");
     assert_eq!(troubles(&stage).await, ["store"]);
+    // Nor does one whose end is waited for, now that it is known.
+    let brief = submission("probe", json!({ "do": "echo", "value": 1 }));
+    let waited = stage.client().submit_and_wait("brief", &brief, 60).await;
+    assert_eq!(refusal(waited).0, 503);
     // The work of the old one is done, and told.
     assert_eq!(report(&stage.end_of(old).await).exit, 0);
     disk.free();

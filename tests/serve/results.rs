@@ -33,6 +33,56 @@ async fn a_restarted_service_knows_what_was() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_waited_for_outlives_a_kill() {
+    let mut stage = Stage::bare("").await;
+    let many = (0..60).map(|number| {
+        let client = stage.client();
+        async move {
+            let submission = submission("hello", json!({ "name": format!("no. {number}") }));
+            let key = format!("k{number}");
+            let taken = client.submit_and_wait(&key, &submission, 60).await.unwrap();
+            (client, key, submission, taken.view)
+        }
+    });
+    let told = futures_util::future::join_all(many).await;
+    // The moment after the last answer.
+    stage.kill();
+    stage.start().await;
+    for (client, key, submission, before) in told {
+        assert_eq!(report(&before).exit, 0);
+        let again = client.submit(&key, &submission).await.unwrap();
+        assert!(again.replayed);
+        assert_eq!(again.view.run, before.run);
+        assert_eq!(
+            again.view.report.unwrap().get(),
+            before.report.unwrap().get()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_run_without_grants_that_lasts_is_known_after_a_kill() {
+    let mut stage = Stage::bare("").await;
+    let sleeps = || submission("probe", json!({ "do": "sleep", "ms": 60_000 }));
+    let waiting = {
+        let (client, sleeps) = (stage.client(), sleeps());
+        tokio::spawn(async move { client.submit_and_wait("k", &sleeps, 60).await })
+    };
+    let begun = Instant::now();
+    while memchr::memmem::find(&stage.get("/v1/runs"), b"\"running\"").is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never began");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Much longer than it may take to be written down.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stage.kill();
+    assert!(waiting.await.unwrap().is_err(), "nobody told its end");
+    stage.start().await;
+    let again = stage.client().submit("k", &sleeps()).await.unwrap();
+    assert_eq!((again.replayed, again.view.state), (true, RunState::Lost));
+}
+
+#[tokio::test]
 async fn a_run_that_died_with_its_service_is_lost_and_its_authority_too() {
     let world = world().await;
     let upstream = Upstream::start().unwrap();

@@ -8,7 +8,7 @@ use cofferdam_devkit::tools;
 /// Something that a command needs and that this machine may not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// A C compiler and linker, for the crates with C in them.
+    /// A C compiler, a linker and `make`, for the crates with C in them.
     Compiler,
     /// rustfmt and clippy.
     Linters,
@@ -45,11 +45,18 @@ pub(crate) fn check(needs: &[Need]) -> Result<()> {
 impl Need {
     fn missing(self) -> Vec<String> {
         match self {
-            Self::Compiler => vec![works(
-                "cc",
-                &["--version"],
-                "a C compiler, `cc` (Debian: `apt-get install build-essential`)",
-            )],
+            Self::Compiler => vec![
+                works(
+                    "cc",
+                    &["--version"],
+                    "a C compiler, `cc` (Debian: `apt-get install build-essential`)",
+                ),
+                works(
+                    "make",
+                    &["--version"],
+                    "`make` (Debian: `apt-get install build-essential`)",
+                ),
+            ],
             Self::Linters => vec![
                 works(
                     "cargo",

@@ -85,11 +85,32 @@ impl Client {
         key: &str,
         submission: &Submission,
     ) -> Result<Submitted, ClientError> {
-        let answer = Call::new(Method::POST, "/v1/runs")
-            .key(key)
-            .body(submission)?
-            .send(&self.place)
-            .await?;
+        self.submitted("/v1/runs", key, submission).await
+    }
+
+    /// Submits a run and waits at most so many seconds, up to 60, for its end: the
+    /// quickest way to the report of a short one.
+    ///
+    /// # Errors
+    /// As [`Client::submit`].
+    pub async fn submit_and_wait(
+        &self,
+        key: &str,
+        submission: &Submission,
+        wait: u64,
+    ) -> Result<Submitted, ClientError> {
+        let path = format!("/v1/runs?wait={wait}");
+        self.submitted(&path, key, submission).await
+    }
+
+    async fn submitted(
+        &self,
+        path: &str,
+        key: &str,
+        submission: &Submission,
+    ) -> Result<Submitted, ClientError> {
+        let call = Call::new(Method::POST, path).key(key).body(submission)?;
+        let answer = call.send(&self.place).await?;
         let replayed = answer.is_replayed();
         Ok(Submitted {
             view: answer.json().await?,

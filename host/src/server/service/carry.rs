@@ -37,7 +37,8 @@ impl Service {
             waited_for,
             room,
         } = place;
-        let is_brief = live.is_awaited && prepared.grants().is_empty();
+        let is_brief =
+            live.is_awaited && prepared.grants().is_empty() && !inner.watched.store_is_failing();
         let mut run = Box::pin(self.run(&live, prepared, request, (ticket, room)));
         let (over, running) = if is_brief {
             // Nothing can come of it but an answer, and that is not sent before its end

@@ -113,6 +113,42 @@ async fn much_is_kept_apart_and_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_begins_anew_while_others_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let text = serde_json::value::to_raw_value(&"r".repeat(100 << 10)).unwrap();
+    let mut runs = Vec::new();
+    for number in 0..800 {
+        let mut much = record(number);
+        much.view.report = Some(text.clone());
+        store.put(much.view.run, &much).await.unwrap();
+        runs.push(much.view.run);
+    }
+    let log = folder.path().join(format!("{FILE}-wal"));
+    let size = log.metadata().unwrap().len();
+    // 80 MB went through it.
+    assert!((1..40 << 20).contains(&size), "{size}");
+    for run in runs {
+        assert!(store.get(run).unwrap().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_began_does_not_hide_what_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (mut one, mut other) = (record(1), record(2));
+    other.view.run = one.view.run;
+    store.begin(one.view.run, &one).await.unwrap();
+    one.view.state = RunState::Ended;
+    store.put(one.view.run, &one).await.unwrap();
+    store.begin(other.view.run, &other).await.unwrap();
+    let found = store.get(one.view.run).unwrap().unwrap();
+    assert_eq!(found.view.state, RunState::Ended);
+    assert_eq!(found.view.attempt.run_id, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_file_is_refused_with_a_cure() {
     use crate::diagnostic::Diagnostic as _;
     let folder = tempfile::tempdir().unwrap();
