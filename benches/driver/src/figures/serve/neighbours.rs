@@ -88,7 +88,8 @@ pub(super) fn measure(effort: Effort) -> Result<Vec<Figure>> {
             let works = used > 0.5 || name.ends_with("slow readers");
             ensure!(works, "{name}: they used {used} s of the processors");
             drop(hostile);
-            // What it began goes on without it.
+            // What it began goes on without it, for as long as its limits let it.
+            service.cancel_all()?;
             let begun = Instant::now();
             while service.under_way()? > 0.0 {
                 ensure!(begun.elapsed() < PATIENCE, "{name}: they do not end");

@@ -57,13 +57,35 @@ impl Service {
 
     /// Runs that are under way now, as its metrics say.
     pub(super) fn under_way(&self) -> Result<f64> {
-        let mut stream = UnixStream::connect(&self.socket)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
+        let answer = self.ask("GET /metrics")?;
         let mut lines = answer.lines();
         let value = lines.find_map(|line| line.strip_prefix("cofferdam_runs_under_way "));
         Ok(value.context("no such gauge")?.parse()?)
+    }
+
+    /// Cancels all runs that are not over.
+    pub(super) fn cancel_all(&self) -> Result<()> {
+        let answer = self.ask("GET /v1/runs")?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+        let list: Value = serde_json::from_str(body).context("no list of runs")?;
+        let runs = list.get("runs").and_then(Value::as_array);
+        for run in runs.context("no runs")? {
+            let is_over = run.get("ended").is_some_and(|ended| !ended.is_null());
+            if let (false, Some(id)) = (is_over, run.get("run").and_then(Value::as_str)) {
+                self.ask(&format!("POST /v1/runs/{id}/cancel"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole answer to a request without a body.
+    fn ask(&self, what: &str) -> Result<String> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        let request = format!("{what} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// What it has used of the processors, in seconds: `utime` and `stime` of
