@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
+use crate::priority::foremost;
+
 /// How long a thread that writes for many waits for more of them once several
 /// came together: about what a good disk takes. A sync costs the processor as much
 /// as a short run does, however many share it; one who comes alone does not wait.
@@ -115,7 +117,7 @@ impl Shared {
 
     /// One sync. One that fails fails for ever.
     fn sync(&self) -> Result<(), Failure> {
-        let synced = self.file.sync_data();
+        let synced = foremost(|| self.file.sync_data());
         synced.map_err(|error| {
             let failure = Failure::of(&error);
             *self.state.lock().failed.get_or_insert(failure)

@@ -36,6 +36,7 @@ pub mod run;
 pub mod scrub;
 pub mod secret;
 pub mod server;
+mod share;
 mod tcp;
 pub mod telemetry;
 pub mod vault;

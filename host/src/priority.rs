@@ -1,11 +1,26 @@
 //! Work that may take what others leave of the processor.
 
-use rustix::process::setpriority_process;
+use std::num::NonZeroU64;
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// The lowest: a thread with it gets about a seventieth of what a usual one gets
-/// when both want the same processor, and has to make way at once when a usual
-/// one wakes.
+use parking_lot::{Condvar, Mutex};
+use rustix::process::setpriority_process;
+use rustix::thread::set_current_timer_slack;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id, thread_schedule_policy,
+};
+
+/// Where the policy below is refused: a thread with this nice value gets about a seventieth
+/// of what a usual one gets when both want the same processor.
 const LOWEST: i32 = 19;
+
+/// `SCHED_IDLE`, sched(7): such a thread makes way at once when any other of its group
+/// wakes, and who wakes may take its processor for an idle one. The lowest nice value
+/// promises neither: the kernel may let the thread finish its time slice, 4 ms by a clock of
+/// 250 Hz. It gets about a 340th of what a usual one gets.
+const IDLE: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
 
 /// How guests that work long, and compiles, stand to the rest of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +41,211 @@ impl Background {
     /// On Linux a thread has a priority of its own, and hands it on to the
     /// threads that it starts.
     pub(crate) fn enter(self) {
-        if self == Self::Lowest
-            && let Err(error) = setpriority_process(None, LOWEST)
-        {
+        if self == Self::Usual {
+            return;
+        }
+        // It wants to set the nice value too, which means nothing there and which a thread
+        // that was started with a lower priority may not raise.
+        let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, IDLE);
+        if !matches!(thread_schedule_policy(), Ok(policy) if policy == IDLE) {
+            tracing::warn!(error = ?set.err(), "a thread for background work keeps the usual policy");
+        }
+        if let Err(error) = setpriority_process(None, LOWEST) {
             tracing::warn!(%error, "a thread for background work keeps the usual priority");
         }
+    }
+}
+
+/// How long a thread of the lowest priority works at a stretch, if its turns are shorter.
+const STRETCH: Duration = Duration::from_micros(500);
+
+/// How long it lets go of its processor then: longer than the kernel's workers need for
+/// what they do at once.
+const REST: Duration = Duration::from_micros(50);
+
+/// How long it makes way for what is [`foremost`], which under load may never cease.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// What is to be done before anything of the lowest priority, in this process.
+static FOREMOST: Foremost = Foremost {
+    state: Mutex::new(State {
+        under_way: 0,
+        turns: 0,
+        asked: 0,
+    }),
+    begins: Condvar::new(),
+    ends: Condvar::new(),
+};
+
+struct Foremost {
+    state: Mutex<State>,
+    /// Something begins beside turns.
+    begins: Condvar,
+    /// Nothing is under way any more.
+    ends: Condvar,
+}
+
+struct State {
+    under_way: u32,
+    /// Turns of the lowest priority that are being taken.
+    turns: u32,
+    /// How often they were asked to end.
+    asked: u64,
+}
+
+/// Does what everybody waits for and the kernel does with threads of its own: a sync of the
+/// disk. Meanwhile no turn of the lowest priority is begun, and those that are being taken
+/// are asked to end.
+///
+/// Priorities alone do not see to that: they count within a session or control group (sched(7),
+/// "The autogroup feature"), and the kernel's threads are in none of ours. One that has
+/// to share a processor with a thread of the lowest priority waits for it as for
+/// anyone, whole time slices long.
+pub(crate) fn foremost<T>(work: impl FnOnce() -> T) -> T {
+    let _under_way = UnderWay::begin();
+    work()
+}
+
+struct UnderWay;
+
+impl UnderWay {
+    fn begin() -> Self {
+        let mut state = FOREMOST.state.lock();
+        state.under_way += 1;
+        if state.turns > 0 {
+            state.asked += 1;
+            FOREMOST.begins.notify_all();
+        }
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut state = FOREMOST.state.lock();
+        state.under_way -= 1;
+        if state.under_way == 0 {
+            FOREMOST.ends.notify_all();
+        }
+    }
+}
+
+/// Waits so long, or until turns of the lowest priority are asked to end.
+pub(crate) fn until_asked(seen: &mut u64, longest: Duration) {
+    let mut state = FOREMOST.state.lock();
+    if state.asked == *seen {
+        FOREMOST.begins.wait_for(&mut state, longest);
+    }
+    *seen = state.asked;
+}
+
+/// The turns that a thread of the background takes.
+pub(crate) struct Manners {
+    /// It is of the lowest priority.
+    makes_way: bool,
+    rested: Instant,
+}
+
+impl Manners {
+    /// Of the calling thread, which has entered this priority.
+    pub(crate) fn of(priority: Background) -> Self {
+        let makes_way = priority == Background::Lowest;
+        if makes_way && let Err(error) = set_current_timer_slack(NonZeroU64::new(1)) {
+            tracing::warn!(%error, "a thread for background work rests longer than it should");
+        }
+        Self {
+            makes_way,
+            rested: Instant::now(),
+        }
+    }
+
+    /// Takes a turn, when it may. It rests now and then, so that others who are in no group
+    /// of ours have the processor too.
+    pub(crate) fn take(&mut self, turn: impl FnOnce()) {
+        if !self.makes_way {
+            return turn();
+        }
+        if self.rested.elapsed() >= STRETCH {
+            thread::sleep(REST);
+            self.rested = Instant::now();
+        }
+        let _taken = Taken::begin();
+        turn();
+    }
+}
+
+struct Taken;
+
+impl Taken {
+    fn begin() -> Self {
+        let mut state = FOREMOST.state.lock();
+        let until = Instant::now() + PATIENCE;
+        while state.under_way > 0 && !FOREMOST.ends.wait_until(&mut state, until).timed_out() {}
+        state.turns += 1;
+        Self
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        FOREMOST.state.lock().turns -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn who_enters_the_lowest_makes_way_at_once() {
+        let before = thread_schedule_policy().unwrap();
+        let entered = |priority: Background| {
+            let on_it = thread::spawn(move || {
+                priority.enter();
+                thread_schedule_policy().unwrap()
+            });
+            on_it.join().unwrap()
+        };
+        assert_eq!(entered(Background::Lowest), IDLE);
+        assert_eq!(entered(Background::Usual), before);
+        assert_ne!(before, IDLE);
+    }
+
+    #[test]
+    fn no_turn_is_begun_beside_what_is_foremost() {
+        let (turn, asked, ended) = foremost(|| {
+            let asked = Instant::now();
+            let turn = thread::spawn(move || {
+                let mut begun = None;
+                Manners::of(Background::Lowest).take(|| begun = Some(Instant::now()));
+                begun
+            });
+            thread::sleep(Duration::from_millis(3));
+            (turn, asked, Instant::now())
+        });
+        let begun = turn.join().unwrap().unwrap();
+        // On a busy machine the three milliseconds may take longer than its patience.
+        assert!(
+            begun >= ended || begun - asked >= PATIENCE,
+            "it did not wait"
+        );
+    }
+
+    #[test]
+    fn turns_that_are_taken_are_asked_to_end_and_others_not() {
+        let long = Duration::from_secs(60);
+        let (told, tell) = mpsc::channel();
+        let mut seen = FOREMOST.state.lock().asked;
+        let mut manners = Manners::of(Background::Lowest);
+        manners.take(|| {
+            // What is foremost cannot wait for the turn: it may be this thread's.
+            thread::spawn(move || foremost(|| told.send(()).unwrap()));
+            tell.recv().unwrap();
+            let begun = Instant::now();
+            until_asked(&mut seen, long);
+            assert!(begun.elapsed() < long, "nobody asked");
+        });
     }
 }

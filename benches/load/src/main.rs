@@ -7,6 +7,7 @@
 //! free client counts (so that a stall is not measured once only); without it
 //! every client begins the next when it has its answer.
 
+mod alarm;
 mod client;
 mod times;
 
@@ -19,6 +20,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use tokio::task::LocalSet;
 
+use alarm::Alarm;
 use client::Client;
 use times::Times;
 
@@ -69,19 +71,17 @@ async fn main() -> Result<()> {
 }
 
 async fn drive(arguments: Arguments) -> Result<Value> {
-    let clients = arguments.clients;
     let tolerant = arguments.tolerant;
     let plan = Rc::new(Plan::new(arguments));
-    let mut lanes = Vec::new();
-    for number in 0..clients {
-        let client = Client::connect(&plan.arguments.socket).await?;
-        lanes.push((number, client));
+    let mut clients = Vec::new();
+    for _ in 0..plan.arguments.clients {
+        clients.push(Client::connect(&plan.arguments.socket).await?);
     }
     let begun = Instant::now();
     plan.begin(begun);
-    let lanes: Vec<_> = lanes
+    let lanes: Vec<_> = clients
         .into_iter()
-        .map(|(number, client)| tokio::task::spawn_local(lane(Rc::clone(&plan), number, client)))
+        .map(|client| tokio::task::spawn_local(lane(Rc::clone(&plan), client)))
         .collect();
     let mut times = Times::new()?;
     for lane in lanes {
@@ -140,8 +140,9 @@ impl Plan {
     }
 }
 
-async fn lane(plan: Rc<Plan>, _number: usize, mut client: Client) -> Result<Times> {
+async fn lane(plan: Rc<Plan>, mut client: Client) -> Result<Times> {
     let mut times = Times::new()?;
+    let mut alarm = Alarm::new()?;
     let body = json!({
         "task": plan.arguments.task,
         "attempt": { "dag_id": plan.arguments.dag_id },
@@ -149,7 +150,7 @@ async fn lane(plan: Rc<Plan>, _number: usize, mut client: Client) -> Result<Time
     });
     let body = body.to_string();
     while let Some((number, due)) = plan.next() {
-        tokio::time::sleep_until(due.into()).await;
+        alarm.until(due).await?;
         let key = format!("{}-{number}", plan.prefix);
         let is_good = client.submit(&key, &body, plan.arguments.detached).await?;
         times.note(due.elapsed(), is_good)?;

@@ -19,6 +19,7 @@ use crate::audit::Recorder;
 use crate::grants::Grants;
 use crate::identity::Identity;
 use crate::scrub::SecretSet;
+use crate::share::Share;
 use crate::vault::SessionHandle;
 
 /// One attempt, as its capabilities see it.
@@ -30,6 +31,7 @@ pub struct Attempt {
     sql: SqlSessions,
     ledger: Mutex<Ledger>,
     errands: TaskTracker,
+    share: Share,
 }
 
 /// The parts of an [`Attempt`].
@@ -67,12 +69,18 @@ impl Attempt {
             sql: SqlSessions::default(),
             ledger: Mutex::default(),
             errands: TaskTracker::new(),
+            share: Share::default(),
         }
     }
 
     /// The parts.
     pub fn parts(&self) -> &AttemptParts {
         &self.parts
+    }
+
+    /// What it has had of the runtime's threads, its errands with it.
+    pub(crate) fn share(&self) -> &Share {
+        &self.share
     }
 
     /// Does on a worker's stack what a guest waits for. The guest's own is kept for as
@@ -83,11 +91,15 @@ impl Attempt {
         T: Send + 'static,
         W: Future<Output = T> + Send + 'static,
     {
+        // It is under way for as long as its value is in nobody's hands: to drop that may
+        // write to the audit.
+        let under_way = self.errands.token();
+        let share = self.share.clone();
         // The future is made there too: it is large, and would be moved here by hand.
-        let work = async move { Box::pin(begin()).await };
-        let task = self.errands.spawn(work.in_current_span());
+        let work = async move { (share.count(Box::pin(begin())).await, under_way) };
+        let task = tokio::spawn(work.in_current_span());
         match AbortOnDropHandle::new(task).await {
-            Ok(done) => done,
+            Ok((done, _)) => done,
             Err(broken) => match broken.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 // Only the end of the runtime ends it while it is waited for.

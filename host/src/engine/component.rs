@@ -9,6 +9,7 @@ use wasmtime::component::Component;
 
 use super::LoadError;
 use super::lane::Lane;
+use super::running::Habit;
 use super::setup::{Engine, Progress};
 use super::state::TaskState;
 use super::ticker::Activity;
@@ -35,6 +36,7 @@ struct Loaded {
     /// Of the engine that it runs on.
     activity: Arc<Activity>,
     lane: Arc<Lane>,
+    habit: Arc<Habit>,
 }
 
 impl LoadedTask {
@@ -65,6 +67,10 @@ impl LoadedTask {
 
     pub(super) fn lane(&self) -> &Arc<Lane> {
         &self.0.lane
+    }
+
+    pub(super) fn habit(&self) -> &Arc<Habit> {
+        &self.0.habit
     }
 
     fn covered_by(&self, grants: &Grants, path: &Path) -> Result<(), LoadError> {
@@ -170,6 +176,7 @@ impl Engine {
             imports,
             activity: Arc::clone(&self.inner().activity),
             lane: Arc::clone(&self.inner().lane),
+            habit: Arc::default(),
         })))
     }
 

@@ -14,7 +14,7 @@ use wasmtime::{CallHook, Store, Trap};
 
 use super::LoadedTask;
 use super::limiter::{Growth, Limit};
-use super::running::Running;
+use super::running::{Running, Traits};
 use super::state::{HostCallsExceeded, TaskState};
 use crate::capability::Attempt;
 use crate::capability::bindings::cofferdam::task::outcome;
@@ -94,7 +94,12 @@ pub async fn run(
     let growth = Growth::default();
     let state = TaskState::new(Arc::clone(attempt), limits, growth.clone());
     let guest = call(task.clone(), store(task, state), input.to_owned());
-    let mut guest = Running::new(Box::pin(guest), growth.clone(), task.lane());
+    let traits = Traits {
+        share: attempt.share().clone(),
+        growth: growth.clone(),
+        habit: Arc::clone(task.habit()),
+    };
+    let mut guest = Running::new(guest, traits, task.lane());
     // On this thread wherever the guest is: its deadline waits for nobody.
     let ended = tokio::select! {
         biased;

@@ -1,5 +1,5 @@
-//! The background lane: threads of their own, mostly of low priority, on which guests run that have
-//! used up their share of the runtime's own threads.
+//! The background lane: threads of their own, mostly of the lowest priority, on which guests run
+//! that have used up their share of the runtime's own threads.
 //!
 //! A guest on the lane is polled *within its runtime's context*: what its calls
 //! need of the runtime (timers, sockets, tasks of their own) goes to the
@@ -19,7 +19,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::priority::Background;
+use crate::priority::{Background, Manners};
 
 /// Work that can change threads between two polls.
 pub(super) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -100,8 +100,9 @@ impl Lane {
                 .name("background".to_owned())
                 .spawn(move || {
                     priority.enter();
+                    let mut manners = Manners::of(priority);
                     while let Some(turn) = queue.pop() {
-                        turn.take();
+                        manners.take(|| turn.take());
                     }
                 });
             match started {

@@ -4,33 +4,39 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tracing::Instrument as _;
 
 use super::lane::{Lane, Ticket, Work};
 use super::limiter::Growth;
+use crate::share::Share;
 
-/// How long a guest may hold the runtime's threads in all. Who needs more works
-/// on what others leave. It is what one guest costs its neighbours at most, so
-/// there is no new share for a guest that waited: one that spins and sleeps by
-/// turns would live on it.
-const SHARE: Duration = Duration::from_millis(1);
+/// How the guests of a component were. One whose last guest did not get along with its
+/// share has the next one begin in the background: else whoever submits it again and
+/// again would hold the runtime's threads with the shares alone.
+#[derive(Default)]
+pub(super) struct Habit(AtomicBool);
 
-/// What each turn is free of, so that a guest that often waits and has little to
-/// do in between (a call, a row) never uses its share up. It delays a neighbour no
-/// more than another short attempt would.
-const FREE: Duration = Duration::from_micros(50);
+impl Habit {
+    fn is_heavy(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Remembers the last guest.
+    fn note(&self, was_heavy: bool) {
+        if self.is_heavy() != was_heavy {
+            self.0.store(was_heavy, Ordering::Relaxed);
+        }
+    }
+}
 
 /// A guest on its way to its result.
 pub(super) struct Running<T: Send + 'static> {
     place: Place<T>,
-    growth: Growth,
+    traits: Traits,
     lane: Arc<Lane>,
-    /// Of its share.
-    spent: Duration,
 }
 
 enum Place<T: Send + 'static> {
@@ -40,13 +46,30 @@ enum Place<T: Send + 'static> {
     Over,
 }
 
+/// By what a guest is told to be heavy.
+#[derive(Default)]
+pub(super) struct Traits {
+    pub(super) share: Share,
+    pub(super) growth: Growth,
+    pub(super) habit: Arc<Habit>,
+}
+
+impl Traits {
+    /// As far as it has come.
+    fn are_heavy(&self) -> bool {
+        self.share.is_used_up() || self.growth.is_large()
+    }
+}
+
 impl<T: Send + 'static> Running<T> {
-    pub(super) fn new(work: Work<T>, growth: Growth, lane: &Arc<Lane>) -> Self {
+    pub(super) fn new<W>(work: W, traits: Traits, lane: &Arc<Lane>) -> Self
+    where
+        W: Future<Output = T> + Send + 'static,
+    {
         Self {
-            place: Place::Here(work),
-            growth,
+            place: Place::Here(Box::pin(traits.share.count(work))),
+            traits,
             lane: Arc::clone(lane),
-            spent: Duration::ZERO,
         }
     }
 
@@ -76,14 +99,13 @@ impl<T: Send + 'static> Running<T> {
         let Place::Here(work) = &mut self.place else {
             return Poll::Ready(None);
         };
-        let begun = processor_time();
-        if let Poll::Ready(value) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(value));
-        }
-        let spent = processor_time().saturating_sub(begun);
-        self.spent += spent.saturating_sub(FREE);
-        if self.spent < SHARE && !self.growth.is_large() {
-            return Poll::Pending;
+        if !self.traits.habit.is_heavy() && !self.traits.are_heavy() {
+            if let Poll::Ready(value) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            if !self.traits.are_heavy() {
+                return Poll::Pending;
+            }
         }
         let Place::Here(work) = std::mem::replace(&mut self.place, Place::Over) else {
             return Poll::Ready(None);
@@ -101,24 +123,17 @@ impl<T: Send + 'static> Running<T> {
     /// Ends it, if it has not ended, and waits until nothing of it is left. A
     /// guest on the lane is dropped there: giving back much memory takes time.
     pub(super) async fn end(self) {
+        self.traits.habit.note(self.traits.are_heavy());
         if let Place::Lane(ticket) = self.place {
             ticket.stop().await;
         }
     }
 }
 
-/// What this thread has had of the processor. A clock on the wall would count
-/// what others took from a guest against it, and the busier the machine, the more
-/// short guests would be sent to the background.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::thread;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use tokio::task::yield_now;
 
@@ -141,10 +156,10 @@ mod tests {
 
     async fn run<T: Send + 'static>(
         lane: &Arc<Lane>,
-        growth: &Growth,
+        traits: Traits,
         work: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        let mut running = Running::new(Box::pin(work), growth.clone(), lane);
+        let mut running = Running::new(work, traits, lane);
         let result = running.result().await;
         running.end().await;
         result
@@ -154,7 +169,7 @@ mod tests {
     async fn who_has_used_its_share_up_goes_on_in_the_background() {
         let lane = Arc::new(Lane::new(Background::Lowest));
         let work = turns(20, Duration::from_micros(200));
-        assert_eq!(run(&lane, &Growth::default(), work).await, "background");
+        assert_eq!(run(&lane, Traits::default(), work).await, "background");
     }
 
     #[tokio::test]
@@ -165,22 +180,37 @@ mod tests {
         let mut places = Vec::new();
         for _ in 0..20 {
             let work = turns(200, Duration::from_micros(10));
-            places.push(run(&lane, &Growth::default(), work).await);
+            places.push(run(&lane, Traits::default(), work).await);
         }
         assert!(places.contains(&place()), "{places:?}");
     }
 
     #[tokio::test]
     async fn who_grows_large_goes_on_in_the_background_before_it_does() {
-        let (lane, growth) = (Arc::new(Lane::new(Background::Lowest)), Growth::default());
+        let (lane, traits) = (Arc::new(Lane::new(Background::Lowest)), Traits::default());
         let work = {
-            let growth = growth.clone();
+            let growth = traits.growth.clone();
             async move {
                 growth.becomes_large().await;
                 place()
             }
         };
-        assert_eq!(run(&lane, &growth, work).await, "background");
+        assert_eq!(run(&lane, traits, work).await, "background");
+    }
+
+    #[tokio::test]
+    async fn whose_component_was_heavy_begins_in_the_background_and_may_return() {
+        let lane = Arc::new(Lane::new(Background::Lowest));
+        let habit = Arc::new(Habit::default());
+        let traits = || Traits {
+            habit: Arc::clone(&habit),
+            ..Traits::default()
+        };
+        let brief = || async { place() };
+        assert_ne!(run(&lane, traits(), brief()).await, "background");
+        run(&lane, traits(), turns(20, Duration::from_micros(200))).await;
+        assert_eq!(run(&lane, traits(), brief()).await, "background");
+        assert_ne!(run(&lane, traits(), brief()).await, "background");
     }
 
     #[tokio::test]
@@ -193,7 +223,7 @@ mod tests {
                 let _own = own;
                 turns(u32::MAX, each).await
             };
-            let mut running = Running::new(Box::pin(work), Growth::default(), &lane);
+            let mut running = Running::new(work, Traits::default(), &lane);
             let limit = tokio::time::timeout(Duration::from_millis(30), running.result());
             assert!(limit.await.is_err());
             running.end().await;

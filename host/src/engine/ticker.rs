@@ -1,4 +1,4 @@
-//! The clock that interrupts running guests.
+//! The clock that interrupts running guests, at even times and when they are to make way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::LoadError;
+use crate::priority::until_asked;
 
 /// How often a running guest is interrupted so that its neighbours get their
 /// turn. It is what one guest can delay another at once.
@@ -43,7 +44,7 @@ pub(super) fn start(engine: &wasmtime::Engine) -> Result<Arc<Activity>, LoadErro
     let activity = Arc::new(Activity::default());
     let seen = Arc::clone(&activity);
     let ticker = move || {
-        let (mut last, mut idle) = (0, 0_u32);
+        let (mut last, mut idle, mut asked) = (0, 0_u32, 0);
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
@@ -54,7 +55,8 @@ pub(super) fn start(engine: &wasmtime::Engine) -> Result<Arc<Activity>, LoadErro
                 0
             };
             last = turns;
-            thread::sleep(if idle < IDLE_AFTER { TICK } else { IDLE_TICK });
+            let pause = if idle < IDLE_AFTER { TICK } else { IDLE_TICK };
+            until_asked(&mut asked, pause);
         }
     };
     thread::Builder::new()

@@ -12,6 +12,7 @@ use super::database::{Database, Writer};
 use super::record::Stored;
 use super::{StoreError, Unkept};
 use crate::audit::{AuditError, AuditLog, Unsynced};
+use crate::priority::foremost;
 
 /// Writes that share one commit at most.
 const BATCH: usize = 4_096;
@@ -92,8 +93,11 @@ impl Keeper {
 
     /// Syncs the audit that has to be there before, commits, and tells.
     fn settle(&mut self, batch: Vec<Write>) {
-        let batch = with_audit(batch);
-        let kept = self.commit(&batch);
+        let (batch, kept) = foremost(|| {
+            let batch = with_audit(batch);
+            let kept = self.commit(&batch);
+            (batch, kept)
+        });
         for write in batch {
             // Who does not wait any more need not know.
             let _ = write.done.send(kept.clone().map_err(Unkept::Store));
@@ -108,7 +112,8 @@ impl Keeper {
             Some(writer) => writer,
             none => none.insert(self.database.writer()?),
         };
-        let written = writer.write(batch.iter().flat_map(|write| &write.changes));
+        let changes = batch.iter().flat_map(|write| &write.changes);
+        let written = writer.write(changes);
         written.map_err(|error| {
             // What is on the disk is unknown: the next one opens the file again, and
             // has the whole log written anew.

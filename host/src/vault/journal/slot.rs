@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 
 use super::JournalError;
+use crate::priority::foremost;
 
 /// What a new file is filled up to: a block of most file systems. A line that
 /// goes into room that is there already changes no metadata, so a sync writes
@@ -99,9 +100,7 @@ impl Slot {
     /// Waits until the disk has what was written, and the first time until its
     /// folder has the name: some file systems keep the two apart.
     pub(super) fn sync(&mut self) -> Result<(), JournalError> {
-        self.file
-            .sync_data()
-            .map_err(JournalError::io(&self.path, "synced"))?;
+        foremost(|| self.file.sync_data()).map_err(JournalError::io(&self.path, "synced"))?;
         if let (false, Some(folder)) = (self.is_named, self.path.parent()) {
             File::open(folder)
                 .and_then(|folder| folder.sync_all())
