@@ -16,7 +16,6 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use http_body_util::BodyExt as _;
 
 use super::access::Peer;
@@ -31,20 +30,7 @@ use pieces::{PIECE, Pieces};
 /// Every route. A request bears the [`Visit`] that it belongs to as an extension,
 /// and from there on whoever makes it.
 pub(super) fn routes(service: Service) -> Router {
-    Router::new()
-        .route("/", get(page::show))
-        .route("/openapi.json", get(openapi::show))
-        .route("/metrics", get(health::metrics))
-        .route("/v1/version", get(health::version))
-        .route("/v1/health/live", get(health::live))
-        .route("/v1/health/ready", get(health::ready))
-        .route("/v1/health/vault", get(health::vault))
-        .route("/v1/tasks", get(runs::tasks))
-        .route("/v1/tasks/{task}", get(runs::task))
-        .route("/v1/runs", post(runs::submit).get(runs::list))
-        .route("/v1/runs/{run}", get(runs::show))
-        .route("/v1/runs/{run}/cancel", post(runs::cancel))
-        .route("/v1/runs/{run}/log", get(stream::log))
+    Router::from(openapi::described())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(service.clone(), admit))

@@ -1,4 +1,6 @@
-//! The API's own description, generated from its types.
+//! The API's routes with their description, generated from its types.
+
+use std::sync::LazyLock;
 
 use axum::Json;
 use axum::extract::RawQuery;
@@ -8,33 +10,20 @@ use utoipa::openapi::content::Content;
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::response::Response;
 use utoipa::openapi::schema::{Ref, Schema, SchemaType, Type};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ask::Query;
 use super::{health, page, runs, stream};
 use crate::api::{LogEnd, LogEntry, Problem};
 use crate::server::refused::Refused;
+use crate::server::service::Service;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Cofferdam",
         description = "Runs tasks as WebAssembly components that use secrets they can never read."
-    ),
-    paths(
-        runs::submit,
-        runs::list,
-        runs::show,
-        runs::cancel,
-        stream::log,
-        runs::tasks,
-        runs::task,
-        health::version,
-        health::live,
-        health::ready,
-        health::vault,
-        health::metrics,
-        page::show,
-        show,
     ),
     components(schemas(LogEntry, LogEnd, Problem)),
     tags(
@@ -43,11 +32,33 @@ use crate::server::refused::Refused;
         (name = "health", description = "How the service does"),
     )
 )]
-struct Described;
+struct General;
 
-/// The OpenAPI document.
+/// The document, which is the same for every service of this version.
+static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(document);
+
+/// Every route with its description: what is not described is not served, and the
+/// other way round.
+pub(super) fn described() -> OpenApiRouter<Service> {
+    OpenApiRouter::with_openapi(General::openapi())
+        .routes(routes!(runs::submit, runs::list))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(stream::log))
+        .routes(routes!(runs::tasks))
+        .routes(routes!(runs::task))
+        .routes(routes!(health::version))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::vault))
+        .routes(routes!(health::metrics))
+        .routes(routes!(page::show))
+        .routes(routes!(show))
+}
+
+/// The OpenAPI document, as `GET /openapi.json` gives it.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let mut document = Described::openapi();
+    let mut document = described().into_openapi();
     let schemas = document.components.iter_mut();
     for schema in schemas.flat_map(|it| it.schemas.values_mut()) {
         without_unknown(schema);
@@ -139,9 +150,11 @@ fn refusals_are_problems(operation: &mut Operation) {
         (status = 200, description = "The OpenAPI document", body = serde_json::Value),
     ),
 )]
-pub(super) async fn show(query: RawQuery) -> Result<Json<utoipa::openapi::OpenApi>, Refused> {
+pub(super) async fn show(
+    query: RawQuery,
+) -> Result<Json<&'static utoipa::openapi::OpenApi>, Refused> {
     Query::parse(query, &[])?;
-    Ok(Json(document()))
+    Ok(Json(&*DOCUMENT))
 }
 
 #[cfg(test)]
@@ -150,10 +163,10 @@ mod tests {
 
     #[test]
     fn what_stands_for_later_words_is_not_described() {
-        let described = |document| serde_json::to_string(&document).unwrap();
-        assert!(!described(document()).contains("\"unknown\""));
+        let text = |document| serde_json::to_string(&document).unwrap();
+        assert!(!text(document()).contains("\"unknown\""));
         // It would be, and every word that is said stays.
-        let all = described(Described::openapi());
+        let all = text(described().into_openapi());
         assert_eq!(all.matches("\"unknown\"").count(), 8, "{all}");
         for word in [
             "lost",
@@ -164,10 +177,7 @@ mod tests {
             "host",
             "warn",
         ] {
-            assert!(
-                described(document()).contains(&format!("\"{word}\"")),
-                "{word}"
-            );
+            assert!(text(document()).contains(&format!("\"{word}\"")), "{word}");
         }
     }
 }
