@@ -75,6 +75,28 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// The same where asking takes a while.
+pub(crate) async fn becomes(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so().await {
+        assert!(start.elapsed() < SOON, "{what}: not within {SOON:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// How many attempts of this task have a token, by the word of the server.
+pub(crate) async fn alive(bao: &OpenBao, task: &str) -> usize {
+    let policy = vec![format!("cofferdam-task-{task}")];
+    let living = bao.living_policies().await.unwrap();
+    living.iter().filter(|one| **one == policy).count()
+}
+
+/// Waits until so many attempts of this task have a token.
+pub(crate) async fn minted(bao: &OpenBao, task: &str, at_least: usize) {
+    let what = format!("{at_least} tokens of `{task}`");
+    becomes(&what, async || alive(bao, task).await >= at_least).await;
+}
+
 /// Sends a signal to a process of ours.
 pub(crate) fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();

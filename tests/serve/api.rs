@@ -2,12 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
+use cofferdam_devkit::upstream::Upstream;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, refusal, report, result, submission};
-use crate::common::SOON;
+use crate::common::{SOON, get, minted};
 
 /// Sends this, and reads until the other side closes or the answer is whole.
 fn raw(stage: &Stage, request: &str) -> String {
@@ -75,7 +77,66 @@ async fn a_run_is_submitted_shown_and_listed() {
         (&caller["via"], &caller["uid"]),
         (&json!("unix"), &json!(own))
     );
+    let group = rustix::process::getegid().as_raw();
+    assert_eq!(caller["gid"], json!(group));
     assert_eq!(caller["pid"], json!(std::process::id()));
+}
+
+#[tokio::test]
+async fn a_task_tells_what_it_needs() {
+    let upstream = Upstream::start().unwrap();
+    let stage = Stage::busy(&upstream, "").await;
+    let (status, _, task) = ask(&stage, "GET", "/v1/tasks/caller", "", "");
+    assert_eq!((status, &task["needs"]), (200, &json!({ "api": "http" })));
+    let (_, _, task) = ask(&stage, "GET", "/v1/tasks/hello", "", "");
+    assert_eq!(task["needs"], json!({}));
+}
+
+/// What browsers and other readers of event streams send when they come back.
+#[tokio::test]
+async fn a_log_is_resumed_by_its_header() {
+    let stage = Stage::bare("").await;
+    let flood = json!({ "do": "log_flood", "lines": 9 });
+    let run = stage.submit("probe", flood).await.unwrap();
+    stage.end_of(run).await;
+    let ids = |query: &str, headers: &str| {
+        let path = format!("/v1/runs/{run}/log{query}");
+        let (status, _, events) = ask(&stage, "GET", &path, headers, "");
+        assert_eq!(status, 200, "{events}");
+        let events = events.as_str().unwrap().to_owned();
+        assert!(events.contains("event: end"), "{events}");
+        let ids = events.lines().filter_map(|line| line.strip_prefix("id: "));
+        ids.map(|id| id.parse().unwrap()).collect::<Vec<u64>>()
+    };
+    assert_eq!(ids("", ""), (1..=9).collect::<Vec<_>>());
+    assert_eq!(ids("", "last-event-id: 6\r\n"), [7, 8, 9]);
+    // Who comes back repeats his query.
+    assert_eq!(ids("?after=2", "last-event-id: 7\r\n"), [8, 9]);
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_over_the_socket() {
+    let stage = Stage::bare("").await;
+    let stream = tokio::net::UnixStream::connect(stage.socket())
+        .await
+        .unwrap();
+    let (executor, io) = (TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    // Two at once over one connection.
+    let ask = |path: &str| {
+        let request = http::Request::get(format!("http://x{path}"));
+        request.body(String::new()).unwrap()
+    };
+    let both = [
+        sender.send_request(ask("/v1/tasks")),
+        sender.send_request(ask("/v1/version")),
+    ];
+    for answer in futures_util::future::join_all(both).await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.version(), http::Version::HTTP_2);
+    }
 }
 
 /// Every series, with every field of its labels where one shows, is in docs/OPERATE.md.
@@ -147,7 +208,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
     let twice = format!("{good}{good}");
     let runs = "/v1/runs";
     let mine = "/v1/runs/0190a0a0-0000-7000-8000-000000000000";
-    for (method, path, headers, body, status, kind, detail) in [
+    for (method, path, headers, body, status, kind, detail, hint) in [
         (
             "POST",
             runs,
@@ -156,8 +217,18 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             400,
             "bad-request",
             "Idempotency-Key",
+            "new for every run",
         ),
-        ("POST", runs, &long_key, &good, 400, "bad-request", "255"),
+        (
+            "POST",
+            runs,
+            &long_key,
+            &good,
+            400,
+            "bad-request",
+            "255",
+            "new for every run",
+        ),
         (
             "POST",
             runs,
@@ -166,6 +237,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             400,
             "bad-request",
             "Idempotency-Key",
+            "new for every run",
         ),
         (
             "POST",
@@ -175,14 +247,33 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             415,
             "unsupported-media-type",
             "application/json",
+            "",
         ),
-        ("POST", runs, &key, "", 400, "bad-request", "EOF"),
-        ("POST", runs, &key, "{", 400, "bad-request", "EOF"),
-        ("POST", runs, &key, &twice, 400, "bad-request", "goes on"),
-        ("POST", runs, &key, "[]", 422, "invalid", "the body"),
-        ("POST", runs, &key, &extra, 422, "invalid", "extra"),
-        ("POST", runs, &key, &odd_dag, 422, "invalid", "dag_id"),
-        ("POST", runs, &key, &zeroth, 422, "invalid", "try_number"),
+        ("POST", runs, &key, "", 400, "bad-request", "EOF", ""),
+        ("POST", runs, &key, "{", 400, "bad-request", "EOF", ""),
+        (
+            "POST",
+            runs,
+            &key,
+            &twice,
+            400,
+            "bad-request",
+            "goes on",
+            "",
+        ),
+        ("POST", runs, &key, "[]", 422, "invalid", "the body", ""),
+        ("POST", runs, &key, &extra, 422, "invalid", "extra", ""),
+        ("POST", runs, &key, &odd_dag, 422, "invalid", "dag_id", ""),
+        (
+            "POST",
+            runs,
+            &key,
+            &zeroth,
+            422,
+            "invalid",
+            "try_number",
+            "",
+        ),
         (
             "POST",
             runs,
@@ -191,10 +282,38 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             422,
             "invalid",
             "attempt.try_number",
+            "",
         ),
-        ("POST", runs, &key, &odd_name, 422, "invalid", "task name"),
-        ("POST", runs, &key, &unknown, 404, "not-found", "nobody"),
-        ("POST", runs, &key, &large, 413, "body-too-large", "4096"),
+        (
+            "POST",
+            runs,
+            &key,
+            &odd_name,
+            422,
+            "invalid",
+            "task name",
+            "",
+        ),
+        (
+            "POST",
+            runs,
+            &key,
+            &unknown,
+            404,
+            "not-found",
+            "nobody",
+            "lists yours",
+        ),
+        (
+            "POST",
+            runs,
+            &key,
+            &large,
+            413,
+            "body-too-large",
+            "4096",
+            "a reference",
+        ),
         (
             "POST",
             "/v1/runs?wait=61",
@@ -203,6 +322,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             400,
             "bad-request",
             "60",
+            "",
         ),
         (
             "POST",
@@ -212,6 +332,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             400,
             "bad-request",
             "wait",
+            "",
         ),
         (
             "POST",
@@ -221,6 +342,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             400,
             "bad-request",
             "`wait`",
+            "",
         ),
         (
             "GET",
@@ -230,8 +352,18 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             400,
             "bad-request",
             "no parameters",
+            "",
         ),
-        ("GET", mine, "", "", 404, "not-found", "no such run"),
+        (
+            "GET",
+            mine,
+            "",
+            "",
+            404,
+            "not-found",
+            "no such run",
+            "server.results",
+        ),
         (
             "GET",
             "/v1/runs/..%2f..",
@@ -240,6 +372,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             404,
             "not-found",
             "no such run",
+            "",
         ),
         (
             "GET",
@@ -249,6 +382,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             404,
             "not-found",
             "no such run",
+            "",
         ),
         (
             "GET",
@@ -258,6 +392,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             400,
             "bad-request",
             "cursor",
+            "",
         ),
         (
             "GET",
@@ -267,6 +402,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             400,
             "bad-request",
             "cursor",
+            "",
         ),
         (
             "POST",
@@ -276,6 +412,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             400,
             "bad-request",
             "no body",
+            "",
         ),
         (
             "POST",
@@ -285,6 +422,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             404,
             "not-found",
             "no such run",
+            "server.results",
         ),
         (
             "DELETE",
@@ -294,8 +432,18 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             405,
             "method-not-allowed",
             "other methods",
+            "/openapi.json",
         ),
-        ("GET", "/v2", "", "", 404, "not-found", "no such path"),
+        (
+            "GET",
+            "/v2",
+            "",
+            "",
+            404,
+            "not-found",
+            "no such path",
+            "/openapi.json",
+        ),
         (
             "GET",
             "/v1/tasks/nobody",
@@ -304,6 +452,7 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             404,
             "not-found",
             "no such task",
+            "",
         ),
     ] {
         let (got, head, problem) = ask(&stage, method, path, headers, body);
@@ -320,21 +469,20 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             problem["detail"].as_str().unwrap().contains(detail),
             "{told}"
         );
-        for field in ["title", "phase", "blame", "exit"] {
-            assert!(!problem[field].is_null(), "{told}");
+        // All of these are the caller's own doing, and a command ends as after a wrong
+        // argument.
+        assert!(!problem["title"].as_str().unwrap().is_empty(), "{told}");
+        let ours = ["phase", "blame", "exit"].map(|field| &problem[field]);
+        assert_eq!(json!(ours), json!(["request", "task", 2]), "{told}");
+        match hint {
+            "" => assert!(problem["hint"].is_null(), "{told}"),
+            hint => assert!(problem["hint"].as_str().unwrap().contains(hint), "{told}"),
         }
     }
     let answer = raw(&stage, "not http at all\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     // Nothing of all that was begun.
-    assert!(
-        stage
-            .world
-            .audit()
-            .unwrap()
-            .iter()
-            .all(|line| line["event"] != "run_started")
-    );
+    assert_eq!(stage.world.begun().unwrap(), 0);
     let (status, ..) = ask(&stage, "POST", "/v1/runs?wait=9", &key, &good);
     assert_eq!(status, 201, "the service still works");
 }
@@ -356,17 +504,15 @@ async fn a_key_gives_one_run_whatever_is_asked_for_under_it() {
     let other = super::stage::submission("hello", json!({ "name": "Eve" }));
     let (status, kind, _) = refusal(client.submit("k", &other).await);
     assert_eq!((status, kind.as_str()), (422, "key-reused"));
-    let begun = stage.world.audit().unwrap();
-    let begun = begun.iter().filter(|line| line["event"] == "run_started");
-    assert_eq!(begun.count(), 1);
+    assert_eq!(stage.world.begun().unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_submissions_with_one_key_are_one_run() {
-    let stage = Stage::bare("").await;
-    let input = json!({ "do": "sleep", "ms": 300 });
+    let upstream = Upstream::start().unwrap();
+    let mut stage = Stage::busy(&upstream, "").await;
     let all = (0..1_000).map(|_| {
-        let (client, submission) = (stage.client(), submission("probe", input.clone()));
+        let (client, submission) = (stage.client(), submission("caller", get("held")));
         tokio::spawn(async move { client.submit("one", &submission).await.unwrap() })
     });
     let (mut runs, mut new) = (std::collections::BTreeSet::new(), 0);
@@ -376,17 +522,20 @@ async fn a_thousand_submissions_with_one_key_are_one_run() {
         runs.insert(submitted.view.run);
     }
     assert_eq!((runs.len(), new), (1, 1));
-    stage.end_of(*runs.first().unwrap()).await;
-    let audit = stage.world.audit().unwrap();
-    let begun = audit.iter().filter(|line| line["event"] == "run_started");
-    assert_eq!(begun.count(), 1);
+    upstream.release();
+    stage.held_ended(&upstream, *runs.first().unwrap()).await;
+    // Vault and the API say so too.
+    assert_eq!(stage.world.bao().unwrap().minted().unwrap(), 1);
+    assert_eq!(upstream.requests().len(), 1);
+    stage.ends_clean().await;
+    assert_eq!(stage.world.begun().unwrap(), 1);
 }
 
 #[tokio::test]
 async fn who_hangs_up_or_says_nothing_harms_nobody() {
-    let stage = Stage::bare("").await;
-    let good = serde_json::to_string(&submission("probe", json!({ "do": "sleep", "ms": 200 })));
-    let good = good.unwrap();
+    let upstream = Upstream::start().unwrap();
+    let mut stage = Stage::busy(&upstream, "").await;
+    let good = serde_json::to_string(&submission("caller", get("held"))).unwrap();
     let head = format!(
         "POST /v1/runs?wait=30 HTTP/1.1\r\nhost: x\r\n{JSON}idempotency-key: k\r\n\
          content-length: {}\r\n\r\n",
@@ -403,14 +552,16 @@ async fn who_hangs_up_or_says_nothing_harms_nobody() {
     // After it: the run goes on by itself.
     let mut gone = UnixStream::connect(stage.socket()).unwrap();
     gone.write_all(format!("{head}{good}").as_bytes()).unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let bao = stage.world.bao().unwrap();
+    minted(bao, "caller", 1).await;
     drop(gone);
-    let submission = submission("probe", json!({ "do": "sleep", "ms": 200 }));
+    let submission = submission("caller", get("held"));
     let again = stage.client().submit("k", &submission).await.unwrap();
     assert!(again.replayed, "the run was begun");
-    assert_eq!(report(&stage.end_of(again.view.run).await).exit, 0);
+    upstream.release();
+    stage.held_ended(&upstream, again.view.run).await;
     drop((silent, half));
-    let audit = stage.world.audit().unwrap();
-    let begun = audit.iter().filter(|line| line["event"] == "run_started");
-    assert_eq!(begun.count(), 1);
+    assert_eq!(bao.minted().unwrap(), 1);
+    assert_eq!(stage.world.begun().unwrap(), 1);
+    stage.ends_clean().await;
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cofferdam::api::{CancelledBy, RunState};
+use cofferdam::run::Outcome;
 use cofferdam_devkit::clock::Skew;
 use cofferdam_devkit::openbao::{OpenBao, Provision};
 use cofferdam_devkit::process::{Guarded, dying_with_us};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use super::stage::{Stage, report, submission};
 use crate::common::{
-    SOON, TOKEN, api, binary, canceller, get, install, journal, nobody_lives, world,
+    TOKEN, alive, api, becomes, binary, canceller, get, install, journal, minted, nobody_lives,
 };
 
 /// Runs that are under way at once.
@@ -26,11 +27,9 @@ const CROWD: usize = 100;
 
 const ROOMY: &str = "[engine]\ninstances = 128\n";
 
-/// A service with the task `caller` of this API.
+/// A service with room for the crowd.
 async fn busy(upstream: &Upstream, server: &str) -> Stage {
-    let world = world().await;
-    install(&world, "caller", "probe-http", &api(&upstream.address()));
-    Stage::of(world, &format!("{ROOMY}{server}")).await
+    Stage::busy(upstream, &format!("{ROOMY}{server}")).await
 }
 
 /// Submits as many runs as the crowd has, each with its own key.
@@ -45,32 +44,13 @@ async fn crowd(stage: &Stage, input: &Value) -> BTreeMap<String, Uuid> {
     runs
 }
 
-/// Waits until so many attempts have a token.
-async fn minted(stage: &Stage, at_least: usize) {
-    let begun = Instant::now();
-    loop {
-        let living = stage.world.bao().unwrap().living_policies().await.unwrap();
-        let task = vec!["cofferdam-task-caller".to_owned()];
-        let found = living.iter().filter(|one| **one == task).count();
-        if found >= at_least {
-            return;
-        }
-        assert!(
-            begun.elapsed() < SOON,
-            "{found} of {at_least}: {}",
-            stage.log()
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test]
 async fn sigkill_under_load_loses_no_run_and_leaves_nothing_alive() {
     let upstream = Upstream::start().unwrap();
     let mut stage = busy(&upstream, "").await;
     let done = stage.run("caller", get("status/200")).await.run;
     let runs = crowd(&stage, &get("never")).await;
-    minted(&stage, CROWD).await;
+    minted(stage.world.bao().unwrap(), "caller", CROWD).await;
     stage.kill();
     let living = stage.world.bao().unwrap().living().await.unwrap();
     assert!(
@@ -90,9 +70,7 @@ async fn sigkill_under_load_loses_no_run_and_leaves_nothing_alive() {
         stage.end_of(done.parse().unwrap()).await.state,
         RunState::Ended
     );
-    stage.stop().await;
-    nobody_lives(stage.world.bao().unwrap()).await;
-    assert!(journal(&stage.world).is_empty());
+    stage.ends_clean().await;
 }
 
 #[tokio::test]
@@ -100,7 +78,7 @@ async fn sigterm_with_a_hundred_runs_under_way_revokes_all_of_them() {
     let upstream = Upstream::start().unwrap();
     let mut stage = busy(&upstream, "[server]\ndrain = \"1s\"\n").await;
     let runs = crowd(&stage, &get("never")).await;
-    minted(&stage, CROWD).await;
+    minted(stage.world.bao().unwrap(), "caller", CROWD).await;
     stage.signal(Signal::TERM);
     stage.ends_well(Duration::from_secs(60)).await;
     nobody_lives(stage.world.bao().unwrap()).await;
@@ -129,59 +107,56 @@ async fn vault_that_dies_and_comes_back_under_load_is_survived() {
     install(&world, "caller", "probe-http", &api(&upstream.address()));
     let mut stage = Stage::of(world, ROOMY).await;
     let runs = crowd(&stage, &get("held")).await;
-    minted(&stage, CROWD).await;
+    // All have their secret: nothing but their end needs Vault.
+    becomes("all are at the API", async || {
+        upstream.requests().len() >= CROWD
+    })
+    .await;
     stage.world.bao_mut().unwrap().kill();
     upstream.release();
-    let begun = Instant::now();
-    while stage.client().ready().await.unwrap().ready {
-        assert!(begun.elapsed() < SOON, "it is not noticed");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let mut exits = BTreeMap::new();
+    becomes("it is noticed", async || {
+        !stage.client().ready().await.unwrap().ready
+    })
+    .await;
     for run in runs.values() {
         let told = report(&stage.end_of(*run).await);
-        *exits.entry(told.exit).or_insert(0) += 1;
+        assert_eq!((&told.outcome, told.exit), (&Outcome::Done, 7), "{told:?}");
+        assert!(!told.revocation.unwrap().complete);
     }
-    assert!(exits.contains_key(&7), "no revocation failed: {exits:?}");
+    // It sweeps once Vault is back, and that must not be before we have asked.
+    stage.signal(Signal::STOP);
     stage.world.bao_mut().unwrap().start_again().await.unwrap();
-    let begun = Instant::now();
-    while !stage.client().ready().await.unwrap().ready {
-        assert!(begun.elapsed() < SOON, "it is not noticed");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    assert_eq!(alive(stage.world.bao().unwrap(), "caller").await, CROWD);
+    stage.signal(Signal::CONT);
+    becomes("it is noticed", async || {
+        stage.client().ready().await.unwrap().ready
+    })
+    .await;
     let after = stage.run("caller", get("status/200")).await;
     assert_eq!(after.exit, 0, "{after:?}");
     // What could not be revoked then, the service itself ends: its own log-in is all
     // that lives.
-    let begun = Instant::now();
-    loop {
-        let living = stage.world.bao().unwrap().living_policies().await.unwrap();
-        let of_attempts = living.iter().flatten();
-        let of_attempts = of_attempts.filter(|policy| policy.starts_with("cofferdam-task-"));
-        let (left, pending) = (of_attempts.count(), pending_revocations(&stage));
-        if (left, pending) == (0, 0) {
-            break;
-        }
-        assert!(begun.elapsed() < SOON, "{left} live, {pending} pending");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    becomes("what was left is swept", async || {
+        let left = alive(stage.world.bao().unwrap(), "caller").await;
+        let pending = stage.number("cofferdam_vault_pending_revocations");
+        (left, pending) == (0, Some(0.0))
+    })
+    .await;
     stage.logs("was swept").await;
-    stage.stop().await;
-    nobody_lives(stage.world.bao().unwrap()).await;
-    assert!(journal(&stage.world).is_empty());
-}
-
-/// A gauge of `/metrics`.
-fn pending_revocations(stage: &Stage) -> u64 {
-    let answer = String::from_utf8(stage.get("/metrics")).unwrap();
-    let mut lines = answer.lines();
-    let value = lines.find_map(|line| line.strip_prefix("cofferdam_vault_pending_revocations "));
-    value.unwrap_or_else(|| panic!("{answer}")).parse().unwrap()
+    stage.ends_clean().await;
 }
 
 #[tokio::test]
 async fn who_says_nothing_or_a_byte_a_second_is_sent_away() {
-    let stage = Stage::bare("").await;
+    let upstream = Upstream::start().unwrap();
+    let mut stage = Stage::busy(&upstream, "").await;
+    let held = stage.held(&upstream).await;
+    // Whoever asks is one.
+    let connections = "cofferdam_connections";
+    becomes("we are alone", async || {
+        stage.number(connections) == Some(1.0)
+    })
+    .await;
     let patience = Duration::from_secs(60);
     let connect = || {
         let stream = UnixStream::connect(stage.socket()).unwrap();
@@ -225,9 +200,15 @@ async fn who_says_nothing_or_a_byte_a_second_is_sent_away() {
               content-type: application/json\r\ncontent-length: 4000\r\nconnection: close\r\n\r\n{",
         )
     });
+    becomes("all are there", async || {
+        stage.number(connections) == Some(4.0)
+    })
+    .await;
     // The others do not notice.
     let others = Instant::now();
+    let mut runs = 1;
     while others.elapsed() < Duration::from_secs(28) {
+        runs += 1;
         let report = stage.run("hello", json!({ "name": "x" })).await;
         assert_eq!(report.exit, 0);
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -237,16 +218,26 @@ async fn who_says_nothing_or_a_byte_a_second_is_sent_away() {
         let limits = Duration::from_secs(29)..Duration::from_secs(45);
         assert!(limits.contains(&waited), "{what}: {waited:?}");
     }
+    becomes("all are gone", async || {
+        stage.number(connections) == Some(1.0)
+    })
+    .await;
+    assert_eq!(stage.world.begun().unwrap(), runs, "none of theirs began");
+    upstream.release();
+    stage.held_ended(&upstream, held).await;
+    stage.ends_clean().await;
 }
 
 #[tokio::test]
 async fn a_caller_without_end_of_connections_harms_itself() {
-    let mut stage = Stage::bare("[server.limits]\nruns = 1\n").await;
+    let upstream = Upstream::start().unwrap();
+    let mut stage = Stage::busy(&upstream, "[server.limits]\nruns = 2\n").await;
     stage.stop().await;
     let mut command = dying_with_us("prlimit");
     command.arg("--nofile=96:96").arg(binary());
     command.args(["--log-level", "info", "serve"]);
     stage.start_command(command).await;
+    let held = stage.held(&upstream).await;
     let slow = stage.submit("probe", json!({ "do": "sleep", "ms": 1_000 }));
     let slow = slow.await.unwrap();
     // Its turn comes when there is no file descriptor left.
@@ -264,6 +255,8 @@ async fn a_caller_without_end_of_connections_harms_itself() {
         .status();
     assert!(lowered.unwrap().success());
     drop(idle);
+    // Its end comes then too.
+    upstream.release();
     tokio::time::sleep(Duration::from_millis(2_000)).await;
     let refused = UnixStream::connect(stage.socket());
     stage.logs("could not be accepted").await;
@@ -272,19 +265,16 @@ async fn a_caller_without_end_of_connections_harms_itself() {
         .args(["--pid", &pid, "--nofile=96:96"])
         .status();
     assert!(raised.unwrap().success());
-    let begun = Instant::now();
-    while stage.client().version().await.is_err() {
-        assert!(
-            begun.elapsed() < SOON,
-            "it does not recover: {}",
-            stage.log()
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    becomes("it recovers", async || {
+        stage.client().version().await.is_ok()
+    })
+    .await;
     for run in [slow, next] {
         let report = report(&stage.end_of(run).await);
         assert_eq!(report.exit, 0, "{report:?}: {}", stage.log());
     }
+    stage.held_ended(&upstream, held).await;
+    stage.ends_clean().await;
 }
 
 /// The clock goes wrong, twice, while runs are under way: what is counted in seconds goes
@@ -302,7 +292,7 @@ async fn a_clock_that_jumps_under_way_changes_no_result() {
     for seconds in [7_200, -7_200, 0] {
         upstream.hold();
         let under_way = stage.submit("caller", get("held")).await.unwrap();
-        minted(&stage, 1).await;
+        minted(stage.world.bao().unwrap(), "caller", 1).await;
         skew.jump(seconds).unwrap();
         // What counts seconds has the time to notice.
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -343,24 +333,21 @@ async fn sigkill_of_the_clients_under_load_ends_no_run() {
         Guarded::spawn(command).unwrap()
     };
     let clients: Vec<Guarded> = (0..CLIENTS).map(start).collect();
-    minted(&stage, CLIENTS).await;
+    minted(stage.world.bao().unwrap(), "caller", CLIENTS).await;
     clients.into_iter().for_each(Guarded::stop);
-    let begun = |stage: &Stage| {
-        let audit = stage.world.audit().unwrap();
-        let begun = audit.iter().filter(|line| line["event"] == "run_started");
-        begun.count()
-    };
-    assert_eq!(begun(&stage), CLIENTS);
+    assert_eq!(stage.world.begun().unwrap(), CLIENTS);
     upstream.release();
     for number in 0..CLIENTS {
         let mut again = start(number);
         let status = again.child().wait().unwrap();
         assert!(status.success(), "{number}: {status}");
     }
-    assert_eq!(begun(&stage), CLIENTS, "none was begun twice");
-    stage.stop().await;
-    nobody_lives(stage.world.bao().unwrap()).await;
-    assert!(journal(&stage.world).is_empty());
+    assert_eq!(
+        stage.world.begun().unwrap(),
+        CLIENTS,
+        "none was begun twice"
+    );
+    stage.ends_clean().await;
 }
 
 #[tokio::test]

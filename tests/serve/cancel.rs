@@ -8,7 +8,7 @@ use cofferdam_devkit::upstream::Upstream;
 use serde_json::json;
 
 use super::stage::{Stage, report};
-use crate::common::{api, canceller, get, install, nobody_lives, world};
+use crate::common::{api, canceller, get, install, minted, nobody_lives, world};
 
 #[tokio::test]
 async fn the_answer_comes_when_the_authority_is_dead() {
@@ -18,18 +18,7 @@ async fn the_answer_comes_when_the_authority_is_dead() {
     let stage = Stage::of(world, "").await;
     let run = stage.submit("caller", get("never")).await.unwrap();
     let bao = stage.world.bao().unwrap();
-    let begun = Instant::now();
-    while !bao
-        .living_policies()
-        .await
-        .unwrap()
-        .contains(&vec!["cofferdam-task-caller".to_owned()])
-    {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "no token is minted"
-        );
-    }
+    minted(bao, "caller", 1).await;
     let (one, two) = tokio::join!(async { stage.client().cancel(run).await.unwrap() }, async {
         stage.client().cancel(run).await.unwrap()
     },);

@@ -8,11 +8,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cofferdam_devkit::upstream::Upstream;
-use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
 
-use super::stage::{Stage, refusal, report, submission};
-use crate::common::{api, binary, get, guest, install, nobody_lives, world};
+use super::stage::{Stage, refusal, report, submission, vaulted};
+use crate::common::{alive, get};
 
 /// A small file system at a folder.
 struct Disk(PathBuf);
@@ -84,11 +83,12 @@ async fn becomes(stage: &Stage, wanted: &[&str]) {
 
 #[tokio::test]
 async fn without_room_for_the_audit_nothing_runs_until_there_is_room() {
-    let world = World::bare(binary()).unwrap();
-    world.task("hello", &guest("hello"), "").unwrap();
+    let upstream = Upstream::start().unwrap();
+    let world = vaulted(&upstream).await;
     let disk = Disk::mount(&world.path("audit"));
     let mut stage = Stage::of(world, "").await;
     assert_eq!(stage.run("hello", json!({ "name": "x" })).await.exit, 0);
+    let held = stage.held(&upstream).await;
     disk.fill();
     // What is left of a page takes some lines.
     let mut refused = None;
@@ -99,20 +99,31 @@ async fn without_room_for_the_audit_nothing_runs_until_there_is_room() {
             break;
         }
     }
-    let report = refused.expect("a full disk was not noticed");
-    assert!(report.audit.head.is_none(), "{report:?}");
+    let told = refused.expect("a full disk was not noticed");
+    assert!(told.audit.head.is_none(), "{told:?}");
     // Its work was done, or it never began; it is no plain success.
-    assert!(matches!(report.exit, 2 | 7), "{report:?}");
-    let report = stage.run("hello", json!({ "name": "x" })).await;
-    assert_eq!(report.outcome.word(), "refused", "{report:?}");
+    assert!(matches!(told.exit, 2 | 7), "{told:?}");
+    let told = stage.run("hello", json!({ "name": "x" })).await;
+    assert_eq!(told.outcome.word(), "refused", "{told:?}");
     becomes(&stage, &["audit"]).await;
+    // One that needs a secret gets none; the authority that lives is closed all the same.
+    let bao = stage.world.bao().unwrap();
+    let minted = bao.minted().unwrap();
+    let refused = stage.run("caller", get("status/200")).await;
+    assert_eq!(refused.outcome.word(), "refused", "{refused:?}");
+    assert_eq!((bao.minted().unwrap(), minted), (1, 1));
+    upstream.release();
+    let told = report(&stage.end_of(held).await);
+    assert_ne!(told.exit, 0, "its audit has no end: {told:?}");
+    assert!(told.audit.head.is_none() && told.revocation.unwrap().complete);
+    assert_eq!(alive(bao, "caller").await, 0);
     disk.free();
     becomes(&stage, &[]).await;
-    let report = stage.run("hello", json!({ "name": "x" })).await;
-    assert_eq!(report.exit, 0, "{report:?}");
-    assert!(report.audit.head.is_some());
+    let done = stage.run("caller", get("status/200")).await;
+    assert_eq!(done.exit, 0, "{done:?}");
+    assert!(done.audit.head.is_some());
     // The chain that was broken off says so; the others are whole.
-    stage.stop().await;
+    stage.ends_clean().await;
     let verify = ["--format", "json", "audit", "verify"];
     let verified = stage.world.command(&verify).output().unwrap();
     let verified: Value = serde_json::from_slice(&verified.stdout).unwrap();
@@ -128,10 +139,11 @@ async fn without_room_for_the_audit_nothing_runs_until_there_is_room() {
 
 #[tokio::test]
 async fn without_room_for_results_nothing_begins_and_nothing_is_lost() {
-    let world = World::bare(binary()).unwrap();
-    world.task("probe", &guest("probe"), "").unwrap();
+    let upstream = Upstream::start().unwrap();
+    let world = vaulted(&upstream).await;
     let disk = Disk::mount(&world.path("state"));
     let mut stage = Stage::of(world, "").await;
+    let held = stage.held(&upstream).await;
     let sleep = json!({ "do": "sleep", "ms": 2_000 });
     let old = stage.submit("probe", sleep).await.unwrap();
     stage.running(old).await;
@@ -155,6 +167,14 @@ async fn without_room_for_results_nothing_begins_and_nothing_is_lost() {
     assert_eq!(refusal(waited).0, 503);
     // The work of the old one is done, and told.
     assert_eq!(report(&stage.end_of(old).await).exit, 0);
+    // Nor is a token minted, and the one that lives dies.
+    let bao = stage.world.bao().unwrap();
+    let refused = stage.submit("caller", get("status/200")).await;
+    assert_eq!(refusal(refused).0, 503);
+    assert_eq!(bao.minted().unwrap(), 1);
+    upstream.release();
+    stage.held_ended(&upstream, held).await;
+    assert_eq!(alive(bao, "caller").await, 0);
     disk.free();
     becomes(&stage, &[]).await;
     let new = stage
@@ -162,23 +182,23 @@ async fn without_room_for_results_nothing_begins_and_nothing_is_lost() {
         .await
         .unwrap();
     begun.push(new);
-    for run in begun.iter().chain([&old]) {
+    for run in begun.iter().chain([&old, &held]) {
         assert_eq!(report(&stage.end_of(*run).await).exit, 0);
     }
     // And kept: the next service knows every one.
     tokio::time::sleep(Duration::from_secs(1)).await;
     stage.kill();
     stage.start().await;
-    for run in begun.iter().chain([&old]) {
+    for run in begun.iter().chain([&old, &held]) {
         assert_eq!(report(&stage.end_of(*run).await).exit, 0);
     }
+    stage.ends_clean().await;
 }
 
 #[tokio::test]
 async fn without_room_for_the_journal_no_token_is_minted() {
-    let world = world().await;
     let upstream = Upstream::start().unwrap();
-    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    let world = vaulted(&upstream).await;
     fs::create_dir_all(world.path("state")).unwrap();
     fs::set_permissions(
         world.path("state"),
@@ -200,19 +220,21 @@ async fn without_room_for_the_journal_no_token_is_minted() {
     disk.free();
     let done = stage.run("caller", get("status/200")).await;
     assert_eq!(done.exit, 0, "{done:?}");
-    stage.stop().await;
-    nobody_lives(stage.world.bao().unwrap()).await;
+    stage.ends_clean().await;
 }
 
 #[tokio::test]
 async fn without_room_for_the_cache_tasks_are_compiled_again() {
-    let world = World::bare(binary()).unwrap();
-    world.task("hello", &guest("hello"), "").unwrap();
+    let upstream = Upstream::start().unwrap();
+    let world = vaulted(&upstream).await;
     let disk = Disk::mount(&world.path("cache"));
     disk.fill();
     let mut stage = Stage::of(world, "").await;
     stage.logs("could not be cached").await;
     assert_eq!(stage.run("hello", json!({ "name": "x" })).await.exit, 0);
-    stage.stop().await;
+    let held = stage.held(&upstream).await;
+    upstream.release();
+    stage.held_ended(&upstream, held).await;
+    stage.ends_clean().await;
     disk.free();
 }

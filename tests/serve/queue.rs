@@ -5,11 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use cofferdam::api::RunState;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stage::{Stage, refusal, submission};
 
-fn sleeps(ms: u32) -> serde_json::Value {
+fn sleeps(ms: u32) -> Value {
     json!({ "do": "sleep", "ms": ms })
 }
 
@@ -28,14 +28,12 @@ async fn too_much_is_refused_at_once_and_says_when_to_come_back() {
     assert!(begun.elapsed() < Duration::from_secs(1));
     let (status, kind, _) = refusal(refused);
     assert_eq!((status, kind.as_str()), (429, "too-many-requests"));
-    let body = serde_json::to_string(&submission("probe", sleeps(1))).unwrap();
-    let answer = stage.ask(&format!(
-        "POST /v1/runs HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    ));
-    let answer = String::from_utf8(answer).unwrap();
+    let answer = stage.post("k", &submission("probe", sleeps(1)));
     assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    let (_, problem) = answer.split_once("\r\n\r\n").unwrap();
+    let problem: Value = serde_json::from_str(problem).unwrap();
+    let told = ["phase", "blame", "exit", "retry_after"].map(|name| &problem[name]);
+    assert_eq!(json!(told), json!(["admission", "task", 4, 1]));
     let states = async || {
         let mut states = Vec::new();
         for run in &runs {
@@ -133,6 +131,16 @@ async fn who_may_run_nothing_is_not_read() {
     let begun = Instant::now();
     let answer = String::from_utf8(stage.ask(&announced("k", 7 << 20))).unwrap();
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    let (_, problem) = answer.split_once("\r\n\r\n").unwrap();
+    let problem: Value = serde_json::from_str(problem).unwrap();
+    let told = ["phase", "blame", "exit"].map(|name| &problem[name]);
+    assert_eq!(json!(told), json!(["admission", "operator", 3]));
+    assert!(
+        problem["hint"]
+            .as_str()
+            .unwrap()
+            .contains("[[server.allow]]")
+    );
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 

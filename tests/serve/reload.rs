@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use cofferdam::api::CancelledBy;
 use cofferdam::run::Outcome;
+use cofferdam_devkit::upstream::{Recorded, Upstream};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::stage::{Stage, refusal, report, submission};
-use crate::common::{canceller, guest};
+use crate::common::{TOKEN, alive, api, becomes, canceller, guest};
 
 #[tokio::test]
 async fn a_run_keeps_the_grants_that_it_began_with() {
@@ -38,6 +39,37 @@ async fn a_run_keeps_the_grants_that_it_began_with() {
             .find(|line| line["event"] == "run_started" && line["run"] == json!(run));
         assert_eq!(&begun.unwrap()["grants"], source);
     }
+}
+
+/// What it began with is the authority too: the token and the secret of before serve it to
+/// its end, and die with it.
+#[tokio::test]
+async fn a_run_keeps_the_authority_that_it_began_with() {
+    let upstream = Upstream::start().unwrap();
+    let mut stage = Stage::busy(&upstream, "").await;
+    let twice = json!({ "do": "http", "grant": "api", "path": "held", "times": 2 });
+    let old = stage.submit("caller", twice.clone()).await.unwrap();
+    becomes("the API is asked", async || upstream.requests().len() == 1).await;
+    let less = api(&upstream.address()).replace("GET **", "GET status/*");
+    let guest = guest("probe-http");
+    stage.world.task("caller", &guest, &less).unwrap();
+    stage.signal(Signal::HUP);
+    stage.logs("were read again").await;
+    let bao = stage.world.bao().unwrap();
+    assert_eq!(alive(bao, "caller").await, 1, "the old run's");
+    upstream.release();
+    let told = report(&stage.end_of(old).await);
+    assert_eq!(told.exit, 0, "{told:?}");
+    assert!(told.denials.is_empty() && told.revocation.unwrap().complete);
+    let asked = upstream.requests();
+    let bearer = format!("Bearer {TOKEN}");
+    let with = |it: &&Recorded| it.header("authorization") == Some(bearer.as_bytes());
+    assert_eq!(asked.iter().filter(with).count(), 2);
+    // A new one has the new grants, and so nothing of this.
+    let told = stage.run("caller", twice).await;
+    assert!(!told.denials.is_empty(), "{told:?}");
+    assert_eq!(upstream.requests().len(), 2);
+    stage.ends_clean().await;
 }
 
 #[tokio::test]
@@ -87,13 +119,12 @@ async fn one_bad_file_keeps_all_as_it_was_and_says_so() {
         )
         .unwrap();
     stage.signal(Signal::HUP);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    becomes("we are allowed no more", async || {
+        stage.client().tasks().await.is_err()
+    })
+    .await;
     let (status, kind, _) = refusal(stage.client().tasks().await);
-    assert_eq!(
-        (status, kind.as_str()),
-        (403, "forbidden"),
-        "we are allowed no more"
-    );
+    assert_eq!((status, kind.as_str()), (403, "forbidden"));
 }
 
 #[tokio::test]

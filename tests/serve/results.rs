@@ -7,7 +7,7 @@ use cofferdam_devkit::upstream::Upstream;
 use serde_json::json;
 
 use super::stage::{Stage, refusal, report, submission};
-use crate::common::{api, get, install, journal, nobody_lives, world};
+use crate::common::{api, becomes, get, install, minted, nobody_lives, world};
 
 #[tokio::test]
 async fn a_restarted_service_knows_what_was() {
@@ -68,11 +68,10 @@ async fn a_run_without_grants_that_lasts_is_known_after_a_kill() {
         let (client, sleeps) = (stage.client(), sleeps());
         tokio::spawn(async move { client.submit_and_wait("k", &sleeps, 60).await })
     };
-    let begun = Instant::now();
-    while memchr::memmem::find(&stage.get("/v1/runs"), b"\"running\"").is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it never began");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    becomes("it begins", async || {
+        memchr::memmem::find(&stage.get("/v1/runs"), b"\"running\"").is_some()
+    })
+    .await;
     // Much longer than it may take to be written down.
     tokio::time::sleep(Duration::from_millis(500)).await;
     stage.kill();
@@ -92,21 +91,7 @@ async fn a_run_that_died_with_its_service_is_lost_and_its_authority_too() {
     let submitted = stage.client().submit("k", &submission).await.unwrap();
     let run = submitted.view.run;
     let task = vec!["cofferdam-task-caller".to_owned()];
-    let begun = Instant::now();
-    while !stage
-        .world
-        .bao()
-        .unwrap()
-        .living_policies()
-        .await
-        .unwrap()
-        .contains(&task)
-    {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "no token is minted"
-        );
-    }
+    minted(stage.world.bao().unwrap(), "caller", 1).await;
     stage.kill();
     let living = stage.world.bao().unwrap().living_policies().await.unwrap();
     assert!(living.contains(&task), "the kill left a token");
@@ -124,9 +109,7 @@ async fn a_run_that_died_with_its_service_is_lost_and_its_authority_too() {
         .find(|line| line["event"] == "run_lost")
         .unwrap();
     assert_eq!((&lost["run"], &lost["swept"]), (&json!(run), &json!(true)));
-    stage.stop().await;
-    nobody_lives(stage.world.bao().unwrap()).await;
-    assert!(journal(&stage.world).is_empty());
+    stage.ends_clean().await;
 }
 
 #[tokio::test]
@@ -137,11 +120,7 @@ async fn a_service_that_cannot_listen_leaves_no_log_in() {
     let mut stage = Stage::of(world, "").await;
     let run = stage.submit("caller", get("never")).await.unwrap();
     stage.running(run).await;
-    let bao = stage.world.bao().unwrap();
-    let begun = Instant::now();
-    while bao.minted().unwrap() == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "no token");
-    }
+    minted(stage.world.bao().unwrap(), "caller", 1).await;
     stage.kill();
     // What the kill left makes the next service log in, to sweep it.
     std::fs::remove_file(stage.socket()).unwrap();

@@ -13,12 +13,15 @@ use cofferdam::client::{Client, ClientError};
 use cofferdam::grants::RunLimits;
 use cofferdam::run::RunReport;
 use cofferdam_devkit::process::{Guarded, dying_with_us};
+use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::{DAG, World};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::common::{SOON, binary, guest};
+use crate::common::{
+    SOON, TOKEN, alive, api, becomes, binary, get, guest, install, journal, nobody_lives, world,
+};
 
 /// A service and the world that it serves in.
 pub(super) struct Stage {
@@ -36,6 +39,11 @@ impl Stage {
         world.task("probe", &guest("probe"), "").unwrap();
         world.task("hello", &guest("hello"), "").unwrap();
         Self::of(world, server).await
+    }
+
+    /// A service with Vault in a world of [`vaulted`].
+    pub(super) async fn busy(upstream: &Upstream, server: &str) -> Self {
+        Self::of(vaulted(upstream).await, server).await
     }
 
     /// A service in this world, with this after what stands in its configuration.
@@ -136,6 +144,29 @@ impl Stage {
         ))
     }
 
+    /// Submits this under this key; the whole answer, its head too.
+    pub(super) fn post(&self, key: &str, submission: &Submission) -> String {
+        let body = serde_json::to_string(submission).unwrap();
+        let answer = self.ask(&format!(
+            "POST /v1/runs HTTP/1.1\r\nhost: x\r\nidempotency-key: {key}\r\n\
+             connection: close\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// A value of `/metrics`, by its name and labels; none when it is not there.
+    pub(super) fn number(&self, series: &str) -> Option<f64> {
+        let answer = String::from_utf8(self.get("/metrics")).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let mut values = answer.lines().filter_map(|line| {
+            let value = line.strip_prefix(series)?.strip_prefix(' ')?;
+            Some(value.parse().unwrap())
+        });
+        values.next()
+    }
+
     /// The process id of the service.
     pub(super) fn pid(&self) -> u32 {
         self.service.as_ref().unwrap().id()
@@ -203,6 +234,34 @@ impl Stage {
         Ok(submitted.view.run)
     }
 
+    /// Submits a run that uses its secret and is then under way until the API is told to
+    /// answer: its token lives, by the word of the server.
+    pub(super) async fn held(&self, upstream: &Upstream) -> Uuid {
+        let before = held(upstream);
+        let run = self.submit("caller", get("held")).await.unwrap();
+        becomes("the API is asked", async || held(upstream) > before).await;
+        assert!(alive(self.world.bao().unwrap(), "caller").await > 0);
+        run
+    }
+
+    /// Waits for the good end of such a run, whose secret the API really got.
+    pub(super) async fn held_ended(&self, upstream: &Upstream, run: Uuid) {
+        let told = report(&self.end_of(run).await);
+        assert_eq!(told.exit, 0, "{told:?}");
+        assert!(told.revocation.unwrap().complete);
+        let bearer = format!("Bearer {TOKEN}");
+        let asked = upstream.requests();
+        let asked = asked.iter().find(|one| one.target == "/held").unwrap();
+        assert_eq!(asked.header("authorization"), Some(bearer.as_bytes()));
+    }
+
+    /// Ends the service; nothing of its own or of its runs lives.
+    pub(super) async fn ends_clean(&mut self) {
+        self.stop().await;
+        nobody_lives(self.world.bao().unwrap()).await;
+        assert!(journal(&self.world).is_empty());
+    }
+
     /// Waits for the end of a run.
     pub(super) async fn end_of(&self, run: Uuid) -> RunView {
         let view = self.client().run(run, 60).await.unwrap();
@@ -229,6 +288,23 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
+}
+
+/// An installation with an OpenBao and the task `caller` of this API, beside `probe` and
+/// `hello`, which need nothing.
+pub(super) async fn vaulted(upstream: &Upstream) -> World {
+    let world = world().await;
+    for name in ["probe", "hello"] {
+        world.task(name, &guest(name), "").unwrap();
+    }
+    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    world
+}
+
+/// How often the API was asked for what it holds back.
+fn held(upstream: &Upstream) -> usize {
+    let asked = upstream.requests();
+    asked.iter().filter(|one| one.target == "/held").count()
 }
 
 /// A run of the tests' DAG.

@@ -2,16 +2,17 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use cofferdam_devkit::process::dying_with_us_as;
+use cofferdam::api::RunState;
+use cofferdam_devkit::process::{dying_with_us_as, dying_with_us_in};
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::Finished;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::stage::{Stage, report, submission};
 use crate::common::{TOKEN, api, binary, get, guest, install, nobody_lives, world};
 
 /// The service's user; nobody's on any ordinary machine.
@@ -21,8 +22,13 @@ const CALLER: u32 = 54_322;
 /// One whom no rule names.
 const STRANGER: u32 = 54_323;
 
-/// A service under [`SERVICE`] with the task `caller` of this API.
+/// A service under [`SERVICE`] with the task `caller` of this API, for these users.
 async fn stage(upstream: &Upstream, allow: &[u32]) -> Stage {
+    stage_with(upstream, &format!("users = {allow:?}"), "").await
+}
+
+/// The same for whom this part of a rule names, with this after it.
+async fn stage_with(upstream: &Upstream, whom: &str, more: &str) -> Stage {
     let world = world().await;
     let grants = api(&upstream.address());
     install(&world, "caller", "probe-http", &grants);
@@ -56,7 +62,7 @@ async fn stage(upstream: &Upstream, allow: &[u32]) -> Stage {
     chown(world.path("secret-id"), Some(SERVICE), Some(SERVICE)).unwrap();
     let server = format!(
         "[server]\nsocket = \"run/cofferdam.sock\"\n\
-         [[server.allow]]\nusers = {allow:?}\ntasks = [\"caller\"]\n"
+         [[server.allow]]\n{whom}\ntasks = [\"caller\"]\n{more}"
     );
     let mut command = dying_with_us_as(SERVICE, &copy);
     command.args(["--log-level", "info", "serve"]);
@@ -78,14 +84,19 @@ fn shell(user: u32, stage: &Stage, script: &str) -> Finished {
 }
 
 fn run(user: u32, stage: &Stage, input: &Value) -> Finished {
-    let (socket, input) = (stage.socket(), input.to_string());
-    let run = [
-        "--format", "json", "run", "caller", "--dag-id", "tests", "--input", &input,
-    ];
-    let server = ["--server", socket.to_str().unwrap()];
-    let arguments: Vec<&str> = run.into_iter().chain(server).collect();
-    let program: PathBuf = stage.world.path("cofferdam");
-    as_user(user, stage.world.folder(), &program, &arguments)
+    run_in(user, user, stage, input)
+}
+
+/// The same in a group of another number.
+fn run_in(user: u32, group: u32, stage: &Stage, input: &Value) -> Finished {
+    let mut command = dying_with_us_in(user, group, stage.world.path("cofferdam"));
+    command
+        .args(["--format", "json", "run", "caller", "--dag-id", "tests"])
+        .args(["--input", &input.to_string(), "--server"])
+        .arg(stage.socket())
+        .current_dir(stage.world.folder())
+        .stdin(Stdio::null());
+    Finished::of(command.output().unwrap()).unwrap()
 }
 
 /// What a user can do who has a compiler.
@@ -145,6 +156,7 @@ async fn a_caller_uses_what_it_cannot_reach() {
         .find(|line| line["event"] == "run_started")
         .unwrap();
     assert_eq!(begun["caller"]["uid"], json!(CALLER));
+    assert_eq!(begun["caller"]["gid"], json!(CALLER));
 
     let pid = stage.pid();
     for script in [
@@ -189,6 +201,8 @@ async fn a_caller_uses_what_it_cannot_reach() {
         for name in ["mem", "maps", "environ", "auxv", "fd/0"] {
             let tried = shell(user, &stage, &format!("cat /proc/{pid}/{name} > /dev/null"));
             assert_ne!(tried.code, 0, "{name}: {tried:?}");
+            // `mem` fails at its first byte for everybody, in other words.
+            assert!(tried.stderr.contains("Permission denied"), "{tried:?}");
         }
         assert_eq!(attach(user, &stage, pid), "Operation not permitted");
     }
@@ -282,6 +296,59 @@ async fn one_caller_does_not_see_the_runs_of_another() {
         done.report().unwrap()["run"].as_str().unwrap().to_owned()
     });
     assert_ne!(runs[0], runs[1]);
+}
+
+/// A user and a group of every machine, from its own files.
+const NOBODY: (u32, &str) = (65_534, "nogroup");
+
+#[tokio::test]
+async fn a_rule_names_a_group() {
+    let upstream = Upstream::start().unwrap();
+    // One by the kernel's word, one by the machine's files.
+    let whom = format!("groups = [{CALLER}, \"{}\"]", NOBODY.1);
+    let root = "[[server.allow]]\nusers = [0]\ntasks = [\"*\"]\n";
+    let stage = stage_with(&upstream, &whom, root).await;
+    for (user, group, code) in [
+        (STRANGER, CALLER, 0),
+        (CALLER, STRANGER, 3),
+        (NOBODY.0, STRANGER, 0),
+        (STRANGER, STRANGER, 3),
+    ] {
+        let done = run_in(user, group, &stage, &get("status/200"));
+        assert_eq!(done.code, code, "{user} in {group}: {done:?}");
+    }
+    let audit = stage.world.audit().unwrap();
+    let begun = audit.iter().filter(|line| line["event"] == "run_started");
+    let callers: Vec<_> = begun
+        .map(|line| (line["caller"]["uid"].clone(), line["caller"]["gid"].clone()))
+        .collect();
+    let admitted = [(STRANGER, CALLER), (NOBODY.0, STRANGER)];
+    assert_eq!(callers, admitted.map(|(uid, gid)| (json!(uid), json!(gid))));
+}
+
+#[tokio::test]
+async fn a_caller_at_its_limits_waits_or_is_refused_and_another_is_not() {
+    let upstream = Upstream::start().unwrap();
+    let limits = "[server.limits]\nruns = 4\nruns_per_caller = 1\nqueue_per_caller = 1\n\
+                  [[server.allow]]\nusers = [0]\ntasks = [\"*\"]\nmetrics = true\n";
+    let stage = stage_with(&upstream, &format!("users = [{CALLER}]"), limits).await;
+    // Three places are free, and one in the queue is not.
+    let first = stage.held(&upstream).await;
+    let second = stage.submit("caller", get("status/200")).await.unwrap();
+    let third = submission("caller", get("status/200"));
+    let refused = stage.post("third", &third);
+    assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
+    assert!(refused.contains("\r\nretry-after: 1\r\n"), "{refused}");
+    assert!(refused.contains("too many of your runs"), "{refused}");
+    let hit = "cofferdam_limits_hit_total{limit=\"server.limits.queue_per_caller\"}";
+    assert_eq!(stage.number(hit), Some(1.0));
+    let other = run(CALLER, &stage, &get("status/200"));
+    assert_eq!(other.code, 0, "{other:?}");
+    let state = stage.client().run(second, 0).await.unwrap().state;
+    assert_eq!(state, RunState::Queued, "`runs_per_caller` is 1");
+    upstream.release();
+    stage.held_ended(&upstream, first).await;
+    assert_eq!(report(&stage.end_of(second).await).exit, 0);
 }
 
 #[tokio::test]

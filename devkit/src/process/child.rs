@@ -25,12 +25,17 @@ pub fn dying_with_us(program: impl AsRef<OsStr>) -> Command {
 /// The same under another user and group of this number, without further groups
 /// and without a way to more rights. Only root can start it.
 pub fn dying_with_us_as(id: u32, program: impl AsRef<OsStr>) -> Command {
-    let id = id.to_string();
+    dying_with_us_in(id, id, program)
+}
+
+/// The same with a group of another number.
+pub fn dying_with_us_in(user: u32, group: u32, program: impl AsRef<OsStr>) -> Command {
+    let (user, group) = (user.to_string(), group.to_string());
     let options = [
         "--reuid",
-        &id,
+        &user,
         "--regid",
-        &id,
+        &group,
         "--clear-groups",
         "--no-new-privs",
     ];

@@ -188,6 +188,13 @@ impl World {
         Ok(lines)
     }
 
+    /// How many runs began, by the word of the audit.
+    pub fn begun(&self) -> Result<usize> {
+        let audit = self.audit()?;
+        let begun = audit.iter().filter(|line| line["event"] == "run_started");
+        Ok(begun.count())
+    }
+
     /// A run of this task, not yet started.
     pub fn run(&self, task: &str) -> Run<'_> {
         Run::new(self, task)
