@@ -4,6 +4,6 @@
 mod headers;
 mod log;
 mod numbers;
-mod traces;
+pub(crate) mod traces;
 mod trouble;
 pub(crate) mod world;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use cofferdam_devkit::canary::{Canary, Hunt};
 use cofferdam_devkit::collector::{Arrived, Collector, Mood};
+use cofferdam_devkit::openbao::OpenBao;
 use cofferdam_devkit::proxy::Proxy;
+use cofferdam_devkit::world::World;
 use serde_json::json;
 
 use super::world::{Watched, trace};
@@ -15,7 +17,7 @@ fn named<'a>(spans: &'a [Arrived], name: &str) -> Vec<&'a Arrived> {
     spans.iter().filter(|span| span.name == name).collect()
 }
 
-fn only<'a>(spans: &'a [Arrived], name: &str) -> &'a Arrived {
+pub(crate) fn only<'a>(spans: &'a [Arrived], name: &str) -> &'a Arrived {
     match named(spans, name)[..] {
         [only] => only,
         ref several => panic!("{name}: {several:?}"),
@@ -46,15 +48,43 @@ async fn a_run_is_one_trace_and_tells_no_secret() {
     assert!(!run.is_error);
     assert_eq!(run.resource["service.name"], "cofferdam");
 
-    // Its phases, and below them what Vault was asked.
+    let spans = phases(
+        watched.bao(),
+        &all,
+        run,
+        [
+            &["log_in", "mint", "health"],
+            &["read", "key", "lease", "renew_lease"],
+        ],
+    );
+    assert_eq!(
+        only(&spans, "vault read").attributes["path"],
+        "secret/data/api"
+    );
+    // Beside it there is only the end of the process's own log-in.
+    let others = all.iter().filter(|it| it.trace != run.trace);
+    let others: BTreeSet<_> = others.map(|it| it.attributes["path"].as_str()).collect();
+    assert_eq!(others, BTreeSet::from(["auth/token/revoke-self"]));
+
+    nothing_secret(&watched.world, &vault, &collector.bodies());
+}
+
+/// The spans of this run, which are whole: its phases, and below them what Vault was asked,
+/// with these operations before the guest and in it.
+pub(crate) fn phases(
+    bao: &OpenBao,
+    all: &[Arrived],
+    run: &Arrived,
+    [before, within]: [&[&str]; 2],
+) -> Vec<Arrived> {
     let spans: Vec<_> = all
         .iter()
         .filter(|it| it.trace == run.trace)
         .cloned()
         .collect();
     for (phase, operations) in [
-        ("authority", &["log_in", "mint", "health"][..]),
-        ("guest", &["read", "key", "lease", "renew_lease"]),
+        ("authority", before),
+        ("guest", within),
         ("revocation", &["revoke_lease", "revoke"]),
         ("seal", &[]),
     ] {
@@ -70,11 +100,7 @@ async fn a_run_is_one_trace_and_tells_no_secret() {
             }
         }
     }
-    assert_eq!(
-        only(&spans, "vault read").attributes["path"],
-        "secret/data/api"
-    );
-    let audit = std::fs::read_to_string(watched.bao().audit_file()).unwrap();
+    let audit = std::fs::read_to_string(bao.audit_file()).unwrap();
     for name in ["vault read", "vault key", "vault lease", "vault mint"] {
         let id = &only(&spans, name).attributes["request_id"];
         assert!(audit.contains(id), "{name}: {id}");
@@ -86,20 +112,15 @@ async fn a_run_is_one_trace_and_tells_no_secret() {
         let parent = parent.map_or(run.time, |parent| parent.time);
         assert!(parent.0 <= span.time.0, "{span:?}");
     }
-    // Beside it there is only the end of the process's own log-in.
-    let others = all.iter().filter(|it| it.trace != run.trace);
-    let others: BTreeSet<_> = others.map(|it| it.attributes["path"].as_str()).collect();
-    assert_eq!(others, BTreeSet::from(["auth/token/revoke-self"]));
-
-    nothing_secret(&watched, &vault, &collector.bodies());
+    spans
 }
 
 /// No token, password, accessor, lease id or secret is in what left. The same
 /// search finds one that was put there, in every spelling.
-fn nothing_secret(watched: &Watched, vault: &Proxy, bodies: &[Vec<u8>]) {
+pub(crate) fn nothing_secret(world: &World, vault: &Proxy, bodies: &[Vec<u8>]) {
     let (tokens, names) = minted(vault);
     assert!(tokens.len() >= 3 && names.len() >= 3, "{}", tokens.len());
-    let secret_id = std::fs::read_to_string(watched.world.path("secret-id")).unwrap();
+    let secret_id = std::fs::read_to_string(world.path("secret-id")).unwrap();
     let seen = |canary: &str, bodies: &[Vec<u8>]| {
         let mut hunt = Hunt::new(&Canary::of(canary));
         for body in bodies {

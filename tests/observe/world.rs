@@ -14,15 +14,16 @@ use crate::guide::{section, type_in};
 pub(super) const HEADER: &str = "x-cofferdam-run";
 
 /// What a test needs.
-pub(super) struct Watched {
-    pub(super) world: World,
-    _upstream: Upstream,
-    _postgres: Postgres,
+pub(crate) struct Watched {
+    pub(crate) world: World,
+    pub(crate) upstream: Upstream,
+    /// Alive as long as this is.
+    pub(crate) postgres: Postgres,
 }
 
 impl Watched {
     /// With leases that are renewed after a second or two.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let world = world().await;
         let postgres = Postgres::start(Options::default()).unwrap();
         let bao = world.bao().unwrap();
@@ -58,18 +59,18 @@ impl Watched {
         declare(world.folder(), bao);
         Self {
             world,
-            _upstream: upstream,
-            _postgres: postgres,
+            upstream,
+            postgres,
         }
     }
 
     /// Sends traces to this address, and asks Vault at that one.
-    pub(super) fn traced(&self, collector: &str, vault: &str) {
+    pub(crate) fn traced(&self, collector: &str, vault: &str) {
         self.world.vault_at(vault).unwrap();
         trace(&self.world, collector);
     }
 
-    pub(super) fn bao(&self) -> &OpenBao {
+    pub(crate) fn bao(&self) -> &OpenBao {
         self.world.bao().unwrap()
     }
 
@@ -83,6 +84,15 @@ impl Watched {
         ]})
     }
 
+    /// One of each, the last of which lasts until the API is told to answer.
+    pub(crate) fn held() -> Value {
+        json!({"steps": [
+            {"do": "reveal", "grant": "legacy"},
+            {"do": "keys", "grant": "signer", "op": "sign", "message": "m"},
+            {"do": "http", "grant": "api", "path": "held"},
+        ]})
+    }
+
     /// What the server was asked by anybody but root, from this line of its audit
     /// on: path, and the header.
     pub(super) fn asked(&self, from: usize) -> Vec<(String, Option<String>)> {
@@ -90,7 +100,7 @@ impl Watched {
     }
 
     /// The lines of the server's audit so far.
-    pub(super) fn lines(&self) -> usize {
+    pub(crate) fn lines(&self) -> usize {
         lines(self.bao())
     }
 }

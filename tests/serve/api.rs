@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, refusal, report, result, submission};
-use crate::common::{SOON, get, minted};
+use crate::common::{SOON, becomes, get, minted};
 
 /// Sends this, and reads until the other side closes or the answer is whole.
 fn raw(stage: &Stage, request: &str) -> String {
@@ -143,21 +143,51 @@ async fn http_2_is_spoken_over_the_socket() {
 #[tokio::test]
 async fn every_series_is_described() {
     let page = include_str!("../../docs/OPERATE.md");
-    let rule = "[[server.allow]]\nusers = [0]\ntasks = [\"*\"]\nmetrics = true\n";
-    let stage = Stage::of(crate::common::world().await, rule).await;
+    let rule = "[server.limits]\nsubmissions_per_second = 2\n\
+                [[server.allow]]\nusers = [0]\ntasks = [\"*\"]\nmetrics = true\n";
+    let upstream = Upstream::start().unwrap();
+    let stage = Stage::busy(&upstream, rule).await;
+    // So that all show that can over a socket: Vault's, a denial and a limit.
+    stage.run("caller", get("status/200")).await;
+    let denied = json!({ "do": "http", "grant": "api", "method": "PUT", "path": "x" });
+    stage.run("caller", denied).await;
+    while stage.submit("hello", json!({ "name": "x" })).await.is_ok() {}
+    let node = format!(
+        "cofferdam_vault_node_serves{{address=\"{}\"}}",
+        stage.world.bao().unwrap().address()
+    );
+    becomes("the node is asked", async || stage.number(&node).is_some()).await;
     let text = String::from_utf8(stage.get("/metrics")).unwrap();
-    let series = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    let series: Vec<&str> = series.collect();
-    assert!(series.len() > 15, "{text}");
-    for line in series {
-        let (name, kind) = line.split_once(' ').unwrap();
-        let suffix = if kind == "counter" { "_total" } else { "" };
-        let name = format!("`{name}{suffix}");
-        let is_there = ["`", "{"]
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let families: Vec<&str> = families.collect();
+    assert!(families.len() > 15, "{text}");
+    let mut labelled = 0;
+    for family in families {
+        let (name, kind) = family.split_once(' ').unwrap();
+        let name = format!("{name}{}", if kind == "counter" { "_total" } else { "" });
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let shown = lines.filter_map(|line| line.strip_prefix(&name)).next();
+        let labels: Vec<&str> = shown
+            .and_then(|line| line.split_once('{')?.1.split_once('}'))
+            .map(|(labels, _)| labels.split("\",").collect::<Vec<_>>())
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|label| Some(label.split_once('=')?.0))
+            .filter(|label| *label != "le")
+            .collect();
+        labelled += usize::from(!labels.is_empty());
+        let ends = match (shown, labels.is_empty()) {
+            // Nothing of it shows here.
+            (None, _) => vec!["`".to_owned(), "{".to_owned()],
+            (_, true) => vec!["`".to_owned()],
+            (_, false) => vec![format!("{{{}}}`", labels.join(","))],
+        };
+        let is_there = ends
             .iter()
-            .any(|end| page.contains(&format!("{name}{end}")));
-        assert!(is_there, "docs/OPERATE.md has no {name}`");
+            .any(|end| page.contains(&format!("`{name}{end}")));
+        assert!(is_there, "docs/OPERATE.md has no `{name}` with {labels:?}");
     }
+    assert_eq!(labelled, 9, "{text}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod command;
 mod disk;
 mod leaks;
 mod log;
+mod observed;
 mod openapi;
 mod operate;
 mod priority;

@@ -6,7 +6,6 @@ use std::path::Path;
 use cofferdam::client::Client;
 use cofferdam_devkit::openbao::{DevOptions, OpenBao};
 use cofferdam_devkit::process::{free_port, write_private};
-use cofferdam_devkit::tools::workspace;
 use serde_json::{Value, json};
 
 use super::machine::Machine;
@@ -95,7 +94,7 @@ fn set_up<'a>(machine: &'a Machine, bao: &OpenBao) -> Systemd<'a> {
     systemd
 }
 
-/// "Watch it": it is ready, and every number is explained.
+/// "Watch it": it is ready, and its numbers can be read.
 async fn watch(machine: &Machine) {
     let page = section_of("OPERATE.md", "Watch it");
     let [numbers] = &page.shell[..] else {
@@ -105,15 +104,6 @@ async fn watch(machine: &Machine) {
     assert!(told.contains("\ncofferdam_ready 1\n"), "{told}");
     let done = r#"cofferdam_runs_total{task="hello",outcome="done",exit="0"} 1"#;
     assert!(told.contains(done), "{told}");
-    let text = std::fs::read_to_string(workspace().join("docs/OPERATE.md")).unwrap();
-    let (_, text) = text.split_once("\n## Watch it\n").unwrap();
-    let (text, _) = text.split_once("\n## ").unwrap();
-    let families = told.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    for family in families {
-        let (name, _) = family.split_once(' ').unwrap();
-        let is_explained = text.contains(&format!("`{name}"));
-        assert!(is_explained, "{name} is not on the page");
-    }
     let ready = Client::unix(machine.path(SOCKET)).ready().await.unwrap();
     assert!(ready.ready, "{ready:?}");
 }

@@ -73,7 +73,7 @@ fn requests(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> fmt::Result {
     )?;
     for one in &stats.requests {
         let labels = [
-            ("operation", one.operation.to_string()),
+            ("operation", one.operation.word().to_owned()),
             ("outcome", one.outcome.to_string()),
         ];
         ConstCounter::new(one.count).encode(metric.encode_family(&labels)?)?;
@@ -86,7 +86,7 @@ fn requests(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> fmt::Result {
     )?;
     for one in &stats.requests {
         let labels = [
-            ("operation", one.operation.to_string()),
+            ("operation", one.operation.word().to_owned()),
             ("outcome", one.outcome.to_string()),
         ];
         ConstCounter::new(one.time.as_secs_f64()).encode(metric.encode_family(&labels)?)?;
