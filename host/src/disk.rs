@@ -36,6 +36,9 @@ pub(crate) struct Syncs(Arc<Shared>);
 struct Shared {
     file: Arc<File>,
     state: Mutex<State>,
+    /// How many were made, for tests: that a sync is shared shows nowhere else.
+    #[cfg(test)]
+    made: std::sync::atomic::AtomicUsize,
 }
 
 type Waiting = Vec<oneshot::Sender<io::Result<()>>>;
@@ -60,6 +63,8 @@ impl Syncs {
         Self(Arc::new(Shared {
             file,
             state: Mutex::default(),
+            #[cfg(test)]
+            made: std::sync::atomic::AtomicUsize::new(0),
         }))
     }
 
@@ -84,6 +89,12 @@ impl Syncs {
         }
         let told = told.await;
         told.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")))
+    }
+
+    /// How many were made.
+    #[cfg(test)]
+    pub(crate) fn made(&self) -> usize {
+        self.0.made.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// The same on this thread, which waits for the disk.
@@ -117,6 +128,8 @@ impl Shared {
 
     /// One sync. One that fails fails for ever.
     fn sync(&self) -> Result<(), Failure> {
+        #[cfg(test)]
+        self.made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let synced = foremost(|| self.file.sync_data());
         synced.map_err(|error| {
             let failure = Failure::of(&error);
@@ -166,8 +179,25 @@ mod tests {
                 one.expect("no panic");
             }
         }
-        let state = syncs.0.state.lock();
-        assert!(state.waiting.is_empty());
+        assert!(syncs.0.state.lock().waiting.is_empty());
+        assert!((1..=2_000).contains(&syncs.made()));
+    }
+
+    /// However fast the disk is: all of these came before the sync began.
+    #[tokio::test]
+    async fn a_hundred_who_wait_have_one_sync_together() {
+        let syncs = Syncs::new(Arc::new(tempfile::tempfile().expect("a file")));
+        syncs.0.state.lock().is_under_way = true;
+        let many = futures_util::future::join_all((0..100).map(|_| syncs.sync()));
+        tokio::pin!(many);
+        assert!(futures_util::poll!(&mut many).is_pending());
+        assert_eq!(syncs.0.state.lock().waiting.len(), 100);
+        syncs.0.work();
+        assert!(many.await.iter().all(Result::is_ok));
+        assert_eq!(syncs.made(), 1);
+        // One who comes later has another.
+        syncs.sync().await.expect("synced");
+        assert_eq!(syncs.made(), 2);
     }
 
     #[tokio::test]

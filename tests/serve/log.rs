@@ -55,20 +55,29 @@ async fn a_reader_that_breaks_off_reads_on_exactly_there() {
 #[tokio::test]
 async fn lines_come_while_the_run_is_under_way_to_every_reader() {
     let stage = Stage::bare("").await;
-    // Prints at once, then waits to be cancelled.
-    let input = json!({ "do": "stdout", "text": "early\n" });
-    let early = stage.submit("probe", input).await.unwrap();
-    stage.end_of(early).await;
-    let run = stage
-        .submit("probe", json!({ "do": "log_flood", "lines": null }))
-        .await
-        .unwrap();
     let client = stage.client();
-    let (one, two) = tokio::join!(read(&client, run, 0, 100), read(&client, run, 50, 50));
-    assert_eq!(one.0[50..], two.0[..]);
+    let talk = json!({ "do": "talk", "every_ms": 100, "lines": 500 });
+    let run = stage.submit("probe", talk).await.unwrap();
+    let (one, two) = tokio::join!(read(&client, run, 0, 6), read(&client, run, 3, 3));
+    assert_eq!(one.0.len(), 6);
+    assert_eq!(one.0[3..], two.0[..]);
+    // It has most of its lines still to say.
+    let view = client.run(run, 0).await.unwrap();
+    assert_eq!(view.state, RunState::Running);
+    client.cancel(run).await.unwrap();
+    let (all, is_over) = read(&client, run, 0, usize::MAX).await;
+    assert!(is_over && all.len() < 500);
+    assert_eq!(all[..6], one.0[..]);
+}
+
+#[tokio::test]
+async fn a_log_without_end_is_cut_and_says_so() {
+    let stage = Stage::bare("").await;
+    let client = stage.client();
+    let endless = json!({ "do": "log_flood", "lines": null });
+    let run = stage.submit("probe", endless).await.unwrap();
     let (flood, is_over) = read(&client, run, 0, usize::MAX).await;
     assert!(is_over);
     // `limits.log`, and one line that says so.
     assert!(flood.last().unwrap().message.contains("log limit"));
-    client.cancel(run).await.unwrap();
 }

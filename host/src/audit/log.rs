@@ -449,6 +449,12 @@ impl AuditLog {
         }
     }
 
+    /// How often it was synced.
+    #[cfg(test)]
+    pub(crate) fn syncs(&self) -> usize {
+        self.0.syncs.made()
+    }
+
     /// Whether both write the same chain.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::super::stage::Stage;
 use super::site::{CLIENT_CA, Site, ask, connect, install, jwt, table, world};
-use crate::common::{SOON, binary};
+use crate::common::{SOON, becomes, binary};
 
 /// The addresses on which a process listens for TCP.
 fn listens_on(pid: u32) -> Vec<String> {
@@ -169,6 +169,22 @@ async fn a_reload_takes_new_certificates_and_open_connections_go_on() {
     world.write("cofferdam.toml", &moved).unwrap();
     site.stage.signal(Signal::HUP);
     site.stage.logs("`server.tcp.listen` has changed").await;
+    let told = site.stage.log().matches("stay as they were").count();
+    let deaf = super::site::rules("");
+    world
+        .write("cofferdam.toml", &format!("[paths]\n{deaf}"))
+        .unwrap();
+    site.stage.signal(Signal::HUP);
+    becomes("it says so", async || {
+        site.stage.log().matches("stay as they were").count() > told
+    })
+    .await;
+    let log = site.stage.log();
+    assert_eq!(
+        log.matches("`server.tcp.listen` has changed").count(),
+        2,
+        "{log}"
+    );
     assert_eq!(ask(&mut taken, "/v1/tasks", "").await.unwrap().0, 200);
 }
 

@@ -45,7 +45,7 @@ pub(super) fn jwt(jwks: &str) -> String {
 }
 
 /// Rules for those who are named here, and for the tests' own user.
-fn rules(ways: &str) -> String {
+pub(super) fn rules(ways: &str) -> String {
     let own = rustix::process::geteuid().as_raw();
     let mut text = format!("[[server.allow]]\nusers = [{own}]\ntasks = [\"*\"]\n");
     if ways.contains("client_ca") {
