@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use memchr::memmem;
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
@@ -12,6 +12,17 @@ pub(crate) struct Client {
     stream: UnixStream,
     /// What was read and not yet used.
     buffer: Vec<u8>,
+}
+
+/// What an answer has to tell us; the rest is passed over where it stands.
+#[derive(Deserialize)]
+struct View {
+    report: Option<Report>,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    exit: u8,
 }
 
 impl Client {
@@ -53,7 +64,7 @@ impl Client {
         if status != 201 {
             bail!("{status}: {}", String::from_utf8_lossy(answer));
         }
-        let is_done = is_detached || memmem::find(answer, b"\"exit\":0}").is_some();
+        let is_done = is_detached || is_done(answer)?;
         self.buffer.drain(..head + length);
         Ok(is_done)
     }
@@ -63,6 +74,12 @@ impl Client {
         ensure!(read > 0, "the service closed the connection");
         Ok(())
     }
+}
+
+/// Whether a run has ended with exit 0.
+fn is_done(answer: &[u8]) -> Result<bool> {
+    let view: View = serde_json::from_slice(answer).context("the answer is no run")?;
+    Ok(view.report.is_some_and(|report| report.exit == 0))
 }
 
 /// Status, length of the head and of the body; none until the head is there.
@@ -79,4 +96,23 @@ fn head(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>> {
     });
     let length = length.context("the answer does not tell its length")?;
     Ok(Some((status, head, length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_done_when_its_report_says_exit_0_wherever_that_stands() -> Result<()> {
+        for (answer, expected) in [
+            (r#"{"run":"r","report":{"exit":0}}"#, true),
+            (r#"{"report":{"exit":0,"later":[{"exit":1}]},"run":"r"}"#, true),
+            (r#"{"report":{"result":{"exit":0},"exit":1}}"#, false),
+            (r#"{"state":"running"}"#, false),
+        ] {
+            assert_eq!(is_done(answer.as_bytes())?, expected, "{answer}");
+        }
+        assert!(is_done(b"{\"report\":{}}").is_err());
+        Ok(())
+    }
 }

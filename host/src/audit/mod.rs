@@ -1,4 +1,5 @@
-//! The audit: JSON lines in a hash chain, one chain per host process.
+//! The audit: JSON lines in a hash chain. A host process has one chain at a time: a
+//! file that is full or broken is followed by another, whose chain names the head before.
 //!
 //! [`AuditLog`] writes, [`verify`] checks, [`show`] shows. What a line is
 //! made of stands in `line.rs`; what the chain proves and what not, in

@@ -1,7 +1,8 @@
-//! One run is one straight line. [`Runner::run`] reads as the list in
+//! One run is one straight line. `Line::walk` reads as the list in
 //! ARCHITECTURE.md: request, audit, grants, component, authority, instance,
-//! guest, revocation, seal, report. Each step takes the type that the step
-//! before made, so the order cannot be rearranged.
+//! guest, revocation, report, seal. Each step takes the type that the step
+//! before made, so the order cannot be rearranged; that nobody is told before the
+//! seal is [`Over`]'s affair.
 
 mod cancellation;
 mod ending;

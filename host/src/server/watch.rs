@@ -54,7 +54,7 @@ impl Watched {
         self.0.lock().vault = Some((Instant::now(), nodes.collect()));
     }
 
-    /// How Vault does; none when nobody was asked, since there is none.
+    /// How Vault does; well when nobody was asked, since there is none.
     pub(super) fn vault_health(&self) -> VaultHealth {
         match &self.0.lock().vault {
             None => VaultHealth {
