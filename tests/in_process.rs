@@ -12,7 +12,7 @@ use cofferdam_devkit::world::{DAG, World};
 use serde_json::Value;
 
 /// Nobody listens.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl LogSink for Nobody {
     fn line(&self, _: LogLine) {}
@@ -28,6 +28,22 @@ pub(crate) fn runner(world: &World) -> Runner {
     Runner::new(HostConfig::load(&world.path("cofferdam.toml")).unwrap()).unwrap()
 }
 
+/// A first attempt of the tests' DAG that nobody vouched for.
+pub(crate) fn request(task: &str, input: &Value) -> RunRequest {
+    let identity = IdentityParts {
+        bundle: String::new(),
+        dag_id: DAG.to_owned(),
+        task_id: task.to_owned(),
+        run_id: "r".to_owned(),
+        try_number: 1,
+        map_index: -1,
+        logical_date: None,
+        assurance: Assurance::Claimed,
+    };
+    let (task, identity) = (task.parse().unwrap(), identity.check().unwrap());
+    RunRequest::new(task, identity, input.to_string()).unwrap()
+}
+
 /// One attempt, from the request to the report.
 pub(crate) async fn attempt(runner: &Runner, task: &str, input: &Value) -> RunReport {
     attempt_heard(runner, task, input, Arc::new(Nobody)).await
@@ -40,18 +56,7 @@ pub(crate) async fn attempt_heard(
     input: &Value,
     log: Arc<dyn LogSink>,
 ) -> RunReport {
-    let identity = IdentityParts {
-        bundle: String::new(),
-        dag_id: DAG.to_owned(),
-        task_id: task.to_owned(),
-        run_id: "r".to_owned(),
-        try_number: 1,
-        map_index: -1,
-        logical_date: None,
-        assurance: Assurance::Claimed,
-    };
-    let (task, identity) = (task.parse().unwrap(), identity.check().unwrap());
-    let request = RunRequest::new(task, identity, input.to_string()).unwrap();
+    let request = request(task, input);
     let cancel = Cancellation::default();
     runner.run(request, log, Arc::new(Nobody), cancel).await
 }

@@ -1,59 +1,14 @@
 //! Hostile tasks beside a good one in one process.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cofferdam::capability::{LogLine, LogSink};
-use cofferdam::config::HostConfig;
-use cofferdam::engine::Progress;
-use cofferdam::identity::{Assurance, IdentityParts};
-use cofferdam::run::{Cancellation, RunReport, RunRequest, Runner};
-use cofferdam_devkit::world::{DAG, World};
-use serde_json::{Value, json};
+use cofferdam::run::Outcome;
+use cofferdam_devkit::upstream::Upstream;
+use cofferdam_devkit::world::World;
+use serde_json::json;
 
 use crate::common::{binary, guest};
-
-struct Nobody;
-
-impl LogSink for Nobody {
-    fn line(&self, _: LogLine) {}
-}
-
-impl Progress for Nobody {
-    fn compiling(&self, _: &std::path::Path) {}
-    fn compiled(&self) {}
-}
-
-fn request(task: &str, input: &Value) -> RunRequest {
-    let identity = IdentityParts {
-        bundle: String::new(),
-        dag_id: DAG.to_owned(),
-        task_id: task.to_owned(),
-        run_id: "r".to_owned(),
-        try_number: 1,
-        map_index: -1,
-        logical_date: None,
-        assurance: Assurance::Claimed,
-    };
-    RunRequest::new(
-        task.parse().unwrap(),
-        identity.check().unwrap(),
-        input.to_string(),
-    )
-    .unwrap()
-}
-
-async fn run(runner: &Runner, task: &str, input: Value) -> RunReport {
-    let request = request(task, &input);
-    runner
-        .run(
-            request,
-            Arc::new(Nobody),
-            Arc::new(Nobody),
-            Cancellation::default(),
-        )
-        .await
-}
+use crate::in_process::{attempt, runner};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_task_does_not_notice_the_bad_ones() {
@@ -62,9 +17,17 @@ async fn a_good_task_does_not_notice_the_bad_ones() {
         "[limits]\ntimeout = \"3s\"\nmemory = \"64MiB\"\nlog = \"10KiB\"\nhost_calls = 100000000\n";
     world.task("bad", &guest("probe"), limits).unwrap();
     world.task("good", &guest("probe"), "").unwrap();
-    let config = HostConfig::load(&world.path("cofferdam.toml")).unwrap();
-    let runner = Runner::new(config).unwrap();
-    assert_eq!(run(&runner, "good", json!({"do": "env"})).await.exit, 0);
+    let upstream = Upstream::start().unwrap();
+    let http = format!(
+        "{limits}[http.api]\nbase = \"{}/\"\nallow = [\"GET **\"]\nnetwork = \"loopback\"\nplain = true\n",
+        upstream.address()
+    );
+    world.task("calls", &guest("probe-http"), &http).unwrap();
+    let runner = runner(&world);
+    assert_eq!(
+        attempt(&runner, "good", &json!({"do": "env"})).await.exit,
+        0
+    );
 
     let mut bad = Vec::new();
     for input in [
@@ -79,17 +42,27 @@ async fn a_good_task_does_not_notice_the_bad_ones() {
         json!({"do": "huge_output", "bytes": 30_000_000}),
     ] {
         let runner = runner.clone();
-        bad.push(tokio::spawn(
-            async move { run(&runner, "bad", input).await },
-        ));
+        bad.push(tokio::spawn(async move {
+            attempt(&runner, "bad", &input).await
+        }));
     }
+    // A flood of handles, and one who reads a byte at a time what comes a byte at a time.
+    let flood = json!({"do": "handles", "grant": "api", "count": 100_000_000});
+    let slow = json!({
+        "do": "http", "grant": "api", "path": "slow?pieces=1000&pause=20", "read_max": 1,
+    });
+    let [flood, slow] = [flood, slow].map(|input| {
+        let runner = runner.clone();
+        tokio::spawn(async move { attempt(&runner, "calls", &input).await })
+    });
     // Three loops, a flood and a storm of calls want both processors for 3 s. All
     // end as they should, and the good one gets its turns.
     let begun = Instant::now();
     let mut rounds = 0;
     while begun.elapsed() < Duration::from_secs(2) {
         let one = Instant::now();
-        assert_eq!(run(&runner, "good", json!({"do": "context"})).await.exit, 0);
+        let report = attempt(&runner, "good", &json!({"do": "context"})).await;
+        assert_eq!(report.exit, 0, "{report:?}");
         assert!(
             one.elapsed() < Duration::from_secs(1),
             "{:?}",
@@ -102,6 +75,15 @@ async fn a_good_task_does_not_notice_the_bad_ones() {
         let report = bad.await.unwrap();
         assert!([5, 6].contains(&report.exit), "{report:?}");
     }
+    // The table of handles is full: that is an answer, and no end.
+    let flood = flood.await.unwrap();
+    assert_eq!(
+        (flood.exit, &*flood.limits),
+        (0, &["handles".to_owned()][..])
+    );
+    let slow = slow.await.unwrap();
+    let limit = "timeout".to_owned();
+    assert_eq!(slow.outcome, Outcome::OutOfLimits { limit }, "{slow:?}");
     assert!(
         begun.elapsed() < Duration::from_secs(20),
         "{:?}",

@@ -1,6 +1,6 @@
 //! What the API says, to good requests and to bad ones.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 
 use cofferdam_devkit::upstream::Upstream;
@@ -9,23 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, refusal, report, result, submission};
-use crate::common::{SOON, becomes, get, minted};
-
-/// Sends this, and reads until the other side closes or the answer is whole.
-fn raw(stage: &Stage, request: &str) -> String {
-    let mut stream = UnixStream::connect(stage.socket()).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        match stream.read(&mut buffer).unwrap() {
-            0 => break,
-            read => answer.extend_from_slice(&buffer[..read]),
-        }
-    }
-    String::from_utf8_lossy(&answer).into_owned()
-}
+use crate::common::{becomes, get, minted};
 
 /// One request over a connection that ends with it: status, headers, body.
 fn ask(stage: &Stage, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, Value) {
@@ -34,7 +18,7 @@ fn ask(stage: &Stage, method: &str, path: &str, headers: &str, body: &str) -> (u
         "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\
          content-length: {length}\r\n\r\n{body}"
     );
-    let answer = raw(stage, &request);
+    let answer = String::from_utf8(stage.ask(&request)).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let body = serde_json::from_str(body).unwrap_or_else(|_| json!(body));
@@ -509,8 +493,8 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
             hint => assert!(problem["hint"].as_str().unwrap().contains(hint), "{told}"),
         }
     }
-    let answer = raw(&stage, "not http at all\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let answer = stage.ask("not http at all\r\n\r\n");
+    assert!(answer.starts_with(b"HTTP/1.1 400"), "{answer:?}");
     // Nothing of all that was begun.
     assert_eq!(stage.world.begun().unwrap(), 0);
     let (status, ..) = ask(&stage, "POST", "/v1/runs?wait=9", &key, &good);

@@ -149,9 +149,7 @@ async fn a_signal_cancels_the_run_and_a_kill_does_not() {
     };
     let started = |number: usize| {
         until("the run is under way", || {
-            let audit = stage.world.audit().unwrap();
-            let begun = audit.iter().filter(|line| line["event"] == "run_started");
-            begun.count() == number
+            stage.world.begun().unwrap() == number
         });
     };
     let cancelled = start("one");
@@ -167,9 +165,7 @@ async fn a_signal_cancels_the_run_and_a_kill_does_not() {
     // The same command finds it again, while it is under way.
     let again = ended(start("two"));
     assert_eq!(again.code, 0, "{again:?}");
-    let audit = stage.world.audit().unwrap();
-    let begun = audit.iter().filter(|line| line["event"] == "run_started");
-    assert_eq!(begun.count(), 2);
+    assert_eq!(stage.world.begun().unwrap(), 2);
 }
 
 #[tokio::test]
@@ -186,10 +182,7 @@ async fn a_client_waits_for_a_service_that_is_restarted() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    until("the run is under way", || {
-        let audit = stage.world.audit().unwrap();
-        audit.iter().any(|line| line["event"] == "run_started")
-    });
+    until("the run is under way", || stage.world.begun().unwrap() > 0);
     stage.kill();
     tokio::time::sleep(Duration::from_millis(300)).await;
     stage.start().await;
@@ -201,12 +194,7 @@ async fn a_client_waits_for_a_service_that_is_restarted() {
 /// A run that sleeps, in front of a client that hands it to this service; returns once it is
 /// under way.
 fn sleeping(stage: &Stage, globals: &[&str]) -> Child {
-    let begun = || {
-        let audit = stage.world.audit().unwrap();
-        let begun = audit.iter().filter(|line| line["event"] == "run_started");
-        begun.count()
-    };
-    let before = begun();
+    let before = stage.world.begun().unwrap();
     let mut command = stage.world.command(globals);
     let input = json!({ "do": "sleep", "ms": 600_000 }).to_string();
     command
@@ -216,7 +204,9 @@ fn sleeping(stage: &Stage, globals: &[&str]) -> Child {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let client = command.spawn().unwrap();
-    until("the run is under way", || begun() > before);
+    until("the run is under way", || {
+        stage.world.begun().unwrap() > before
+    });
     client
 }
 
@@ -253,12 +243,7 @@ async fn who_loses_his_right_in_mid_run_is_told_so() {
     let rule = "[[server.allow]]\nusers = [0]\ntasks = [\"probe\", \"hello\"]\n";
     let stage = Stage::bare(rule).await;
     let client = sleeping(&stage, &[]);
-    let file = stage.world.path("cofferdam.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let less = text.replace("\"probe\", ", "");
-    assert_ne!(less, text);
-    std::fs::write(&file, less).unwrap();
-    stage.signal(Signal::HUP);
+    let before = stage.reload_with("", "\"probe\", ");
     let client = ended(client);
     // Nobody wants another try.
     assert_eq!(client.code, 130, "{client:?}");
@@ -266,7 +251,7 @@ async fn who_loses_his_right_in_mid_run_is_told_so() {
     assert!(client.stderr.contains(why), "{client:?}");
 
     // Who cancels a run himself knows why.
-    std::fs::write(&file, text).unwrap();
+    stage.world.write("cofferdam.toml", &before).unwrap();
     stage.signal(Signal::HUP);
     until("the right is back", || {
         let done = run(
@@ -292,10 +277,7 @@ async fn who_loses_every_right_is_not_told_that_nothing_was_begun() {
     let rule = "[[server.allow]]\nusers = [0]\ntasks = [\"*\"]\n";
     let stage = Stage::bare(rule).await;
     let client = sleeping(&stage, &[]);
-    let file = stage.world.path("cofferdam.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("[0]", "[1]")).unwrap();
-    stage.signal(Signal::HUP);
+    stage.reload_with("[1]", "[0]");
     let client = ended(client);
     // His run is cancelled, but he may not ask after it: 3 would say that it was not begun.
     assert_eq!(client.code, 75, "{client:?}");
@@ -324,10 +306,7 @@ async fn a_client_whose_service_is_gone_does_not_say_that_nothing_was_begun() {
         client.spawn().unwrap()
     };
     let client = start(&stage);
-    until("the run is under way", || {
-        let audit = stage.world.audit().unwrap();
-        audit.iter().any(|line| line["event"] == "run_started")
-    });
+    until("the run is under way", || stage.world.begun().unwrap() > 0);
     stage.kill();
     let client = ended(client);
     assert_eq!(client.code, 75, "{client:?}");

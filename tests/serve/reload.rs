@@ -182,12 +182,7 @@ async fn who_is_shut_out_is_out_with_what_was_under_way_and_waiting() {
     stage.running(running).await;
     let waiting = stage.submit("probe", sleep).await.unwrap();
     let allowed = stage.submit("hello", json!({ "name": "x" })).await.unwrap();
-    let file = stage.world.path("cofferdam.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let less = text.replace("\"probe\", ", "");
-    assert_ne!(less, text);
-    std::fs::write(&file, less).unwrap();
-    stage.signal(Signal::HUP);
+    stage.reload_with("", "\"probe\", ");
     stage.logs("are in effect").await;
     for run in [running, waiting] {
         let view = stage.end_of(run).await;
@@ -205,11 +200,7 @@ async fn the_time_to_drain_can_be_changed() {
     let run = stage.submit("probe", json!({ "do": "sleep", "ms": 60_000 }));
     let run = run.await.unwrap();
     stage.running(run).await;
-    let file = stage.world.path("cofferdam.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.contains("\"1h\""));
-    std::fs::write(&file, text.replace("\"1h\"", "\"1s\"")).unwrap();
-    stage.signal(Signal::HUP);
+    stage.reload_with("\"1s\"", "\"1h\"");
     stage.logs("are in effect").await;
     stage.signal(Signal::TERM);
     stage.ends_well(Duration::from_secs(15)).await;

@@ -130,6 +130,7 @@ impl Stage {
     /// Sends this text as it is, and gives the whole answer, its head too.
     pub(super) fn ask(&self, request: &str) -> Vec<u8> {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
@@ -189,6 +190,18 @@ impl Stage {
     pub(super) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid().cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// Puts this in place of that in `cofferdam.toml`, has the service read it, and gives
+    /// the text of before.
+    pub(super) fn reload_with(&self, this: &str, that: &str) -> String {
+        let file = "cofferdam.toml";
+        let before = std::fs::read_to_string(self.world.path(file)).unwrap();
+        let after = before.replace(that, this);
+        assert_ne!(after, before);
+        self.world.write(file, &after).unwrap();
+        self.signal(Signal::HUP);
+        before
     }
 
     /// SIGKILL, and the end of the process.

@@ -106,7 +106,10 @@ mod tests {
     fn a_run_is_done_when_its_report_says_exit_0_wherever_that_stands() -> Result<()> {
         for (answer, expected) in [
             (r#"{"run":"r","report":{"exit":0}}"#, true),
-            (r#"{"report":{"exit":0,"later":[{"exit":1}]},"run":"r"}"#, true),
+            (
+                r#"{"report":{"exit":0,"later":[{"exit":1}]},"run":"r"}"#,
+                true,
+            ),
             (r#"{"report":{"result":{"exit":0},"exit":1}}"#, false),
             (r#"{"state":"running"}"#, false),
         ] {
