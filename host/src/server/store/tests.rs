@@ -90,7 +90,7 @@ async fn what_was_written_is_there_for_the_next_service() {
 
 /// Commits in the log of the file, each of which is a sync: frames that say how large the
 /// file is after them (<https://sqlite.org/fileformat2.html#walformat>).
-fn commits(folder: &std::path::Path) -> usize {
+fn commits(folder: &Path) -> usize {
     let log = std::fs::read(folder.join(format!("{FILE}-wal"))).unwrap();
     let page = u32::from_be_bytes(log[8..12].try_into().unwrap()) as usize;
     let frames = log[32..].chunks_exact(24 + page);
