@@ -180,7 +180,7 @@ mod tests {
             }
         }
         assert!(syncs.0.state.lock().waiting.is_empty());
-        assert!((1..=2_000).contains(&syncs.made()));
+        assert!((20..2_000).contains(&syncs.made()), "{}", syncs.made());
     }
 
     /// However fast the disk is: all of these came before the sync began.

@@ -1,8 +1,9 @@
+mod sharing;
+
 use jiff::Timestamp;
 
 use super::*;
 use crate::api::{Attempt, RunState, RunView};
-use crate::audit::{AuditLog, Event};
 use crate::caller::Caller;
 use crate::digest::Digest;
 
@@ -86,45 +87,6 @@ async fn what_was_written_is_there_for_the_next_service() {
             .zip(1..)
             .all(|(id, number)| *id == number.to_string())
     );
-}
-
-/// Commits in the log of the file, each of which is a sync: frames that say how large the
-/// file is after them (<https://sqlite.org/fileformat2.html#walformat>).
-fn commits(folder: &Path) -> usize {
-    let log = std::fs::read(folder.join(format!("{FILE}-wal"))).unwrap();
-    let page = u32::from_be_bytes(log[8..12].try_into().unwrap()) as usize;
-    let frames = log[32..].chunks_exact(24 + page);
-    frames.filter(|frame| frame[4..8] != [0; 4]).count()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_writes_at_the_same_time_shares_a_commit_and_the_syncs_before_it() {
-    const WRITERS: u32 = 400;
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
-    let audit = AuditLog::create(folder.path()).unwrap();
-    store.put(Uuid::now_v7(), &record(0)).await.unwrap();
-    let (before, synced) = (commits(folder.path()), audit.syncs());
-    assert!(before >= 1);
-    let many = (1..=WRITERS).map(|number| {
-        let (store, record) = (store.clone(), record(number));
-        let recorder = audit.recorder(&record.view.run.to_string());
-        let ended = Event::RunEnded {
-            outcome: "done",
-            limits: &[],
-            exit: 0,
-            cancelled_by: None,
-        };
-        let audit = recorder.last(&ended).unwrap();
-        async move { store.put_after(audit, record.view.run, &record).await }
-    });
-    let kept = futures_util::future::join_all(many).await;
-    assert!(kept.iter().all(Result::is_ok));
-    let (commits, syncs) = (commits(folder.path()) - before, audit.syncs() - synced);
-    // A few are on their way before the others come.
-    let few = 1..WRITERS as usize / 4;
-    assert!(few.contains(&commits), "{commits} commits");
-    assert!(few.contains(&syncs), "{syncs} syncs");
 }
 
 #[tokio::test(flavor = "multi_thread")]
