@@ -76,15 +76,7 @@ async fn a_users_kill_cancels(site: &Site, runner: Runner) {
     assert_eq!(api.ended(&dag, &run, LONG).await.unwrap(), "failed");
     // It failed when the user said so: its task tells of its end a moment after the
     // token is dead.
-    let begun = Instant::now();
-    loop {
-        let log = site.log(&dag, &run, 1).await.join("\n");
-        if log.contains("cancel") {
-            return;
-        }
-        assert!(begun.elapsed() < REVOKED, "{log}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    site.logs(&dag, &run, 1, "cancel", REVOKED).await;
 }
 
 async fn a_timeout_cancels(site: &Site, runner: Runner) {
@@ -141,15 +133,7 @@ async fn sigkill_of_the_task_leaves_nothing(site: &Site, runner: Runner) {
         assert!(begun.elapsed() < LONG, "{step:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let begun = Instant::now();
-    loop {
-        let lines = site.log(&dag, &run, 2).await.join("\n");
-        if lines.contains("grants") {
-            break;
-        }
-        assert!(begun.elapsed() < LONG, "{lines}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    site.logs(&dag, &run, 2, "grants", LONG).await;
     assert!(site.living(&run).await <= 1, "two tries at once");
     assert_eq!(api.ended(&dag, &run, LONG).await.unwrap(), "success");
     site.dies(&run, REVOKED).await;

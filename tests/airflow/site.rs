@@ -357,6 +357,26 @@ impl Site {
         lines.iter().map(event).collect()
     }
 
+    /// Waits until a step's try has logged this.
+    pub(crate) async fn logs(
+        &self,
+        dag: &str,
+        run: &str,
+        try_number: u64,
+        text: &str,
+        within: Duration,
+    ) {
+        let begun = Instant::now();
+        loop {
+            let log = self.log(dag, run, try_number).await.join("\n");
+            if log.contains(text) {
+                return;
+            }
+            assert!(begun.elapsed() < within, "no `{text}`: {log}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// The XCom of a step.
     pub(crate) async fn xcom(&self, dag: &str, run: &str, key: &str) -> Value {
         let xcom = self.airflow.api().xcom(dag, run, "step", -1, key);
