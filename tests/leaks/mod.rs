@@ -4,5 +4,6 @@
 mod hunt;
 mod memory;
 mod requests;
+mod streams;
 pub(crate) mod traces;
 mod upstream;

@@ -37,8 +37,10 @@ pub(super) struct HostCallsExceeded;
 
 impl TaskState {
     pub(super) fn new(attempt: Arc<Attempt>, limits: &Limits, growth: Growth) -> Self {
-        let stdout = LogPipe::new("stdout", Arc::clone(&attempt.parts().log));
-        let stderr = LogPipe::new("stderr", Arc::clone(&attempt.parts().log));
+        let [stdout, stderr] = ["stdout", "stderr"].map(|target| {
+            let parts = attempt.parts();
+            LogPipe::new(target, Arc::clone(&parts.log), parts.secrets.clone())
+        });
         // WASI with nothing in it: no files, no environment, no arguments, no
         // network. What a guest prints becomes lines of its log.
         let wasi = WasiCtx::builder()

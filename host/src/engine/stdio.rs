@@ -1,4 +1,5 @@
-//! What a guest prints becomes lines of its log.
+//! What a guest prints becomes lines of its log. It is scrubbed before it is cut into
+//! lines: a key of many lines is a secret as a whole.
 
 use std::io;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::capability::{LogLevel, TaskLog};
+use crate::scrub::{GuestStream, SecretSet};
 
 /// A line longer than this is cut into several.
 const MAX_LINE: usize = 8 << 10;
@@ -19,42 +21,62 @@ const MAX_LINE: usize = 8 << 10;
 /// How much a guest may write in one call.
 const WRITE_PERMIT: usize = 64 << 10;
 
-/// Collects bytes until a line is whole. Clones share the buffer.
+/// Collects bytes until a line is whole. Clones share what was collected.
 #[derive(Clone)]
 pub(super) struct LogPipe {
     target: &'static str,
     log: Arc<TaskLog>,
-    buffer: Arc<Mutex<Vec<u8>>>,
+    written: Arc<Mutex<Written>>,
+}
+
+struct Written {
+    stream: GuestStream,
+    /// The line that is not whole yet, scrubbed.
+    line: Vec<u8>,
 }
 
 impl LogPipe {
-    pub(super) fn new(target: &'static str, log: Arc<TaskLog>) -> Self {
+    pub(super) fn new(target: &'static str, log: Arc<TaskLog>, secrets: SecretSet) -> Self {
         Self {
             target,
             log,
-            buffer: Arc::default(),
+            written: Arc::new(Mutex::new(Written {
+                stream: GuestStream::new(secrets),
+                line: Vec::new(),
+            })),
         }
     }
 
-    /// Writes out an unfinished line.
+    /// Writes out what was held back, and an unfinished line.
     pub(super) fn flush(&self) {
-        let rest = std::mem::take(&mut *self.buffer.lock());
+        let mut written = self.written.lock();
+        let mut clean = Vec::new();
+        written.stream.finish(&mut clean);
+        self.collect(&clean, &mut written.line);
+        let rest = std::mem::take(&mut written.line);
         if !rest.is_empty() {
             self.emit(&rest);
         }
     }
 
-    fn write_bytes(&self, mut bytes: &[u8]) {
-        let mut buffer = self.buffer.lock();
+    fn write_bytes(&self, bytes: &[u8]) {
+        let mut written = self.written.lock();
+        let mut clean = Vec::with_capacity(bytes.len());
+        written.stream.push(bytes, &mut clean);
+        self.collect(&clean, &mut written.line);
+    }
+
+    /// Cuts scrubbed text into lines.
+    fn collect(&self, mut bytes: &[u8], collected: &mut Vec<u8>) {
         while !bytes.is_empty() {
-            let room = MAX_LINE.saturating_sub(buffer.len()).min(bytes.len());
+            let room = MAX_LINE.saturating_sub(collected.len()).min(bytes.len());
             let (window, _) = bytes.split_at(room);
             let newline = memchr::memchr(b'\n', window);
             let (line, rest) = bytes.split_at(newline.unwrap_or(room));
-            buffer.extend_from_slice(line);
-            if newline.is_some() || buffer.len() >= MAX_LINE {
-                self.emit(&buffer);
-                buffer.clear();
+            collected.extend_from_slice(line);
+            if newline.is_some() || collected.len() >= MAX_LINE {
+                self.emit(collected);
+                collected.clear();
             }
             bytes = if newline.is_some() {
                 rest.get(1..).unwrap_or_default()

@@ -14,9 +14,38 @@ pub(super) type Spelling = Zeroizing<Vec<u8>>;
 /// Layers of escapes that are looked through.
 pub(super) const LAYERS: usize = 3;
 
-/// The secret as it is and as common mistakes leave it.
-pub(super) fn plain(secret: &Secret) -> Vec<Spelling> {
+/// The secret as it is, and as it is when a program reads it by lines or trims it.
+fn wordings(secret: &Secret) -> Vec<Spelling> {
     let bytes = secret.expose();
+    let mut wordings: Vec<Spelling> = vec![bytes.to_vec().into()];
+    let mut unix = Zeroizing::new(Vec::with_capacity(bytes.len()));
+    for (at, byte) in bytes.iter().enumerate() {
+        if *byte != b'\r' || bytes.get(at + 1) != Some(&b'\n') {
+            unix.push(*byte);
+        }
+    }
+    for text in [bytes, &unix] {
+        for wording in [text, text.trim_ascii()] {
+            if wording.len() >= MIN_SECRET_LEN {
+                add(&mut wordings, wording.to_vec().into());
+            }
+        }
+    }
+    wordings
+}
+
+/// The secret and what common mistakes make of it.
+pub(super) fn plain(secret: &Secret) -> Vec<Spelling> {
+    let mut forms = Vec::new();
+    for wording in wordings(secret) {
+        for form in mistaken(&wording) {
+            add(&mut forms, form);
+        }
+    }
+    forms
+}
+
+fn mistaken(bytes: &[u8]) -> Vec<Spelling> {
     let mut forms: Vec<Spelling> = vec![bytes.to_vec().into()];
     if bytes.contains(&b' ') {
         // Form encoding; the percent view undoes the rest of it.
@@ -54,10 +83,7 @@ pub(super) fn plain(secret: &Secret) -> Vec<Spelling> {
 /// that it can have in a group of three bytes.
 pub(super) fn base64(secret: &Secret) -> Vec<Spelling> {
     let mut forms = Vec::with_capacity(3);
-    for bytes in [Some(secret.expose().to_vec().into()), json(secret)]
-        .into_iter()
-        .flatten()
-    {
+    for bytes in wordings(secret).into_iter().chain(json(secret)) {
         for before in 0..3 {
             add(&mut forms, base64_after(before, &bytes));
         }
@@ -90,7 +116,16 @@ fn json(secret: &Secret) -> Option<Spelling> {
 /// Hex, hex with `0x` before each byte, and decimal byte values; all in lower
 /// case and without separators, as the lane presents them.
 pub(super) fn digits(secret: &Secret) -> Vec<Spelling> {
-    let bytes = secret.expose();
+    let mut forms = Vec::new();
+    for wording in wordings(secret) {
+        for form in digits_of(&wording) {
+            add(&mut forms, form);
+        }
+    }
+    forms
+}
+
+fn digits_of(bytes: &[u8]) -> Vec<Spelling> {
     let hex = Zeroizing::new(hex::encode(bytes));
     let mut prefixed = Zeroizing::new(Vec::with_capacity(bytes.len() * 4));
     let mut decimal = Zeroizing::new(Vec::with_capacity(bytes.len() * 3));

@@ -157,9 +157,10 @@ impl Cursor {
         self.prefix.is_empty()
     }
 
-    /// Where the prefix under way starts.
-    pub(super) fn oldest(&self) -> Option<u64> {
-        self.prefix.front().copied()
+    /// Where the prefix under way starts, if at least so many bytes of it were read.
+    pub(super) fn oldest(&self, bytes: usize) -> Option<u64> {
+        let start = self.prefix.front().copied()?;
+        (self.prefix.len() >= bytes).then_some(start)
     }
 
     /// Reads one byte; the longest spelling that ends with it.

@@ -4,7 +4,8 @@
 //! [`Scrubber`] reads one stream and puts [`REDACTED`] where a secret stood, in
 //! any of the spellings that standard encoders emit:
 //!
-//! - as it is; with spaces as `+`; UTF-8 that was read as Latin-1;
+//! - as it is; without the white space around it; with its line breaks as `\n`
+//!   alone; with spaces as `+`; UTF-8 that was read as Latin-1;
 //! - base64 and base64url, padded or not, at each of the three alignments
 //!   inside a longer text, line-wrapped or not;
 //! - hex in any case, with or without `: - ,` or blanks between the bytes or
@@ -29,6 +30,7 @@ mod control;
 mod escape;
 mod forms;
 mod glance;
+mod guest_stream;
 mod lane;
 mod patterns;
 mod scrubber;
@@ -39,6 +41,7 @@ mod view;
 mod tests;
 
 pub use control::{escape_control, escape_control_lines};
+pub use guest_stream::GuestStream;
 pub use scrubber::Scrubber;
 pub use set::{SecretSet, TooShort};
 

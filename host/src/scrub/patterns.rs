@@ -70,9 +70,10 @@ impl Cursors {
         self.0.iter().all(Cursor::is_idle)
     }
 
-    /// Where the oldest thing under way starts.
-    pub(super) fn oldest(&self) -> Option<u64> {
-        self.0.iter().filter_map(Cursor::oldest).min()
+    /// Where the oldest thing under way starts of which at least so many bytes were read.
+    pub(super) fn oldest(&self, bytes: usize) -> Option<u64> {
+        let starts = self.0.iter().filter_map(|cursor| cursor.oldest(bytes));
+        starts.min()
     }
 
     /// Reads one byte in every lane.

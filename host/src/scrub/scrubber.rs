@@ -10,6 +10,10 @@ use super::forms::LAYERS;
 use super::lane::{Span, Token};
 use super::patterns::{Cursors, Patterns};
 use super::view::{self, View};
+use crate::secret::MIN_SECRET_LEN;
+
+/// So much of a beginning is no secret: [`Scrubber::release`] lets it go.
+const CRUMB: usize = 3;
 
 /// Scrubs one stream, across chunk borders.
 ///
@@ -43,7 +47,8 @@ struct Matching {
     /// Where the last redaction ends; what overlaps it belongs to it.
     redacted: u64,
     redactions: u64,
-    /// The input from `written` to `position`.
+    /// The input from where the oldest thing under way starts to `position`. What
+    /// stands in it before `written` was let go or redacted.
     held: Zeroizing<Vec<u8>>,
 }
 
@@ -81,6 +86,36 @@ impl Scrubber {
         }
     }
 
+    /// Appends what is held back, unless more than [`CRUMB`] bytes of some spelling
+    /// stand there: for a pause of the stream, in which people wait for what it said.
+    /// A spelling that goes on after the pause is found, and loses its crumb at most.
+    pub(super) fn release(&mut self, out: &mut Vec<u8>) {
+        if let Mode::Match(matching) = &mut self.0 {
+            matching.release(out);
+        }
+    }
+
+    /// [`Scrubber::finish`] for a stream that was perhaps broken off: what could be the
+    /// beginning of a secret, and is as long as the shortest of them, is redacted too.
+    pub(super) fn cut(mut self, out: &mut Vec<u8>) -> u64 {
+        if let Mode::Match(matching) = &mut self.0 {
+            matching.cut();
+        }
+        self.finish(out)
+    }
+
+    /// Goes on with the same stream as `next`, which knows more secrets.
+    pub(super) fn continued(self, mut next: Self, out: &mut Vec<u8>) -> Self {
+        match (self.0, &mut next.0) {
+            (Mode::Match(before), Mode::Match(after)) => after.take_over(&before, out),
+            (Mode::Match(before), Mode::Withhold { seen }) => *seen = !before.held.is_empty(),
+            (Mode::Withhold { seen: before }, Mode::Withhold { seen }) => *seen = before,
+            // Nothing was held back, or nothing may be told.
+            (Mode::Pass | Mode::Withhold { .. }, _) | (Mode::Match(_), Mode::Pass) => {}
+        }
+        next
+    }
+
     /// Ends the stream, appends what was held back, and says how many
     /// redactions there were.
     pub fn finish(self, out: &mut Vec<u8>) -> u64 {
@@ -100,7 +135,7 @@ impl Matching {
         self.read(chunk);
         let start = self.position;
         self.position += chunk.len() as u64;
-        let clean = self.oldest().unwrap_or(self.position);
+        let clean = self.oldest(0).unwrap_or(self.position);
         let held = std::mem::take(&mut self.held);
         let input = Input {
             held: &held,
@@ -109,8 +144,38 @@ impl Matching {
         };
         self.write(clean, input, out);
         let mut rest = Zeroizing::default();
-        input.copy(self.written, self.position, &mut rest);
+        input.copy(clean, self.position, &mut rest);
         self.held = rest;
+    }
+
+    fn release(&mut self, out: &mut Vec<u8>) {
+        if !self.found.is_empty() || self.oldest(CRUMB + 1).is_some() {
+            return;
+        }
+        let input = Input {
+            held: &self.held,
+            chunk: &[],
+            start: self.position,
+        };
+        input.copy(self.written.max(self.redacted), self.position, out);
+        self.written = self.position;
+    }
+
+    fn cut(&mut self) {
+        if let Some(start) = self.oldest(MIN_SECRET_LEN) {
+            self.found.push(Span {
+                start,
+                end: self.position,
+            });
+        }
+    }
+
+    /// Reads again what another held back of the same stream.
+    fn take_over(&mut self, other: &Self, out: &mut Vec<u8>) {
+        let start = other.position.saturating_sub(other.held.len() as u64);
+        // Positions count from there.
+        self.written = other.written.saturating_sub(start);
+        self.push(&other.held, out);
     }
 
     fn finish(mut self, out: &mut Vec<u8>) -> u64 {
@@ -128,12 +193,13 @@ impl Matching {
         self.redactions
     }
 
-    /// Where the oldest thing under way in any view starts.
-    fn oldest(&self) -> Option<u64> {
+    /// Where the oldest thing under way in any view starts of which at least so many
+    /// bytes were read.
+    fn oldest(&self, bytes: usize) -> Option<u64> {
         let views = self.single.iter().chain(&self.layered);
         views
-            .filter_map(View::oldest)
-            .chain(self.plain.oldest())
+            .filter_map(|view| view.oldest(bytes))
+            .chain(self.plain.oldest(bytes))
             .min()
     }
 
@@ -183,9 +249,13 @@ impl Matching {
             if span.start >= clean {
                 return true;
             }
+            if span.end <= self.written {
+                // Redacted before the stream was taken over.
+                return false;
+            }
             if span.start >= self.redacted {
                 input.copy(self.written.max(self.redacted), span.start, out);
-                self.written = span.start;
+                self.written = self.written.max(span.start);
                 out.extend_from_slice(REDACTED.as_bytes());
                 self.redactions += 1;
             }
@@ -199,7 +269,7 @@ impl Matching {
     }
 }
 
-/// The input that is not written yet: what was held back, then the chunk.
+/// The input that is not done with: what was held back, then the chunk.
 #[derive(Clone, Copy)]
 struct Input<'a> {
     held: &'a [u8],

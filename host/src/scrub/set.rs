@@ -91,6 +91,13 @@ impl SecretSet {
         }
     }
 
+    /// How many secrets there are that a guest could have learnt; it never shrinks.
+    /// Those of the host's own count once there is one of another kind.
+    pub(super) fn learnable(&self) -> usize {
+        let set = self.0.read();
+        if set.shared { set.secrets.len() } else { 0 }
+    }
+
     /// Scrubs one whole text that a guest wrote. As long as the set holds the
     /// host's own secrets only, there is none that it could have learnt, and the
     /// automata need not be built.

@@ -445,3 +445,131 @@ fn common_accidents_are_caught() {
         assert_eq!(set.scrub_text(form), REDACTED, "{form}");
     }
 }
+
+const PEM: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgevZzL1gdAFr88hb2\n\
+    OF/2NxApJCzGCEDdfSp6VQO30hyhRANCAAQRWz+jn65BtOMvdyHKcvjBeBSDZH2r\n\
+    -----END PRIVATE KEY-----\n";
+
+/// What comes out of a guest's stream, piece by piece, with its end as the last.
+fn streamed(set: &SecretSet, pieces: &[&str]) -> Vec<String> {
+    let mut stream = GuestStream::new(set.clone());
+    let mut told = Vec::new();
+    for piece in pieces {
+        let mut out = Vec::new();
+        stream.push(piece.as_bytes(), &mut out);
+        told.push(lossy(&out));
+    }
+    let mut out = Vec::new();
+    stream.finish(&mut out);
+    told.push(lossy(&out));
+    told
+}
+
+#[test]
+fn a_key_that_a_guest_prints_line_by_line_is_found() {
+    for line_break in ["\n", "\r\n"] {
+        let kept = PEM.replace('\n', line_break);
+        let set = set(&[kept.as_bytes()]);
+        let mut lines: Vec<String> = PEM.lines().map(|line| format!("{line}\n")).collect();
+        lines.insert(0, "the key:\n".to_owned());
+        lines.push("done\n".to_owned());
+        let pieces: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let told = streamed(&set, &pieces).concat();
+        assert_eq!(told.matches(REDACTED).count(), 1, "{told}");
+        assert!(told.starts_with("the key:\n") && told.ends_with("done\n"));
+        assert!(!told.contains("MIGH"), "{told}");
+        // The control: each line alone tells nothing, and so was printed in clear.
+        let alone: String = pieces.iter().map(|line| set.scrub_text(line)).collect();
+        assert!(alone.contains("MIGH"));
+    }
+    // Without the line break at its end, as programs print what they trimmed.
+    let set = set(&[PEM.as_bytes()]);
+    assert_eq!(set.scrub_text(&format!("{} ", PEM.trim())), "[redacted] ");
+}
+
+#[test]
+fn whoever_reads_a_guests_stream_sees_its_lines_at_once() {
+    let set = set(&[b"s3cr3t-t0ken"]);
+    // A `7` begins a spelling in hex, a `c` one in base64.
+    for line in ["row 7\n", "abc\n", "s3cr\n", "100 %\n", "C:\\\n"] {
+        assert_eq!(streamed(&set, &[line, "x"])[0], line);
+    }
+    // The control: four bytes of a spelling wait for what comes after them.
+    let told = streamed(&set, &["7333\n", "no\n"]);
+    assert_eq!(told, ["", "7333\nno\n", ""]);
+    // Let go or not, what goes on is found; a break that may be inside it goes with it.
+    let told = streamed(&set, &["73\n", "33\n", "63723374\n", "2d74306b656e\n"]);
+    assert_eq!(told.concat(), "73\n[redacted]");
+    let letters: Vec<String> = "czNjcjN0LXQwa2Vu"
+        .chars()
+        .map(|c| format!("{c}\n"))
+        .collect();
+    let letters: Vec<&str> = letters.iter().map(String::as_str).collect();
+    assert_eq!(streamed(&set, &letters).concat(), "c\nz\nN\n[redacted]");
+}
+
+#[test]
+fn a_guests_stream_that_is_broken_off_ends_without_half_a_key() {
+    let set = set(&[PEM.as_bytes()]);
+    let half = &PEM[..90];
+    assert_eq!(streamed(&set, &["a\n", half]), ["a\n", "", REDACTED]);
+    assert_eq!(streamed(&set, &["-----B"])[1], "-----B");
+}
+
+#[test]
+fn a_secret_that_comes_in_while_another_is_being_printed_changes_nothing() {
+    let (first, second) = ("s3cr3t-t0ken", "another secret");
+    let set = SecretSet::default();
+    let mut stream = GuestStream::new(set.clone());
+    let mut out = Vec::new();
+    let mut push = |text: &str| stream.push(text.as_bytes(), &mut out);
+    push("begin\n");
+    set.add(&Secret::new(first)).unwrap();
+    push("<s3cr");
+    set.add(&Secret::new(second)).unwrap();
+    push("3t-t0ken> <another ");
+    set.add(&Secret::new("a third secret")).unwrap();
+    push("secret> 73\n");
+    set.add(&Secret::new("a fourth secret")).unwrap();
+    push("33637233742d74306b656e.");
+    stream.finish(&mut out);
+    let expected = "begin\n<[redacted]> <[redacted]> 73\n[redacted].";
+    assert_eq!(lossy(&out), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Pauses, and secrets that come in, change nothing but where a line may stand.
+    #[test]
+    fn a_guests_stream_tells_no_secret(
+        secret in "[ab]{4}\n?[ab]{4,6}",
+        text in "[ab01 \n:,%\\\\&YWJiYmE=6x]{0,60}",
+        at in any::<prop::sample::Index>(),
+        chunks in vec(1_usize..20, 1..5),
+        grows in any::<prop::sample::Index>(),
+    ) {
+        let mut text = text;
+        let at = at.index(text.len() + 1);
+        text.insert_str(at, &secret);
+        let set = set(&[secret.as_bytes()]);
+        let mut stream = GuestStream::new(set.clone());
+        let (mut out, mut rest, mut pieces) = (Vec::new(), text.as_bytes(), 0);
+        for size in chunks.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            if pieces == grows.index(8) {
+                set.add(&Secret::new("correct horse")).unwrap();
+            }
+            pieces += 1;
+            let (piece, after) = rest.split_at((*size).min(rest.len()));
+            stream.push(piece, &mut out);
+            rest = after;
+        }
+        stream.finish(&mut out);
+        prop_assert!(lossy(&out).contains(REDACTED));
+        prop_assert!(!set.contains_secret(&out), "{} -> {}", text, lossy(&out));
+    }
+}

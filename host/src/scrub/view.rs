@@ -33,11 +33,14 @@ impl View {
         self.awake
     }
 
-    /// Where the oldest thing under way starts.
-    pub(super) fn oldest(&self) -> Option<u64> {
-        let pending = self.pending.first().map(|token| token.span.start);
-        let matching = self.awake.then(|| self.cursors.oldest()).flatten();
-        pending.into_iter().chain(matching).min()
+    /// Where the oldest thing under way starts of which at least so many bytes were
+    /// read; a started escape may be some of them.
+    pub(super) fn oldest(&self, bytes: usize) -> Option<u64> {
+        let started = self.pending.first().map(|token| token.span.start);
+        let started = started.filter(|_| self.pending.len() >= bytes);
+        let more = bytes.saturating_sub(self.pending.len());
+        let matching = self.awake.then(|| self.cursors.oldest(more)).flatten();
+        started.into_iter().chain(matching).min()
     }
 
     /// The next whole token of the view, if there is one.

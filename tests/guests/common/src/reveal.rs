@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::http::refused;
 
+/// Where the host cuts a line, in bytes.
+const CUT: usize = 8 << 10;
+
 /// One thing to do, chosen by the field `do`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
@@ -17,6 +20,9 @@ pub enum Reveal {
     Reveal { grant: String },
     /// Returns and logs the secret itself.
     RevealAndTell { grant: String },
+    /// Prints the secret line by line, each after `mark`, to both streams, and once more
+    /// over the place where the host cuts a line that is too long. Returns the lines.
+    RevealByLines { grant: String, mark: String },
 }
 
 impl Reveal {
@@ -37,6 +43,18 @@ impl Reveal {
                     println!("{text}");
                     eprintln!("{text}");
                     json!({"value": text})
+                }
+                Err(refusal) => refused(&refusal),
+            },
+            Self::RevealByLines { grant, mark } => match cofferdam_guest::reveal::reveal(&grant) {
+                Ok(secret) => {
+                    let text = String::from_utf8_lossy(&secret);
+                    for line in text.lines() {
+                        println!("{mark}{line}");
+                        eprintln!("{mark}{line}");
+                    }
+                    println!("{}{text}", "x".repeat(CUT - 20));
+                    json!({"lines": text.lines().count()})
                 }
                 Err(refusal) => refused(&refusal),
             },
