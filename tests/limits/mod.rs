@@ -88,6 +88,42 @@ fn each_limit_of_the_attempt_is_named() {
     }
 }
 
+#[tokio::test]
+async fn a_task_that_is_refused_a_thousand_times_ends() {
+    let world = world().await;
+    let upstream = Upstream::start().unwrap();
+    install(&world, "task", "probe-http", &api(&upstream.address()));
+    let input = |times: u32| json!({"do": "http", "grant": "api", "method": "DELETE", "path": "x", "times": times});
+    let (code, report) = run(&world, &input(1_200));
+    assert_eq!(
+        (code, &report["limits"]),
+        (5, &json!(["refusals"])),
+        "{report}"
+    );
+    assert_eq!(report["outcome"]["limit"], "refusals", "{report}");
+    assert_eq!(report["denials"][0]["count"], 1_000, "{report}");
+    let show = [
+        "--format",
+        "json",
+        "audit",
+        "show",
+        report["run"].as_str().unwrap(),
+    ];
+    let shown = world.command(&show).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert_eq!(shown.matches("out_of_scope").count(), 1_000);
+    assert!(
+        shown.contains("\"limits\":[\"refusals\"]"),
+        "{}",
+        &shown[shown.len() - 500..]
+    );
+    // One fewer is no reason: it returns what it was told.
+    let (code, report) = run(&world, &input(999));
+    assert_eq!((code, &report["limits"]), (0, &json!([])));
+    assert_eq!(report["result"].as_array().unwrap().len(), 999);
+    assert!(upstream.requests().is_empty());
+}
+
 #[test]
 fn deep_recursion_is_told_in_words_that_help() {
     let world = World::bare(binary()).unwrap();

@@ -120,6 +120,12 @@ impl Attempt {
         }
     }
 
+    /// Whether the guest was refused so often that it may make no more calls: the
+    /// engine ends it at the next one.
+    pub(crate) fn is_out_of_refusals(&self) -> bool {
+        self.ledger().is_spent()
+    }
+
     /// Begins a call that the grant covers. Refused when the attempt is over
     /// and when the intent cannot be written.
     pub(crate) fn begin(

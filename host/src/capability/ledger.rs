@@ -38,6 +38,12 @@ pub struct RefusedByVault {
 /// that it tries, so the list is bounded; the audit has them all.
 const MAX_DENIALS: usize = 64;
 
+/// Refusals of one attempt: with the last of them the guest has made its last call.
+/// Each is a line of the audit, whose files nothing deletes, and costs a guest next to
+/// nothing. A task that does its work is refused a few times, one that seeks what it
+/// may do a few hundred times.
+const MAX_REFUSALS: u64 = 1_000;
+
 /// The limit of the attempt that a refusal can name.
 pub(super) const HANDLES: &str = "handles";
 
@@ -46,6 +52,7 @@ pub(super) const HANDLES: &str = "handles";
 pub(super) struct Ledger {
     denials: Vec<Denial>,
     unlisted: u64,
+    refusals: u64,
     calls: Vec<(Arc<str>, &'static str, u64)>,
     limits: BTreeSet<String>,
     refused_by_vault: BTreeSet<RefusedByVault>,
@@ -53,6 +60,8 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn denied(&mut self, grant: &str, operation: &str, decision: DenialKind) {
+        // Who waits for Vault is not to blame, and is slow.
+        self.refusals += u64::from(decision != DenialKind::Unavailable);
         let full = self.denials.len() >= MAX_DENIALS;
         let known = self.denials.iter_mut().find(|denial| {
             denial.grant == grant && denial.operation == operation && denial.decision == decision
@@ -67,6 +76,11 @@ impl Ledger {
             }),
             None => self.unlisted += 1,
         }
+    }
+
+    /// Whether the guest was refused so often that it may make no more calls.
+    pub(super) fn is_spent(&self) -> bool {
+        self.refusals >= MAX_REFUSALS
     }
 
     /// Counts a call under a grant that exists, so the list is bounded by the grants file.

@@ -92,6 +92,28 @@ async fn a_refusal_is_one_intent_and_points_at_it() {
 }
 
 #[tokio::test]
+async fn a_thousand_refusals_are_enough() {
+    let (attempt, folder) = stage().attempt();
+    for number in 0..1_000 {
+        assert!(!attempt.is_out_of_refusals(), "{number}");
+        revealed(&attempt, "other").await.unwrap_err();
+    }
+    assert!(attempt.is_out_of_refusals());
+    assert_eq!(audit_lines(&folder).len(), 1_000);
+    // Refused after its intent counts as well; what Vault could not do does not.
+    let (attempt, _folder) = stage().attempt();
+    let begin = || attempt.begin(&"http.api".into(), "send", "x").unwrap();
+    for _ in 0..1_000 {
+        begin().deny(DenialKind::Unavailable, "vault_unavailable");
+    }
+    assert!(!attempt.is_out_of_refusals());
+    for _ in 0..1_000 {
+        begin().deny(DenialKind::Internal, "secret_field_missing");
+    }
+    assert!(attempt.is_out_of_refusals());
+}
+
+#[tokio::test]
 async fn a_call_that_is_dropped_midway_says_so() {
     let (attempt, folder) = stage().attempt();
     let label: Arc<str> = "http.api".into();

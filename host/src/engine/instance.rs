@@ -15,7 +15,7 @@ use wasmtime::{CallHook, Store, Trap};
 use super::LoadedTask;
 use super::limiter::{Growth, Limit};
 use super::running::{Running, Traits};
-use super::state::{HostCallsExceeded, TaskState};
+use super::state::{CallsExceeded, TaskState};
 use crate::capability::Attempt;
 use crate::capability::bindings::cofferdam::task::outcome;
 use crate::grants::Limits;
@@ -238,8 +238,8 @@ async fn timed_out(attempt: &Attempt, limits: &Limits) -> Limit {
 
 /// Names what happened to a guest that did not return.
 fn trapped(error: &wasmtime::Error, refused: Option<Limit>) -> GuestOutcome {
-    if error.is::<HostCallsExceeded>() {
-        return GuestOutcome::OutOfLimits(Limit::HostCalls);
+    if let Some(CallsExceeded(limit)) = error.downcast_ref() {
+        return GuestOutcome::OutOfLimits(*limit);
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return GuestOutcome::OutOfLimits(Limit::Handles);

@@ -46,6 +46,8 @@ pub enum Limit {
     Log,
     /// `host_calls`.
     HostCalls,
+    /// Refused calls, a thousand for every task.
+    Refusals,
     /// The call stack, [`super::setup::MAX_WASM_STACK`].
     Stack,
     /// Bytes that one call may hand to the host at once.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::limiter::{Growth, Limiter};
+use super::limiter::{Growth, Limit, Limiter};
 use super::stdio::LogPipe;
 use crate::capability::{Attempt, View};
 use crate::grants::Limits;
@@ -30,10 +30,10 @@ impl Drop for TaskState {
     }
 }
 
-/// The trap of a task that called the host too often.
+/// The trap of a task that called the host too often, or in vain.
 #[derive(Debug, thiserror::Error)]
-#[error("the task used up its host calls")]
-pub(super) struct HostCallsExceeded;
+#[error("the task used up its calls ({0})")]
+pub(super) struct CallsExceeded(pub(super) Limit);
 
 impl TaskState {
     pub(super) fn new(attempt: Arc<Attempt>, limits: &Limits, growth: Growth) -> Self {
@@ -72,12 +72,13 @@ impl TaskState {
     }
 
     /// Counts one call into the host, WASI included.
-    pub(super) fn count_host_call(&mut self) -> Result<(), HostCallsExceeded> {
-        self.host_calls_left = self
-            .host_calls_left
-            .checked_sub(1)
-            .ok_or(HostCallsExceeded)?;
-        Ok(())
+    pub(super) fn count_host_call(&mut self) -> Result<(), CallsExceeded> {
+        let left = self.host_calls_left.checked_sub(1);
+        self.host_calls_left = left.ok_or(CallsExceeded(Limit::HostCalls))?;
+        match self.attempt.is_out_of_refusals() {
+            true => Err(CallsExceeded(Limit::Refusals)),
+            false => Ok(()),
+        }
     }
 }
 

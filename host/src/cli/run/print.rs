@@ -100,7 +100,7 @@ pub(super) fn started(output: &Output, run: Uuid, task: &str, terms: Option<Term
 /// Where a limit comes from, by its name in a report.
 fn who_sets(limit: &str) -> String {
     match limit {
-        "stack" | "call_size" => "it is the same for every task".to_owned(),
+        "stack" | "call_size" | "refusals" => "it is the same for every task".to_owned(),
         "timeout" | "memory" | "output" | "log" | "host_calls" => {
             format!("`limits.{limit}` in the grants file sets it, or a tighter one of the caller")
         }
