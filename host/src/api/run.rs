@@ -18,13 +18,18 @@ pub struct Submission {
     #[schema(example = "invoice-sync", pattern = "^[a-z0-9-]{1,64}$")]
     pub task: String,
     /// Which attempt of which task instance it is.
+    #[serde(deserialize_with = "AskedAttempt::deserialize")]
     pub attempt: Attempt,
     /// The input, any JSON value; `{}` when absent.
     #[serde(default = "empty")]
     #[schema(value_type = serde_json::Value)]
     pub input: Box<RawValue>,
     /// Limits for this run; they can only be tighter than those of the grants.
-    #[serde(default, skip_serializing_if = "RunLimits::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "RunLimits::asked",
+        skip_serializing_if = "RunLimits::is_empty"
+    )]
     pub limits: RunLimits,
 }
 
@@ -33,9 +38,9 @@ fn empty() -> Box<RawValue> {
     serde_json::from_str("{}").unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// One attempt of one task instance, in Airflow's terms.
+/// One attempt of one task instance, in Airflow's terms. Read in an answer, members that
+/// only a later service has are passed over; in a [`Submission`] they are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Attempt {
     /// The DAG bundle that the DAG came from; empty when there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -78,6 +83,25 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub logical_date: Option<String>,
+}
+
+/// [`Attempt`] as a caller writes it: what the service does not know it cannot heed.
+#[derive(Deserialize)]
+#[serde(remote = "Attempt", deny_unknown_fields)]
+struct AskedAttempt {
+    #[serde(default)]
+    bundle: String,
+    dag_id: String,
+    #[serde(default)]
+    task_id: Option<String>,
+    #[serde(default = "manual")]
+    run_id: String,
+    #[serde(default = "first")]
+    try_number: u32,
+    #[serde(default = "unmapped")]
+    map_index: i32,
+    #[serde(default)]
+    logical_date: Option<String>,
 }
 
 fn manual() -> String {
@@ -239,4 +263,64 @@ impl RunView {
 pub struct RunList {
     /// The newest first, without their reports; those under way are all among them.
     pub runs: Vec<RunView>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn submission(attempt: &Value, limits: &Value) -> Result<Submission, serde_json::Error> {
+        let text = json!({ "task": "hello", "attempt": attempt, "limits": limits });
+        serde_json::from_str(&text.to_string())
+    }
+
+    #[test]
+    fn a_submission_is_read_strictly() {
+        let attempt = json!({ "dag_id": "tests" });
+        let known = submission(&attempt, &json!({ "timeout": "30s" })).unwrap();
+        assert_eq!(known.attempt.run_id, "manual");
+        assert_eq!(known.attempt.try_number, 1);
+        assert_eq!(known.attempt.map_index, -1);
+        assert_eq!(known.limits.timeout.unwrap().as_secs(), 30);
+        for (attempt, limits, told) in [
+            (
+                json!({ "dag_id": "tests", "pool": "big" }),
+                json!({}),
+                "unknown field `pool`",
+            ),
+            (
+                attempt.clone(),
+                json!({ "fuel": 3 }),
+                "unknown field `fuel`",
+            ),
+            (attempt, json!({ "timeout": "48h" }), "48h"),
+        ] {
+            let error = submission(&attempt, &limits).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        let top: Result<Submission, _> =
+            serde_json::from_str(r#"{"task": "hello", "attempt": {"dag_id": "a"}, "pool": 1}"#);
+        assert!(
+            top.unwrap_err()
+                .to_string()
+                .contains("unknown field `pool`")
+        );
+    }
+
+    #[test]
+    fn what_a_later_service_adds_spoils_no_view() {
+        let view = json!({
+            "run": Uuid::nil(), "task": "hello", "state": "queued", "pool": "big",
+            "attempt": { "dag_id": "tests", "pool": "big" },
+            "submitted": "2026-11-24T02:31:05Z",
+            // One more limit, and a range that has grown.
+            "terms": { "grants": [], "limits": { "timeout": "48h", "fuel": 3 }, "pool": "big" },
+        });
+        let view: RunView = serde_json::from_str(&view.to_string()).unwrap();
+        assert_eq!(view.attempt.dag_id, "tests");
+        let limits = view.terms.unwrap().limits;
+        assert_eq!(limits.timeout.unwrap().as_secs(), 48 * 3_600);
+    }
 }

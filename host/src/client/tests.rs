@@ -27,8 +27,9 @@ fn report(outcome: &Value) -> Value {
 
 fn view(state: &str, more: &Value) -> String {
     let mut view = json!({
-        "run": RUN, "task": "hello", "attempt": {"dag_id": "tests"}, "state": state,
+        "run": RUN, "task": "hello", "attempt": {"dag_id": "tests", "pool": "big"}, "state": state,
         "submitted": "2026-11-24T02:31:05Z", "priority": "high",
+        "terms": {"grants": [], "limits": {"fuel": 3, "timeout": "48h"}, "shares": 2},
     });
     let members = view.as_object_mut().unwrap();
     members.extend(more.as_object().unwrap().clone());

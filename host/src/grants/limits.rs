@@ -163,12 +163,15 @@ fn heartbeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Durati
 
 /// Some limits, in the words of the `[limits]` table: those that a caller asks
 /// for, which can only be tighter than the grants', or those that hold for a run.
+///
+/// Read, they are what a service told: limits and values that only a later one has
+/// spoil nothing. [`RunLimits::asked`] reads what a caller wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct RunLimits {
     /// Wall time of the attempt, such as `30s`.
     #[serde(
-        deserialize_with = "some::timeout",
+        deserialize_with = "told::duration",
         serialize_with = "write_duration",
         skip_serializing_if = "Option::is_none"
     )]
@@ -176,7 +179,7 @@ pub struct RunLimits {
     pub timeout: Option<Duration>,
     /// Linear memory, such as `64MiB`.
     #[serde(
-        deserialize_with = "some::memory",
+        deserialize_with = "told::size",
         serialize_with = "write_size",
         skip_serializing_if = "Option::is_none"
     )]
@@ -184,7 +187,7 @@ pub struct RunLimits {
     pub memory: Option<usize>,
     /// Size of the result, such as `64KiB`.
     #[serde(
-        deserialize_with = "some::output",
+        deserialize_with = "told::size",
         serialize_with = "write_size",
         skip_serializing_if = "Option::is_none"
     )]
@@ -192,19 +195,32 @@ pub struct RunLimits {
     pub output: Option<usize>,
     /// Log text, such as `64KiB`.
     #[serde(
-        deserialize_with = "some::log",
+        deserialize_with = "told::size",
         serialize_with = "write_size",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(value_type = Option<String>, example = "64KiB", pattern = "^(0B|[1-9][0-9]{0,9}(B|KiB|MiB|GiB))$")]
     pub log: Option<usize>,
     /// Calls from the task into the host.
-    #[serde(
-        deserialize_with = "some::host_calls",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub host_calls: Option<u64>,
+}
+
+/// [`RunLimits`] as a caller writes them.
+#[derive(Deserialize)]
+#[serde(remote = "RunLimits", deny_unknown_fields)]
+struct AskedLimits {
+    #[serde(default, deserialize_with = "some::timeout")]
+    timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "some::memory")]
+    memory: Option<usize>,
+    #[serde(default, deserialize_with = "some::output")]
+    output: Option<usize>,
+    #[serde(default, deserialize_with = "some::log")]
+    log: Option<usize>,
+    #[serde(default, deserialize_with = "some::host_calls")]
+    host_calls: Option<u64>,
 }
 
 /// A limit that was asked for, and is wider than what the grants allow.
@@ -230,6 +246,15 @@ impl WiderLimit {
 }
 
 impl RunLimits {
+    /// Reads limits that a caller asks for. What is not known is refused, since it
+    /// would not be heeded, and so is what no grants file can hold.
+    ///
+    /// # Errors
+    /// Names the field, and what it takes.
+    pub fn asked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        AskedLimits::deserialize(deserializer)
+    }
+
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -311,6 +336,33 @@ mod some {
         output: usize;
         log: usize;
         host_calls: u64;
+    }
+}
+
+/// The same of what a service told, whatever the range.
+mod told {
+    use super::{Deserializer, Duration, Range, value};
+
+    pub(super) fn duration<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let any = Range {
+            default: Duration::ZERO,
+            min: Duration::ZERO,
+            max: Duration::MAX,
+        };
+        value::duration(deserializer, &any).map(Some)
+    }
+
+    pub(super) fn size<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<usize>, D::Error> {
+        let any = Range {
+            default: 0,
+            min: 0,
+            max: usize::MAX,
+        };
+        value::size(deserializer, &any).map(Some)
     }
 }
 

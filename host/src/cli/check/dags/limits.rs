@@ -1,6 +1,5 @@
 //! The limits that a DAG asks for, against those of the grants.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::facts::{Fields, Kind, Literal};
@@ -39,7 +38,7 @@ fn field(name: &str, value: &Literal, granted: &Limits) -> Option<Mismatch> {
         return None;
     }
     let asked = match toml_of(name, value) {
-        Some(written) => RunLimits::deserialize(table(name, written)),
+        Some(written) => RunLimits::asked(table(name, written)),
         // A template, or what is computed.
         None if matches!(value.is, Kind::Unknown(_) | Kind::String(None)) => return None,
         None => {
