@@ -91,12 +91,23 @@ pub async fn serve(
     }
     let care = tokio::spawn(care(service.clone()));
     started(&listening);
-    loop {
+    let ended = async {
         tokio::select! {
-            () = signals.end.cancelled() => break,
-            () = signals.now.cancelled() => break,
-            Some(()) = signals.reload.recv() => reload(&service).await,
+            () = signals.end.cancelled() => (),
+            () = signals.now.cancelled() => (),
         }
+    };
+    let reloading = async {
+        while let Some(()) = signals.reload.recv().await {
+            reload(&service).await;
+        }
+        std::future::pending().await
+    };
+    // A reload asks others for keys and compiles: the end does not wait for it. Broken
+    // off, it has changed nothing, for what it puts into effect it does at one stroke.
+    tokio::select! {
+        () = ended => (),
+        () = reloading => (),
     }
     tracing::info!("the service takes no more runs");
     let patience = async {

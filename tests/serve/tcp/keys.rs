@@ -1,5 +1,7 @@
 //! Keys of an issuer that change.
 
+use std::time::{Duration, Instant};
+
 use cofferdam_devkit::identity::Authority;
 use cofferdam_devkit::process::dying_with_us;
 use rustix::process::Signal;
@@ -7,7 +9,7 @@ use rustix::process::Signal;
 use super::publisher::Publisher;
 use super::signer::{Signer, claims, key_set};
 use super::site::{SUBJECT, Site, jwt, table, world};
-use crate::common::binary;
+use crate::common::{SOON, binary};
 
 #[tokio::test]
 async fn published_keys_change_without_a_restart() {
@@ -44,10 +46,10 @@ async fn published_keys_change_without_a_restart() {
     assert_eq!(site.status(&by_new).await, 200);
     publisher.publish(&key_set(&[&old, &new]));
     site.stage.signal(Signal::HUP);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while site.status(&by_old).await != 200 {
-        assert!(begun.elapsed() < crate::common::SOON);
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        assert!(begun.elapsed() < SOON);
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -140,4 +142,28 @@ async fn without_keys_the_service_does_not_start() {
     let (code, told) = start(jwt("nowhere.json"));
     assert_eq!(code, 2, "{told}");
     assert!(told.contains("server.tcp.jwt.jwks"), "{told}");
+}
+
+#[tokio::test]
+async fn a_reload_that_hangs_does_not_hold_up_the_end() {
+    let issuer = Authority::new("issuer").unwrap();
+    let publisher = Publisher::start(&issuer, &key_set(&[&Signer::new("one")]));
+    let ways = format!("{}jwks_ca = \"issuer.pem\"\n", jwt(&publisher.url()));
+    let mut site = Site::start(&ways, &[("issuer.pem", &issuer.pem())]).await;
+    let asked = publisher.asked();
+    publisher.hang();
+    site.stage.signal(Signal::HUP);
+    let begun = Instant::now();
+    while publisher.asked() == asked {
+        assert!(begun.elapsed() < SOON, "the reload asks for keys");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    site.stage.signal(Signal::TERM);
+    // The service would wait five seconds for an answer.
+    site.stage.ends_well(Duration::from_secs(3)).await;
+    let log = site.stage.log();
+    assert!(
+        !log.contains("were read again") && !log.contains("stay as they were"),
+        "{log}"
+    );
 }

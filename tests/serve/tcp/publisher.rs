@@ -40,6 +40,7 @@ impl Publisher {
         let asked = Arc::new(AtomicU32::new(0));
         let (told, counted) = (Arc::clone(&answer), Arc::clone(&asked));
         let (address, background) = Background::listen(move |listener| async move {
+            let mut silent = Vec::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let Ok(mut stream) = acceptor.accept(stream).await else {
                     continue;
@@ -48,6 +49,10 @@ impl Publisher {
                 let _ = stream.read(&mut request).await;
                 counted.fetch_add(1, Ordering::Relaxed);
                 let answer = told.lock().clone();
+                if answer.is_empty() {
+                    silent.push(stream);
+                    continue;
+                }
                 let _ = stream.write_all(answer.as_bytes()).await;
                 let _ = stream.shutdown().await;
             }
@@ -74,6 +79,11 @@ impl Publisher {
     pub(super) fn fail(&self, status: &str) {
         *self.answer.lock() =
             format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    }
+
+    /// From now on it takes requests and answers none.
+    pub(super) fn hang(&self) {
+        self.answer.lock().clear();
     }
 
     /// How often it was asked.
