@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use cofferdam::api::RunState;
+use cofferdam::client::ClientError;
 use cofferdam_devkit::upstream::Upstream;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::stage::{Stage, refusal, report, submission, vaulted};
 use crate::common::{alive, get};
@@ -148,16 +151,7 @@ async fn without_room_for_results_nothing_begins_and_nothing_is_lost() {
     let old = stage.submit("probe", sleep).await.unwrap();
     stage.running(old).await;
     disk.fill();
-    // Pages that the file has already may take a few.
-    let mut begun = Vec::new();
-    let refused = loop {
-        assert!(begun.len() < 3_000, "a full disk was not noticed");
-        let echo = json!({ "do": "echo", "value": "x".repeat(900) });
-        match stage.submit("probe", echo).await {
-            Ok(run) => begun.push(run),
-            Err(refused) => break refused,
-        }
-    };
+    let (mut begun, refused) = until_refused(&stage).await;
     let (status, kind, detail) = refusal::<()>(Err(refused));
     assert_eq!((status, kind.as_str()), (503, "unavailable"), "{detail}");
     assert_eq!(troubles(&stage).await, ["store"]);
@@ -193,6 +187,89 @@ async fn without_room_for_results_nothing_begins_and_nothing_is_lost() {
         assert_eq!(report(&stage.end_of(*run).await).exit, 0);
     }
     stage.ends_clean().await;
+}
+
+/// Submits until the full disk takes no more: pages that the file has already may take
+/// a few. What was begun, and the refusal.
+async fn until_refused(stage: &Stage) -> (Vec<Uuid>, ClientError) {
+    let mut begun = Vec::new();
+    loop {
+        assert!(begun.len() < 3_000, "a full disk was not noticed");
+        let echo = json!({ "do": "echo", "value": "x".repeat(900) });
+        match stage.submit("probe", echo).await {
+            Ok(run) => begun.push(run),
+            Err(refused) => return (begun, refused),
+        }
+    }
+}
+
+/// A submission that lasts, and so is written down before it is over.
+fn sleeping(seconds: u64) -> cofferdam::api::Submission {
+    submission("probe", json!({ "do": "sleep", "ms": seconds * 1_000 }))
+}
+
+#[tokio::test]
+async fn a_run_under_way_is_never_said_not_to_have_begun() {
+    let world = World::bare(binary()).unwrap();
+    world.task("probe", &guest("probe"), "").unwrap();
+    let disk = Disk::mount(&world.path("state"));
+    let mut stage = Stage::of(world, "").await;
+    // One that began before the service knew that the disk is full is not written down,
+    // which is told, and not that it was not begun.
+    disk.fill();
+    let mut told = None;
+    for number in 0..20 {
+        let key = format!("late-{number}");
+        match stage.client().submit_and_wait(&key, &sleeping(5), 1).await {
+            Err(ClientError::Refused(problem)) if problem.type_uri.ends_with(":unwritten") => {
+                told = Some((key, problem));
+                break;
+            }
+            // The log had a page left.
+            Ok(_) => (),
+            // Another one's end did not fit, so that it was known.
+            Err(other) => {
+                assert_eq!(refusal::<()>(Err(other)).1, "unavailable");
+                disk.free();
+                becomes(&stage, &[]).await;
+                disk.fill();
+            }
+        }
+    }
+    let (key, problem) = told.expect("no run began on a full disk");
+    assert_eq!((problem.status, problem.exit), (503, 75));
+    let run = problem.detail.split(' ').nth(1).unwrap().parse().unwrap();
+    let view = stage.client().run(run, 0).await.unwrap();
+    assert_eq!(view.state, RunState::Running);
+    disk.free();
+    becomes(&stage, &[]).await;
+    let again = stage.client().submit(&key, &sleeping(5)).await.unwrap();
+    assert_eq!(again.view.run, run);
+    assert_eq!(report(&stage.end_of(run).await).exit, 0);
+
+    // One is written down while there is room; then the disk fills, and its wait ends.
+    let client = stage.client();
+    let early = tokio::spawn(async move {
+        let sleep = sleeping(12);
+        client.submit_and_wait("early", &sleep, 8).await.unwrap()
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    disk.fill();
+    until_refused(&stage).await;
+    assert!(
+        !early.is_finished(),
+        "the disk was to fill before its wait ends"
+    );
+    let early = early.await.unwrap();
+    assert_eq!(early.view.state, RunState::Running);
+    until_refused(&stage).await;
+    let again = stage.client().submit("early", &sleeping(12)).await.unwrap();
+    assert_eq!(again.view.run, early.view.run);
+    assert_eq!(again.view.state, RunState::Running);
+    assert_eq!(report(&stage.end_of(early.view.run).await).exit, 0);
+    disk.free();
+    becomes(&stage, &[]).await;
+    stage.stop().await;
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ pub enum ProblemKind {
     TooManyRequests,
     /// The service does not take runs now.
     Unavailable,
+    /// The run is under way, and that cannot be written down now.
+    Unwritten,
     /// The request did not come in time.
     RequestTimeout,
     /// A fault of the service's own.
@@ -54,7 +56,7 @@ impl ProblemKind {
             Self::Invalid | Self::KeyReused => 422,
             Self::TooManyRequests => 429,
             Self::Internal => 500,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Unwritten => 503,
         }
     }
 
@@ -72,6 +74,7 @@ impl ProblemKind {
             Self::KeyReused => "the key was used for something else",
             Self::TooManyRequests => "too much at once",
             Self::Unavailable => "the service takes no runs now",
+            Self::Unwritten => "the run is under way and not written down",
             Self::RequestTimeout => "the request did not come in time",
             Self::Internal => "a fault of the service",
         }
@@ -118,6 +121,8 @@ impl Problem {
             }
             ProblemKind::TooManyRequests => (Blame::Task, "admission", Exit::Unavailable),
             ProblemKind::Unavailable => (Blame::Operator, "admission", Exit::Unavailable),
+            // It was begun: the codes that say otherwise would be a lie.
+            ProblemKind::Unwritten => (Blame::Operator, "admission", Exit::Retry),
             ProblemKind::Internal => (Blame::Host, "request", Exit::Unavailable),
             ProblemKind::RequestTimeout => (Blame::Task, "connection", Exit::Unavailable),
             ProblemKind::BadRequest

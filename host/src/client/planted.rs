@@ -22,13 +22,25 @@ pub(crate) type Answer = (u16, &'static str, String);
 impl Planted {
     /// Starts it with these answers, by path.
     pub(crate) fn start<const N: usize>(answers: [(&'static str, Answer); N]) -> Self {
+        Self::breaking(0, answers)
+    }
+
+    /// The same of one that takes so many requests before and answers none of them.
+    pub(crate) fn breaking<const N: usize>(
+        first: usize,
+        answers: [(&'static str, Answer); N],
+    ) -> Self {
         let answers = BTreeMap::from(answers);
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("later.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         thread::spawn(move || {
-            for stream in listener.incoming() {
-                answer(stream.unwrap(), &answers);
+            for (number, stream) in listener.incoming().enumerate() {
+                let mut stream = stream.unwrap();
+                let path = asked(&stream);
+                if number >= first {
+                    answer(&mut stream, &answers[path.as_str()]);
+                }
             }
         });
         Self {
@@ -42,8 +54,9 @@ impl Planted {
     }
 }
 
-fn answer(mut stream: UnixStream, answers: &BTreeMap<&'static str, Answer>) {
-    let mut reader = BufReader::new(&stream);
+/// Reads a request; its path.
+fn asked(stream: &UnixStream) -> String {
+    let mut reader = BufReader::new(stream);
     let (mut head, mut length) = (Vec::new(), 0);
     loop {
         let mut line = String::new();
@@ -57,8 +70,10 @@ fn answer(mut stream: UnixStream, answers: &BTreeMap<&'static str, Answer>) {
         head.push(line);
     }
     reader.read_exact(&mut vec![0; length]).unwrap();
-    let path = head[0].split([' ', '?']).nth(1).unwrap();
-    let (status, kind, body) = &answers[path];
+    head[0].split([' ', '?']).nth(1).unwrap().to_owned()
+}
+
+fn answer(stream: &mut UnixStream, (status, kind, body): &Answer) {
     let told = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()

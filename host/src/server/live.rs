@@ -1,6 +1,7 @@
 //! A run that is not over.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -36,6 +37,8 @@ pub(super) struct LiveRun {
     pub(super) cancel: Cancellation,
     times: Mutex<Times>,
     phase: watch::Sender<Phase>,
+    /// Whether it is on the disk that it began.
+    noted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -88,6 +91,7 @@ impl LiveRun {
             cancel: Cancellation::default(),
             times: Mutex::default(),
             phase: watch::Sender::new(Phase::Submitted),
+            noted: AtomicBool::new(false),
         }
     }
 
@@ -98,6 +102,16 @@ impl LiveRun {
             Phase::Submitted | Phase::Queued => {}
         }
         self.phase.send_replace(phase);
+    }
+
+    /// It is on the disk that it began.
+    pub(super) fn noted(&self) {
+        self.noted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is on the disk.
+    pub(super) fn is_noted(&self) -> bool {
+        self.noted.load(Ordering::Relaxed)
     }
 
     /// Notes the moment of its end, before that is kept.

@@ -81,9 +81,16 @@ impl Diagnostic for NoReport {
                  `--idempotency-key {key}` finds it again"
             )),
             Self::OutOfReach { source, .. } => source.hint(),
-            Self::Unanswered { key, .. } => Some(format!(
-                "the same command with `--idempotency-key {key}` finds the run, or begins it"
-            )),
+            Self::Unanswered { key, source } => {
+                let finds = format!(
+                    "the same command with `--idempotency-key {key}` finds the run, or begins it"
+                );
+                // The last answer refuses it, and the run may go on for all that.
+                match source.hint().filter(|_| !source.is_passing()) {
+                    Some(cure) => Some(format!("{finds}; {cure}")),
+                    None => Some(finds),
+                }
+            }
             Self::Unreadable { .. } => Some(VERSIONS.to_owned()),
         }
     }
@@ -128,8 +135,8 @@ pub(super) async fn execute(
     }
 }
 
-/// Submits the run. A request that was sent and not answered may have begun it, and so may
-/// one whose answer cannot be read.
+/// Submits the run. A request that was sent and not answered may have begun it, whatever
+/// is said to the next one, and so may one whose answer cannot be read.
 async fn submit(client: &Client, key: &str, submission: &Submission) -> Result<Submitted, Failure> {
     let may_have_begun = Cell::new(false);
     let submitted = again(async || {
@@ -140,7 +147,7 @@ async fn submit(client: &Client, key: &str, submission: &Submission) -> Result<S
         submitted
     });
     match submitted.await {
-        Err(source) if (source.is_passing() && may_have_begun.get()) || is_a_yes(&source) => {
+        Err(source) if may_have_begun.get() || is_a_yes(&source) => {
             let key = key.to_owned();
             Err(NoReport::Unanswered { key, source }.into())
         }
@@ -255,6 +262,7 @@ mod tests {
 
     use super::super::super::output::LogFormat;
     use super::*;
+    use crate::api::{PROBLEM_JSON, Problem, ProblemKind};
     use crate::client::planted::Planted;
 
     const RUN: &str = "019ab4c1-77aa-7c3e-9d0e-0f6f2f0c8a11";
@@ -310,6 +318,30 @@ mod tests {
             let output = Output::new(Format::Text, LogFormat::Text);
             assert_eq!(output.failure(&failed), exit, "{status}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_after_a_request_that_broke_does_not_say_that_nothing_was_begun() {
+        let submission = json!({"task": "hello", "attempt": {"dag_id": "tests"}});
+        let submission: Submission = serde_json::from_str(&submission.to_string()).unwrap();
+        let output = Output::new(Format::Text, LogFormat::Text);
+        for kind in [ProblemKind::Forbidden, ProblemKind::NotFound] {
+            // The first request may have begun it; then the right to it went.
+            for (broken, exit) in [
+                (0, Exit::from_code(Problem::new(kind, "no").exit)),
+                (1, Exit::Retry),
+            ] {
+                let problem = Problem::new(kind, "no");
+                let body = serde_json::to_string(&problem).unwrap();
+                let answer = (problem.status, PROBLEM_JSON, body);
+                let other = Planted::breaking(broken, [("/v1/runs", answer)]);
+                let failed = submit(&other.client(), "k", &submission).await.unwrap_err();
+                assert_eq!(output.failure(&failed), exit, "{kind}, {broken}");
+            }
+        }
+        // One that says itself that it was begun.
+        let begun = Problem::new(ProblemKind::Unwritten, "it is under way");
+        assert_eq!(Exit::from_code(begun.exit), Exit::Retry);
     }
 
     #[test]

@@ -35,7 +35,7 @@ use crate::server::service::Service;
         (status = 415, description = "The body is not JSON"),
         (status = 422, description = "Nothing that can be run, or the key was used for something else"),
         (status = 429, description = "Over a limit of the caller's; see Retry-After", headers(("Retry-After" = u64))),
-        (status = 503, description = "No runs are taken now"),
+        (status = 503, description = "No runs are taken now; or, of the kind `unwritten`, it is under way and that cannot be written down"),
     ),
 )]
 pub(super) async fn submit(

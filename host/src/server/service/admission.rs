@@ -197,17 +197,22 @@ impl Service {
         Ok(live.view())
     }
 
-    /// Returns once a run is on the disk that is not over and may have been left for
-    /// later.
+    /// Returns once a run is on the disk that was begun, is not over and may have been
+    /// left for later.
     async fn secure(&self, live: &LiveRun) -> Result<(), Refused> {
-        if live.is_over() || !live.is_awaited {
+        if live.is_over() || live.is_noted() {
             return Ok(());
         }
-        let synced = self.0.store.begin(live.run, &live.record(None)).await;
-        synced.map_err(|error| {
-            self.0.watched.store(Err(&error));
-            unkept()
-        })
+        match self.0.store.begin(live.run, &live.record(None)).await {
+            Ok(()) => {
+                live.noted();
+                Ok(())
+            }
+            Err(error) => {
+                self.0.watched.store(Err(&error));
+                Err(unwritten(live.run))
+            }
+        }
     }
 
     fn full(&self, full: Full) -> Refused {
@@ -258,4 +263,17 @@ fn digest_of(submission: &Submission) -> Result<Digest, Refused> {
         )
     })?;
     Ok(Digest::of(&text))
+}
+
+/// A run was begun, and nothing on the disk says so.
+fn unwritten(run: Uuid) -> Refused {
+    Refused::new(
+        ProblemKind::Unwritten,
+        format!("run {run} is under way, and that cannot be written down now"),
+    )
+    .hint(
+        "ask again with the same key: that finds the run, unless the service dies meanwhile. The \
+         operator has to make room on the disk of the state folder",
+    )
+    .retry_after(5)
 }

@@ -55,6 +55,7 @@ impl Service {
                 live.moved(Phase::Refused);
                 return;
             }
+            live.noted();
             run.await
         };
         live.over();
@@ -93,9 +94,9 @@ impl Service {
     /// Writes down that a run began, unless it is over by then.
     async fn note_later(&self, live: &LiveRun) {
         tokio::time::sleep(BRIEF).await;
-        let noted = self.0.store.begin(live.run, &live.record(None)).await;
-        if let Err(error) = noted {
-            self.0.watched.store(Err(&error));
+        match self.0.store.begin(live.run, &live.record(None)).await {
+            Ok(()) => live.noted(),
+            Err(error) => self.0.watched.store(Err(&error)),
         }
     }
 
