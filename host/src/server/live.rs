@@ -62,6 +62,18 @@ pub(super) enum Phase {
     Refused,
 }
 
+impl Phase {
+    /// The same in the words of the API; none for what was not begun.
+    fn state(&self) -> Option<RunState> {
+        match self {
+            Self::Submitted | Self::Queued => Some(RunState::Queued),
+            Self::Running => Some(RunState::Running),
+            Self::Ended(_) => Some(RunState::Ended),
+            Self::Refused => None,
+        }
+    }
+}
+
 /// What identifies a run.
 pub(super) struct Facts {
     pub(super) run: Uuid,
@@ -140,24 +152,28 @@ impl LiveRun {
         matches!(*self.phase.borrow(), Phase::Ended(_))
     }
 
-    /// As its owner sees it.
+    /// How it stands; none for one that was not begun after all.
+    pub(super) fn state(&self) -> Option<RunState> {
+        self.phase.borrow().state()
+    }
+
+    /// As its owner sees it; none as above.
+    pub(super) fn told(&self) -> Option<RunView> {
+        self.state().map(|_| self.view())
+    }
+
+    /// As its owner sees it, who was told that it was taken.
     pub(super) fn view(&self) -> RunView {
         let (state, report) = match &*self.phase.borrow() {
-            Phase::Submitted | Phase::Queued | Phase::Refused => (RunState::Queued, None),
-            Phase::Running => (RunState::Running, None),
             Phase::Ended(report) => (RunState::Ended, Some(report.as_ref().to_owned())),
+            phase => (phase.state().unwrap_or(RunState::Queued), None),
         };
         self.view_in(state, report)
     }
 
     /// The same without its report.
     pub(super) fn view_without_report(&self) -> RunView {
-        let state = match &*self.phase.borrow() {
-            Phase::Submitted | Phase::Queued | Phase::Refused => RunState::Queued,
-            Phase::Running => RunState::Running,
-            Phase::Ended(_) => RunState::Ended,
-        };
-        self.view_in(state, None)
+        self.view_in(self.state().unwrap_or(RunState::Queued), None)
     }
 
     /// What is kept of it once it is over.
@@ -191,5 +207,35 @@ impl LiveRun {
             cancelled_by: self.cancel.by().and_then(CancelledBy::of),
             swept: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grants::RunLimits;
+
+    #[test]
+    fn a_run_that_was_not_begun_is_told_to_nobody() {
+        let peer = Peer::unix((1, 1, None), &[]);
+        let attempt = r#"{"dag_id": "tests"}"#;
+        let live = LiveRun::new(Facts {
+            run: Uuid::now_v7(),
+            key: KeyHash::of(&peer.owner, "k"),
+            peer: Arc::new(peer),
+            submission: Digest::of(b""),
+            task: "hello".parse().unwrap(),
+            attempt: serde_json::from_str(attempt).unwrap(),
+            terms: Terms {
+                grants: Vec::new(),
+                limits: RunLimits::default(),
+            },
+            is_awaited: false,
+        });
+        assert_eq!(live.told().unwrap().state, RunState::Queued);
+        live.moved(Phase::Running);
+        assert_eq!(live.told().unwrap().state, RunState::Running);
+        live.moved(Phase::Refused);
+        assert!(live.told().is_none() && live.state().is_none());
     }
 }

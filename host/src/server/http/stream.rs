@@ -125,7 +125,8 @@ impl Reader {
                         continue;
                     }
                     live.ended().await;
-                    RunState::Ended
+                    // One that was not begun after all has no end.
+                    live.state()?
                 }
             };
             self.is_over = true;

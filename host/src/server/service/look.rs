@@ -82,7 +82,7 @@ impl Service {
     ) -> Result<RunView, Refused> {
         if let Some(live) = self.live_of(peer, run)? {
             let _ = tokio::time::timeout(most, live.ended()).await;
-            return Ok(live.view());
+            return live.told().ok_or_else(unknown_run);
         }
         Ok(self.kept_of(peer, run)?.view)
     }
@@ -97,7 +97,7 @@ impl Service {
         if let Some(live) = self.live_of(peer, run)? {
             live.cancel.ask(Canceller::Caller);
             live.ended().await;
-            return Ok(live.view());
+            return live.told().ok_or_else(unknown_run);
         }
         Ok(self.kept_of(peer, run)?.view)
     }
