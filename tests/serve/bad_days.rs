@@ -376,3 +376,21 @@ async fn a_clock_that_is_wrong_from_the_start_changes_no_result() {
     stage.stop().await;
     nobody_lives(stage.world.bao().unwrap()).await;
 }
+
+#[tokio::test]
+async fn one_http2_connection_has_few_requests_under_way() {
+    let stage = Stage::bare("").await;
+    // The preface of HTTP/2 and empty settings (RFC 9113, 3.4); the service's come back.
+    let mut stream = UnixStream::connect(stage.socket()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    stream.write_all(preface).unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[3], 4, "SETTINGS");
+    let mut settings = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+    stream.read_exact(&mut settings).unwrap();
+    // SETTINGS_MAX_CONCURRENT_STREAMS is number 3.
+    let streams = settings.chunks(6).find(|it| it[..2] == [0, 3]);
+    assert_eq!(streams.unwrap()[2..], [0, 0, 0, 16]);
+}

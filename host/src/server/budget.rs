@@ -33,19 +33,39 @@ pub(super) struct Bounds {
     pub(super) of_one: usize,
 }
 
+/// Which bound was in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TooMuch {
+    /// That of all together.
+    InAll,
+    /// The caller's own.
+    OfOne,
+}
+
 impl Budget {
-    /// So many bytes more for this caller; none when that is too much. One thing
-    /// alone is never too much, however large: it could never be had.
-    pub(super) fn take(&self, owner: &Owner, bytes: usize, bounds: Bounds) -> Option<Share> {
+    /// So many bytes more for this caller. One thing alone is never too much, however
+    /// large: it could never be had.
+    ///
+    /// # Errors
+    /// When that is too much.
+    pub(super) fn take(
+        &self,
+        owner: &Owner,
+        bytes: usize,
+        bounds: Bounds,
+    ) -> Result<Share, TooMuch> {
         let mut held = self.0.lock();
         let own = held.of.get(owner).copied().unwrap_or_default();
         let is_over = |held: usize, bound: usize| held > 0 && held + bytes > bound;
-        if is_over(held.all, bounds.all) || is_over(own, bounds.of_one) {
-            return None;
+        if is_over(own, bounds.of_one) {
+            return Err(TooMuch::OfOne);
+        }
+        if is_over(held.all, bounds.all) {
+            return Err(TooMuch::InAll);
         }
         held.all += bytes;
         held.of.insert(owner.clone(), own + bytes);
-        Some(Share {
+        Ok(Share {
             budget: self.clone(),
             owner: owner.clone(),
             bytes,
@@ -93,12 +113,13 @@ mod tests {
         };
         let budget = Budget::default();
         let mut held = budget.take(&one, 50, bounds).unwrap();
-        assert!(budget.take(&one, 11, bounds).is_none(), "its own bound");
+        let refused = |owner, bytes| budget.take(owner, bytes, bounds).err();
+        assert_eq!(refused(&one, 11), Some(TooMuch::OfOne));
         let more = budget.take(&other, 50, bounds).unwrap();
-        assert!(budget.take(&third, 1, bounds).is_none(), "that of all");
+        assert_eq!(refused(&third, 1), Some(TooMuch::InAll));
         held.shrink(20);
         let last = budget.take(&third, 30, bounds).unwrap();
-        assert!(budget.take(&one, 1, bounds).is_none());
+        assert_eq!(refused(&one, 1), Some(TooMuch::InAll));
         drop((held, more, last));
         drop(budget.take(&one, 1_000, bounds).unwrap());
         let held = budget.0.lock();

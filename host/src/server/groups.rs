@@ -6,53 +6,76 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// How long what was looked up is believed. Whoever is taken out of a group loses
 /// its tasks after this, on new connections.
 const BELIEVED: Duration = Duration::from_secs(10);
 
+/// Look-ups at the same time, each of which holds a thread while the directory answers.
+const AT_ONCE: usize = 8;
+
 /// The groups of users who have called. A storm of connections asks the directory
-/// once, and holds one thread.
-#[derive(Default)]
+/// once for each user, and nobody waits for another user's answer, unless there are
+/// more than [`AT_ONCE`].
 pub(super) struct Groups {
     known: Mutex<HashMap<u32, Known>>,
-    /// Held by the one who asks.
-    asking: tokio::sync::Mutex<()>,
+    threads: Semaphore,
+    look_up: fn(u32) -> Vec<u32>,
 }
 
 struct Known {
-    groups: Arc<[u32]>,
+    /// Empty while they are looked up.
+    groups: Arc<OnceCell<Arc<[u32]>>>,
     asked: Instant,
 }
 
+impl Default for Groups {
+    fn default() -> Self {
+        Self::asking(look_up)
+    }
+}
+
 impl Groups {
-    /// All groups of this user.
-    pub(super) async fn of(&self, uid: u32) -> Arc<[u32]> {
-        if let Some(groups) = self.known(uid) {
-            return groups;
+    fn asking(look_up: fn(u32) -> Vec<u32>) -> Self {
+        Self {
+            known: Mutex::default(),
+            threads: Semaphore::new(AT_ONCE),
+            look_up,
         }
-        let _turn = self.asking.lock().await;
-        // Somebody may have asked while we waited.
-        if let Some(groups) = self.known(uid) {
-            return groups;
-        }
-        let asked = Instant::now();
-        let groups = tokio::task::spawn_blocking(move || look_up(uid)).await;
-        let groups: Arc<[u32]> = groups.unwrap_or_default().into();
-        let mut known = self.known.lock();
-        known.retain(|_, one| one.asked.elapsed() < BELIEVED);
-        let now = Known {
-            groups: Arc::clone(&groups),
-            asked,
-        };
-        known.insert(uid, now);
-        groups
     }
 
-    fn known(&self, uid: u32) -> Option<Arc<[u32]>> {
-        let known = self.known.lock();
-        let one = known.get(&uid)?;
-        (one.asked.elapsed() < BELIEVED).then(|| Arc::clone(&one.groups))
+    /// All groups of this user.
+    pub(super) async fn of(&self, uid: u32) -> Arc<[u32]> {
+        let groups = self.known(uid);
+        let asked = groups.get_or_init(async || {
+            // It is never closed.
+            let _thread = self.threads.acquire().await;
+            let look_up = self.look_up;
+            let groups = tokio::task::spawn_blocking(move || look_up(uid)).await;
+            groups.unwrap_or_default().into()
+        });
+        Arc::clone(asked.await)
+    }
+
+    /// What is believed of this user, or a place for what will be.
+    fn known(&self, uid: u32) -> Arc<OnceCell<Arc<[u32]>>> {
+        let mut known = self.known.lock();
+        let now = Instant::now();
+        let is_fresh = |one: &Known| now.duration_since(one.asked) < BELIEVED;
+        if let Some(one) = known.get(&uid)
+            && (is_fresh(one) || !one.groups.initialized())
+        {
+            return Arc::clone(&one.groups);
+        }
+        known.retain(|_, one| is_fresh(one) || !one.groups.initialized());
+        let groups = Arc::default();
+        let new = Known {
+            groups: Arc::clone(&groups),
+            asked: now,
+        };
+        known.insert(uid, new);
+        groups
     }
 }
 
@@ -85,5 +108,23 @@ mod tests {
         assert!(answers.iter().all(|it| Arc::ptr_eq(it, &answers[0])));
         // Nobody has this number.
         assert_eq!(groups.of(u32::MAX - 7).await.len(), 0);
+    }
+    #[tokio::test]
+    async fn one_who_is_slow_to_look_up_holds_up_nobody_else() {
+        const SLOW: Duration = Duration::from_secs(2);
+        let groups = Arc::new(Groups::asking(|uid| {
+            if uid == 1 {
+                std::thread::sleep(SLOW);
+            }
+            vec![uid]
+        }));
+        let begun = Instant::now();
+        let slow = Arc::clone(&groups);
+        let slow = tokio::spawn(async move { slow.of(1).await });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(*groups.of(2).await, [2]);
+        assert!(begun.elapsed() < SLOW / 2);
+        assert_eq!(*slow.await.unwrap(), [1]);
+        assert!(begun.elapsed() >= SLOW, "it was slow");
     }
 }

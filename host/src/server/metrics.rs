@@ -211,10 +211,10 @@ impl Metrics {
         }
     }
 
-    /// A run was lost with an earlier service.
-    pub(super) fn lost(&self) {
+    /// A run of this task was lost with an earlier service.
+    pub(super) fn lost(&self, task: &str) {
         let labels = RunLabels {
-            task: String::new(),
+            task: task.to_owned(),
             outcome: "lost",
             exit: String::new(),
         };
@@ -224,6 +224,12 @@ impl Metrics {
     /// A caller was over this limit.
     pub(super) fn limited(&self, limit: &str) {
         self.limit(format!("server.limits.{limit}"));
+    }
+
+    /// A connection was turned away because there are so many of this kind, a bound
+    /// that nobody sets.
+    pub(super) fn turned_away(&self, kind: &str) {
+        self.limit(format!("server.door.{kind}"));
     }
 
     fn limit(&self, limit: String) {

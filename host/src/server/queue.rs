@@ -126,9 +126,10 @@ impl Queue {
         self.dispatch(state);
     }
 
-    /// The queue in numbers.
+    /// The queue in numbers. Goes through all who wait, for some may have left.
     pub(super) fn load(&self) -> Load {
-        let state = self.0.lock();
+        let mut state = self.0.lock();
+        state.tidy();
         Load {
             running: state.running,
             waiting: state.waiting,

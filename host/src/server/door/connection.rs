@@ -24,8 +24,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long a caller may take in nothing of an answer that is being sent.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// Requests that one HTTP/2 connection has under way at most.
-const STREAMS: u32 = 256;
+/// Requests that one HTTP/2 connection has under way at most: each can hold an answer that
+/// is not read. Who wants more opens another connection, which is counted.
+const STREAMS: u32 = 16;
 
 /// Serves its requests until it ends or, after `end` and when it is hopeless, until
 /// those under way are answered.

@@ -33,14 +33,16 @@ enum Counted {
     Stranger,
     /// One at this address who has not said yet who it is.
     Unproven(IpAddr),
+    /// A user of this machine whose groups are being looked up.
+    Local(u32),
 }
 
 /// Who stands at a door.
-pub(super) enum Newcomer<'a> {
-    /// A caller who is known.
-    Known(&'a Peer),
+pub(super) enum Newcomer {
     /// Somebody at this address.
     From(IpAddr),
+    /// A user of this machine, whose groups are not known yet.
+    User(u32),
 }
 
 /// The place of one connection. Dropped with it.
@@ -51,13 +53,13 @@ pub(super) struct Place {
 }
 
 impl Doors {
-    /// A place for a connection of this caller, or of one who is not known yet.
-    /// None when there are too many.
-    pub(super) fn let_in(&self, service: &Service, newcomer: &Newcomer<'_>) -> Option<Place> {
+    /// A place for a connection of one who is not known yet. None when there are too
+    /// many.
+    pub(super) fn let_in(&self, service: &Service, newcomer: Newcomer) -> Option<Place> {
         let limits = service.limits();
         let (counted, most) = match newcomer {
-            Newcomer::Known(peer) => Counted::new(service, peer),
-            Newcomer::From(address) => (Counted::Unproven(network(*address)), UNPROVEN_OF_ADDRESS),
+            Newcomer::From(address) => (Counted::Unproven(network(address)), UNPROVEN_OF_ADDRESS),
+            Newcomer::User(uid) => (Counted::Local(uid), of_one(service)),
         };
         let mut counts = self.0.lock();
         let all: u32 = counts.values().sum();
@@ -65,10 +67,13 @@ impl Doors {
             .iter()
             .filter(|(who, _)| matches!(who, Counted::Unproven(_)));
         let unproven: u32 = unproven.map(|(_, count)| count).sum();
-        let is_full = all >= limits.connections.min(connections_for_files())
-            || matches!(counted, Counted::Unproven(_)) && unproven >= UNPROVEN;
-        if is_full || !take(&mut counts, &counted, most) {
+        if all >= limits.connections.min(connections_for_files()) {
             service.metrics().limited("connections");
+            return None;
+        }
+        let is_full = matches!(counted, Counted::Unproven(_)) && unproven >= UNPROVEN;
+        if is_full || !take(&mut counts, &counted, most) {
+            counted.turned_away(service);
             return None;
         }
         drop(counts);
@@ -85,13 +90,23 @@ impl Counted {
     /// With how many of its kind there may be.
     fn new(service: &Service, peer: &Peer) -> (Self, u32) {
         match service.knows(peer) {
-            // One caller never has all that there are descriptors for.
-            true => {
-                let most = service.limits().connections_per_caller;
-                let most = most.min(connections_for_files() / 2);
-                (Self::Owner(peer.owner.clone()), most)
-            }
+            true => (Self::Owner(peer.owner.clone()), of_one(service)),
             false => (Self::Stranger, STRANGERS),
+        }
+    }
+
+    /// Whether it is known whose it is.
+    fn is_somebody(&self) -> bool {
+        matches!(self, Self::Owner(_) | Self::Stranger)
+    }
+
+    /// Counts one that was turned away by the bound of its kind.
+    fn turned_away(&self, service: &Service) {
+        let metrics = service.metrics();
+        match self {
+            Self::Owner(_) | Self::Local(_) => metrics.limited("connections_per_caller"),
+            Self::Stranger => metrics.turned_away("strangers"),
+            Self::Unproven(_) => metrics.turned_away("unproven"),
         }
     }
 }
@@ -101,14 +116,14 @@ impl Place {
     /// connection that was counted for a caller stays that one's.
     pub(super) fn belongs_to(&self, peer: &Peer) -> bool {
         let mut counted = self.counted.lock();
-        if !matches!(*counted, Counted::Unproven(_)) {
+        if counted.is_somebody() {
             return true;
         }
         let (new, most) = Counted::new(&self.service, peer);
         let mut counts = self.doors.0.lock();
         if !take(&mut counts, &new, most) {
             drop(counts);
-            self.service.metrics().limited("connections");
+            new.turned_away(&self.service);
             return false;
         }
         leave(&mut counts, &counted);
@@ -118,7 +133,7 @@ impl Place {
 
     /// Whether it is known whose it is.
     pub(super) fn is_known(&self) -> bool {
-        !matches!(*self.counted.lock(), Counted::Unproven(_))
+        self.counted.lock().is_somebody()
     }
 }
 
@@ -139,6 +154,12 @@ fn network(address: IpAddr) -> IpAddr {
         }
         address => address,
     }
+}
+
+/// How many one caller may have: never all that there are descriptors for.
+fn of_one(service: &Service) -> u32 {
+    let most = service.limits().connections_per_caller;
+    most.min(connections_for_files() / 2)
 }
 
 fn take(counts: &mut HashMap<Counted, u32>, counted: &Counted, most: u32) -> bool {

@@ -93,9 +93,13 @@ impl Door for Socket {
         doors: &Doors,
     ) -> Option<(UnixStream, Visit)> {
         let facts = stream.peer_cred().ok()?;
+        // Counted first: a look-up may take its time, and others must not wait for it.
+        let place = doors.let_in(service, Newcomer::User(facts.uid()))?;
         let groups = service.groups_of(facts.uid()).await;
         let peer = Peer::unix((facts.uid(), facts.gid(), facts.pid()), &groups);
-        let place = doors.let_in(service, &Newcomer::Known(&peer))?;
-        Some((stream, Visit::of_process(peer, place)))
+        match place.belongs_to(&peer) {
+            true => Some((stream, Visit::of_process(peer, place))),
+            false => None,
+        }
     }
 }

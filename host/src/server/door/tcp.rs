@@ -64,7 +64,7 @@ impl Door for TcpDoor {
     ) -> Option<(Self::Stream, Visit)> {
         // A handshake takes room too.
         let address = stream.peer_addr().ok()?.ip();
-        let place = doors.let_in(service, &Newcomer::From(address))?;
+        let place = doors.let_in(service, Newcomer::From(address))?;
         tcp::prepare(&stream, KEEPALIVE);
         let tls = service.tcp()?.tls.clone();
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.settings));

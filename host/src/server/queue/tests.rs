@@ -166,3 +166,20 @@ fn nothing_is_lost_or_counted_twice_whatever_happens() {
         }
     );
 }
+
+#[test]
+fn who_has_left_does_not_count_as_waiting() {
+    let queue = Queue::new(places(1));
+    let first = queue.enter(&owner(1), &task("a")).unwrap();
+    let waiting: Vec<_> = (0..5)
+        .map(|_| queue.enter(&owner(2), &task("a")).unwrap())
+        .collect();
+    let load = |waiting| Load {
+        running: 1,
+        waiting,
+    };
+    assert_eq!(queue.load(), load(5));
+    drop(waiting);
+    assert_eq!(queue.load(), load(0));
+    drop(first);
+}

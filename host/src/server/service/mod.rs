@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::access::{Access, Peer};
-use super::budget::{Bounds, Budget, Share};
+use super::budget::{Bounds, Budget, Share, TooMuch};
 use super::catalogue::Catalogue;
 use super::error::ServeError;
 use super::groups::Groups;
@@ -229,8 +229,11 @@ impl Service {
             all: limits.memory.max(limits.body),
             of_one: limits.memory_per_caller.max(limits.body),
         };
-        budget.take(&peer.owner, bytes, bounds).ok_or_else(|| {
-            self.0.metrics.limited("memory");
+        budget.take(&peer.owner, bytes, bounds).map_err(|bound| {
+            self.0.metrics.limited(match bound {
+                TooMuch::InAll => "memory",
+                TooMuch::OfOne => "memory_per_caller",
+            });
             Refused::new(
                 ProblemKind::TooManyRequests,
                 "more memory than `server.limits` lets callers have at once",

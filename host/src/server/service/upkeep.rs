@@ -70,7 +70,7 @@ impl Service {
             store.put(run, &record).await?;
             let keys = (record.key, record.submission);
             registry.lock().found(run, record.owner, keys, ended);
-            self.0.metrics.lost();
+            self.0.metrics.lost(&record.view.task);
             tracing::warn!(%run, swept = swept(&run), "a run was lost with the service that carried it");
             Ok(())
         });
