@@ -70,6 +70,22 @@ pub enum Blame {
     Unknown,
 }
 
+/// An error with its causes, on one line. Some errors have their cause's text in their own;
+/// it is not told twice.
+pub fn with_causes(error: &(impl std::error::Error + ?Sized)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let told = inner.to_string();
+        if !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
 /// An error that people see at the edge.
 ///
 /// The message (`Display`) is a lower-case fragment without secrets; `source`

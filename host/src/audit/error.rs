@@ -28,6 +28,9 @@ pub enum AuditError {
         /// Length of the line in bytes.
         len: usize,
     },
+    /// A fact cannot be written as JSON.
+    #[error("a fact cannot be written as a line of the audit")]
+    NotJson,
     /// Somebody else could put files into the folder or take them out.
     #[error("the audit folder `{path}` can be written by others")]
     Unsafe {
@@ -60,7 +63,7 @@ impl Diagnostic for AuditError {
 
     fn blame(&self) -> Blame {
         match self {
-            Self::TooLong { .. } => Blame::Host,
+            Self::TooLong { .. } | Self::NotJson => Blame::Host,
             _ => Blame::Operator,
         }
     }
@@ -68,13 +71,13 @@ impl Diagnostic for AuditError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Io { .. } => Some("check the folder's owner, mode and free space".to_owned()),
-            Self::Closed { .. } => {
-                Some("cure what stopped the writing (a full disk?) and start again".to_owned())
-            }
+            Self::Closed { .. } => Some(
+                "cure what stopped the writing (a full disk?); a new chain begins then".to_owned(),
+            ),
             Self::Unsafe { path } => Some(format!("chmod go-w {}", path.display())),
             Self::Empty { .. } => Some("name the folder with `--folder`".to_owned()),
             Self::InvalidHead => Some("take `audit.head` from a run's report".to_owned()),
-            Self::TooLong { .. } | Self::Read { .. } => None,
+            Self::TooLong { .. } | Self::NotJson | Self::Read { .. } => None,
         }
     }
 }

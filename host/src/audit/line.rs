@@ -28,6 +28,9 @@ pub(super) type Hash = [u8; 64];
 /// `prev` of the first line.
 pub(super) const NO_HASH: Hash = [b'0'; 64];
 
+/// The members that every line has: five before those of its event, two after.
+pub(super) const MEMBERS: [&str; 7] = ["v", "seq", "time", "run", "event", "prev", "hash"];
+
 const PREV: &[u8] = b",\"prev\":\"";
 const HASH: &[u8] = b"\",\"hash\":\"";
 const END: &[u8] = b"\"}";
@@ -35,7 +38,7 @@ const END: &[u8] = b"\"}";
 /// Appends one line, with its line break, to the buffer; its hash.
 ///
 /// # Errors
-/// When it grows over [`MAX_LINE`]; the buffer is as before then.
+/// When it grows over [`MAX_LINE`] or cannot be written as JSON; the buffer is as before then.
 pub(super) fn write<E: Serialize>(
     buffer: &mut Vec<u8>,
     sequence: u64,
@@ -56,7 +59,7 @@ pub(super) fn write<E: Serialize>(
     let open = buffer.len();
     if serde_json::to_writer(&mut *buffer, event).is_err() {
         buffer.truncate(start);
-        return Err(AuditError::TooLong { len: 0 });
+        return Err(AuditError::NotJson);
     }
     if let Some(brace) = buffer.get_mut(open) {
         *brace = b',';

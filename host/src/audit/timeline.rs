@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::AuditError;
 use super::files::{Raw, next_line};
-use super::line::Line;
+use super::line::{Line, MEMBERS};
 use crate::scrub::escape_control;
 
 /// One line of a chain, shown.
@@ -78,8 +78,7 @@ fn describe(line: &Line<'_>, text: &str, with_run: bool) -> String {
     }
     let members: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
     for (name, value) in &members {
-        let common = ["v", "seq", "time", "run", "event", "prev", "hash"];
-        if !common.contains(&name.as_str()) {
+        if !MEMBERS.contains(&name.as_str()) {
             member(&mut out, name, value);
         }
     }

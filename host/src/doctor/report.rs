@@ -104,13 +104,7 @@ impl Report {
 
 /// An error with its causes in one line. None of them holds a secret.
 pub(super) fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    text
+    crate::diagnostic::with_causes(error)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::plain;
 use super::report::guest_exit;
 use super::{AuditReport, MissingRights, Outcome, RevocationReport, RunError, RunReport};
 use crate::audit::{AuditLog, Event, Recorder, SealedAudit};
-use crate::diagnostic::{Diagnostic, Exit};
+use crate::diagnostic::{Diagnostic, Exit, with_causes};
 use crate::engine::GuestOutcome;
 use crate::engine::instance::GuestRun;
 use crate::scrub::{SecretSet, escape_control};
@@ -88,6 +88,8 @@ fn plain_json(text: String) -> serde_json::Result<Box<RawValue>> {
 
 /// Writes down what became of an authority.
 pub(super) fn closed(revocation: &Revocation, recorder: &Recorder) -> RevocationReport {
+    // A chain that takes no more lines is told where the run is sealed: what was revoked
+    // is revoked.
     for end in &revocation.leases {
         let _ = recorder.record(&Event::LeaseClosed {
             lease: end.lease,
@@ -116,17 +118,10 @@ fn refusal(error: &RunError) -> Outcome {
     if matches!(error, RunError::Cancelled) {
         return Outcome::Cancelled;
     }
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        message.push_str(": ");
-        message.push_str(&inner.to_string());
-        cause = inner.source();
-    }
     Outcome::Refused {
         phase: error.phase(),
         blame: error.blame(),
-        message,
+        message: with_causes(error),
         hint: error.hint(),
     }
 }

@@ -129,7 +129,7 @@ impl Line {
         if self.cancel.token().is_cancelled() {
             return Err(RunError::Cancelled);
         }
-        // The attempt's time counts from here: what Vault takes is not the guest's.
+        // The attempt's time counts from here: what Vault takes, the guest does not have.
         let begun = Instant::now();
         let session = match prepared.grants.needs_vault() {
             true => {

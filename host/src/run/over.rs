@@ -91,6 +91,7 @@ fn with_audit(report: RunReport, chain: &AuditLog, sealed: Option<SealedAudit>) 
     }
 }
 
-fn unsealed(error: &AuditError) {
+/// Tells that a chain could not be written or synced to its end.
+pub(super) fn unsealed(error: &AuditError) {
     tracing::error!(%error, "the audit could not be sealed");
 }

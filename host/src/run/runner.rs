@@ -13,11 +13,11 @@ use uuid::Uuid;
 
 use super::ending::{audit_report, exit_with, refused_report};
 use super::line::Line;
-use super::over::Over;
+use super::over::{Over, unsealed};
 use super::spans;
 use super::{Cancellation, RevocationReport, RunError, RunReport, RunRequest};
 use crate::api::Terms;
-use crate::audit::{AuditError, AuditLog, Event};
+use crate::audit::{AuditError, AuditLog, Event, Recorder, SealedAudit};
 use crate::capability::LogSink;
 use crate::capability::http::HttpClients;
 use crate::capability::network::ForbiddenOrigin;
@@ -28,7 +28,7 @@ use crate::engine::{Background, Engine, LoadedTask, Progress};
 use crate::grants::{self, Grants, RunLimits, WiderLimit};
 use crate::name::TaskName;
 use crate::scrub::SecretSet;
-use crate::vault::Vault;
+use crate::vault::{Revocation, Vault};
 
 /// Everything that runs of one process share. Cheap to clone.
 #[derive(Clone)]
@@ -312,20 +312,8 @@ impl Runner {
     /// down.
     pub async fn shut(self) -> Option<RevocationReport> {
         let revocation = self.0.vault.clone()?.close().await?;
-        let audit = self.0.audit.load();
-        let closed = Event::LoginClosed {
-            revoked: revocation.complete,
-            reason: revocation.reason,
-        };
-        let recorder = audit.chain_recorder();
-        match recorder.record(&closed) {
-            Ok(_) => {
-                if let Err(error) = recorder.seal().await {
-                    tracing::error!(%error, "the audit could not be sealed");
-                }
-            }
-            Err(error) => tracing::error!(%error, "the end of the log-in is not in the audit"),
-        }
+        let recorder = self.0.audit.load().chain_recorder();
+        login_closed(&recorder, &revocation).await;
         Some(RevocationReport::from(&revocation))
     }
 
@@ -340,25 +328,32 @@ impl Runner {
         };
         let audit = self.0.audit.load();
         let recorder = audit.recorder(&report.run);
-        let closed = Event::LoginClosed {
-            revoked: revocation.complete,
-            reason: revocation.reason,
-        };
-        let recorded = recorder.record(&closed);
-        let sealed = match recorded {
-            Ok(_) => recorder.seal().await,
-            Err(error) => Err(error),
-        };
+        let sealed = login_closed(&recorder, &revocation).await;
         let revocation = match report.revocation {
             Some(child) => child.and(&revocation),
             None => RevocationReport::from(&revocation),
         };
-        let exit = exit_with(report.exit, revocation.complete && sealed.is_ok());
+        let exit = exit_with(report.exit, revocation.complete && sealed.is_some());
         RunReport {
             revocation: Some(revocation),
             exit,
-            audit: audit_report(&audit, sealed.ok()),
+            audit: audit_report(&audit, sealed),
             ..report
         }
     }
+}
+
+/// Writes down what became of the log-in, and seals the chain; none when it could not be,
+/// which the host's own log tells.
+async fn login_closed(recorder: &Recorder, revocation: &Revocation) -> Option<SealedAudit> {
+    let closed = Event::LoginClosed {
+        revoked: revocation.complete,
+        reason: revocation.reason,
+    };
+    if let Err(error) = recorder.record(&closed) {
+        tracing::error!(%error, "the end of the log-in is not in the audit");
+        return None;
+    }
+    let sealed = recorder.seal().await;
+    sealed.inspect_err(unsealed).ok()
 }

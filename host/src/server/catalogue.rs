@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::api::TaskView;
+use crate::diagnostic::with_causes;
 use crate::digest::Digest;
 use crate::engine::Progress;
 use crate::grants::{self, Grants};
@@ -131,13 +132,7 @@ impl Task {
 
 /// An error with its causes and its cure, on one line.
 pub(super) fn told(error: &(dyn crate::diagnostic::Diagnostic + Send + Sync)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
+    let mut text = with_causes(error);
     if let Some(hint) = error.hint() {
         text.push_str("; ");
         text.push_str(&hint);

@@ -12,7 +12,6 @@ use super::catalogue::told;
 use super::door::{self, Doors, Socket, TcpDoor};
 use super::error::ServeError;
 use super::service::Service;
-use super::watch::VAULT_LIMIT;
 use crate::config::{HostConfig, ServerConfig};
 
 /// How often the service looks after itself.
@@ -20,6 +19,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How often Vault is asked how it does.
 const VAULT_TICK: Duration = Duration::from_secs(10);
+
+/// How long a node has to say how it does.
+const VAULT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often the keys for tokens are fetched anew.
 const KEYS_TICK: Duration = Duration::from_secs(5 * 60);

@@ -1,12 +1,13 @@
 //! What the service depends on, as it was seen last.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::store::StoreError;
 use crate::api::{Check, VaultHealth, VaultNode};
 use crate::audit::AuditError;
+use crate::diagnostic::with_causes;
 use crate::vault::NodeHealth;
 
 /// What was seen last.
@@ -54,7 +55,7 @@ impl Watched {
         self.0.lock().vault = Some((Instant::now(), nodes.collect()));
     }
 
-    /// How Vault does; well when nobody was asked, since there is none.
+    /// How Vault does; well and without nodes when there is none to ask.
     pub(super) fn vault_health(&self) -> VaultHealth {
         match &self.0.lock().vault {
             None => VaultHealth {
@@ -91,10 +92,7 @@ impl Watched {
 }
 
 fn note(what: &str, before: &mut Option<String>, error: Option<&dyn std::error::Error>) {
-    let now = error.map(|error| {
-        let cause = error.source().map(|cause| format!(": {cause}"));
-        format!("{error}{}", cause.unwrap_or_default())
-    });
+    let now = error.map(with_causes);
     match (&before, &now) {
         (None, Some(problem)) => tracing::error!(%problem, "{what} cannot be written"),
         (Some(_), None) => tracing::warn!("{what} can be written again"),
@@ -102,6 +100,3 @@ fn note(what: &str, before: &mut Option<String>, error: Option<&dyn std::error::
     }
     *before = now;
 }
-
-/// How long a node has to say how it does.
-pub(super) const VAULT_LIMIT: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::config::guarded::FileError;
 use crate::config::strict::one_line;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, with_causes};
 use crate::grants::{Grants, GrantsError, Uncovered};
 use crate::manifest::{ManifestError, NeedKind, NotAComponent};
 use crate::name::GrantName;
@@ -211,15 +211,7 @@ impl Finding {
     }
 
     fn from_error(code: Code, file: &Path, error: &dyn Diagnostic) -> Self {
-        let mut problem = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            // A transparent error shows its source's text already.
-            if !problem.ends_with(&inner.to_string()) {
-                problem = format!("{problem}: {inner}");
-            }
-            cause = inner.source();
-        }
+        let problem = with_causes(error);
         // A parser's message may quote the bytes that it refuses.
         let mut finding = Self::new(code, file, one_line(problem));
         finding.hint = error.hint();
