@@ -79,6 +79,9 @@ async fn a_run_without_grants_that_lasts_is_known_after_a_kill() {
     stage.start().await;
     let again = stage.client().submit("k", &sleeps()).await.unwrap();
     assert_eq!((again.replayed, again.view.state), (true, RunState::Lost));
+    let numbers = String::from_utf8(stage.get("/metrics")).unwrap();
+    let lost = "cofferdam_runs_total{task=\"probe\",outcome=\"lost\",exit=\"\"} 1";
+    assert!(numbers.contains(lost), "{numbers}");
 }
 
 #[tokio::test]

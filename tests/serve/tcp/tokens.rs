@@ -245,8 +245,14 @@ async fn limits_count_for_the_caller_whom_a_token_names() {
         let site = &site;
         async move { site.ask(None, "/v1/tasks", &headers).await.unwrap().0 }
     };
-    assert_eq!(status(other).await, 200, "another caller");
+    assert_eq!(status(other.clone()).await, 200, "another caller");
     drop(held);
+    // The numbers name his limit, and not that of all connections.
+    let (_, _, numbers) = site.ask(None, "/metrics", &other).await.unwrap();
+    let numbers = numbers.as_str().unwrap();
+    let hit = |limit: &str| numbers.contains(&format!("{{limit=\"server.limits.{limit}\"}}"));
+    assert!(hit("connections_per_caller"), "{numbers}");
+    assert!(!hit("connections"), "{numbers}");
     let begun = std::time::Instant::now();
     while status(one.clone()).await != 200 {
         assert!(begun.elapsed() < SOON, "they are not counted down");
