@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use super::stage::{Stage, report, submission};
 use crate::common::{
-    TOKEN, alive, api, becomes, binary, canceller, get, install, journal, minted, nobody_lives,
+    SOON, TOKEN, alive, api, becomes, binary, canceller, get, install, journal, minted,
+    nobody_lives,
 };
 
 /// Runs that are under way at once.

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use cofferdam::api::RunState;
 use cofferdam::client::ClientError;
 use cofferdam_devkit::upstream::Upstream;
+use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::stage::{Stage, refusal, report, submission, vaulted};
-use crate::common::{alive, get};
+use crate::common::{alive, binary, get, guest};
 
 /// A small file system at a folder.
 struct Disk(PathBuf);
