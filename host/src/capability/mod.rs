@@ -26,7 +26,7 @@ pub use control::Pulse;
 pub use credential::{CredentialSource, Refresh};
 pub use field::FieldError;
 pub use ledger::{Denial, RefusedByVault};
-pub use log::{LogLevel, LogLine, LogSink, TaskLog};
+pub use log::{LINE_COST, LONGEST_LINE, LogLevel, LogLine, LogSink, TaskLog};
 pub use view::{Capabilities, View};
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub struct Limits {
     /// Size of the input in bytes. Default 8 MiB.
     #[serde(deserialize_with = "input")]
     pub input: usize,
-    /// Log text in bytes. Default 1 MiB.
+    /// The log in bytes, each line with `capability::LINE_COST` more than its text. Default 1 MiB.
     #[serde(deserialize_with = "log")]
     pub log: usize,
     /// Calls from the task into the host, WASI included. Default 1,000,000.
