@@ -100,7 +100,7 @@ async fn no_secret_of_a_service_is_kept_told_or_answered() {
     );
     let secret_id = std::fs::read_to_string(stage.world.path("secret-id")).unwrap();
     let mut traces = Traces::of(&stage.world, answers);
-    for file in ["results.db", "serve.log"] {
+    for file in ["results.db", "results-large.db", "serve.log"] {
         let is_there = traces.files.iter().any(|path| path.ends_with(file));
         assert!(is_there, "no {file}");
     }

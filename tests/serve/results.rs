@@ -1,13 +1,16 @@
 //! Results outlive connections and services.
 
+use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use cofferdam::api::RunState;
 use cofferdam_devkit::upstream::Upstream;
+use cofferdam_devkit::world::World;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::stage::{Stage, refusal, report, submission};
-use crate::common::{api, becomes, get, install, minted, nobody_lives, world};
+use crate::common::{SOON, api, becomes, binary, get, guest, install, journal, minted, nobody_lives, world};
 
 #[tokio::test]
 async fn a_restarted_service_knows_what_was() {
@@ -141,6 +144,140 @@ async fn a_service_that_cannot_listen_leaves_no_log_in() {
     let bao = stage.world.bao().unwrap();
     assert!(bao.tokens_made("auth/approle/login").unwrap() > log_ins);
     nobody_lives(bao).await;
+}
+
+/// A store that cannot be used is no reason to leave authority alive.
+#[tokio::test]
+async fn what_was_left_is_swept_before_the_store_is_looked_at() {
+    let world = world().await;
+    let upstream = Upstream::start().unwrap();
+    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    let mut stage = Stage::of(world, "").await;
+    let run = stage.submit("caller", get("never")).await.unwrap();
+    stage.running(run).await;
+    let task = vec!["cofferdam-task-caller".to_owned()];
+    let begun = Instant::now();
+    let bao = stage.world.bao().unwrap();
+    while !bao.living_policies().await.unwrap().contains(&task) {
+        assert!(begun.elapsed() < SOON, "no token is minted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stage.kill();
+    let bao = stage.world.bao().unwrap();
+    let living = bao.living_policies().await.unwrap();
+    assert!(living.contains(&task), "the kill left a token");
+    let store = stage.world.path("state/results.db");
+    std::fs::write(&store, vec![7; 64 << 10]).unwrap();
+    std::fs::remove_file(stage.world.path("state/results.db-wal")).unwrap();
+    let output = stage.world.command(&["serve"]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("results.db"), "{told}");
+    nobody_lives(bao).await;
+}
+
+#[tokio::test]
+async fn kept_results_that_cannot_be_read_are_no_empty_list() {
+    let stage = Stage::bare("").await;
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        let run = stage.submit("hello", json!({ "name": "x" })).await.unwrap();
+        stage.end_of(run).await;
+        runs.push(run);
+    }
+    let list = String::from_utf8(stage.get("/v1/runs")).unwrap();
+    assert!(list.contains(&runs[0].to_string()), "{list}");
+    // One more, so that nothing is answered from what was read before.
+    stage.run("hello", json!({ "name": "x" })).await;
+    for file in ["results.db", "results.db-wal"] {
+        let path = stage.world.path("state").join(file);
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        let size = file.metadata().unwrap().len();
+        file.write_all_at(&vec![0xff; size.try_into().unwrap()], 0)
+            .unwrap();
+    }
+    for path in ["/v1/runs".to_owned(), format!("/v1/runs/{}", runs[0])] {
+        let answer = String::from_utf8(stage.get(&path)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503"), "{path}: {answer}");
+        assert!(answer.contains("cannot be read now"), "{path}: {answer}");
+    }
+    stage.logs("the kept results").await;
+}
+
+/// A task whose results may be large.
+async fn roomy(server: &str) -> Stage {
+    let world = World::bare(binary()).unwrap();
+    let limits = "[limits]\noutput = \"64MiB\"\nmemory = \"512MiB\"\ntimeout = \"60s\"\n";
+    world.task("probe", &guest("probe"), limits).unwrap();
+    Stage::of(world, server).await
+}
+
+/// Waits until a run is forgotten.
+async fn forgotten(stage: &Stage, run: Uuid) {
+    let begun = Instant::now();
+    while stage.client().run(run, 0).await.is_ok() {
+        assert!(begun.elapsed() < SOON, "it is kept");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(refusal(stage.client().run(run, 0).await).0, 404);
+}
+
+#[tokio::test]
+async fn results_that_take_too_much_of_the_disk_are_forgotten_early_and_give_it_back() {
+    let mut stage = roomy("[server.results]\ndisk = \"256MiB\"\n").await;
+    let large = submission("probe", json!({ "do": "huge_output", "bytes": 60_000_000 }));
+    let mut runs = Vec::new();
+    for number in 0..6 {
+        let taken = stage.client().submit(&number.to_string(), &large).await;
+        let run = taken.unwrap().view.run;
+        assert_eq!(report(&stage.end_of(run).await).exit, 0);
+        runs.push(run);
+    }
+    // 268 MB have room for four of them.
+    forgotten(&stage, runs[1]).await;
+    for run in &runs[2..] {
+        assert_eq!(report(&stage.end_of(*run).await).exit, 0);
+    }
+    // Keys go with them.
+    let again = stage.client().submit("5", &large).await.unwrap();
+    assert!(again.replayed);
+    let again = stage.client().submit("0", &large).await.unwrap();
+    assert!(!again.replayed);
+    stage.end_of(again.view.run).await;
+    forgotten(&stage, runs[2]).await;
+    // And what the disk has in the end is what it may.
+    let file = stage.world.path("state/results-large.db");
+    let begun = Instant::now();
+    while file.metadata().unwrap().len() > 320_000_000 {
+        assert!(begun.elapsed() < SOON, "{:?}", file.metadata());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The next service counts the same.
+    stage.stop().await;
+    stage.start().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for run in &runs[3..] {
+        assert_eq!(report(&stage.end_of(*run).await).exit, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_forgotten_is_the_disks_again() {
+    let stage = roomy("[server.results]\nkeep = \"1s\"\n").await;
+    let input = json!({ "do": "huge_output", "bytes": 60_000_000 });
+    let run = stage.submit("probe", input).await.unwrap();
+    assert_eq!(report(&stage.end_of(run).await).exit, 0);
+    let file = stage.world.path("state/results-large.db");
+    let log = stage.world.path("state/results-large.db-wal");
+    let size = || file.metadata().unwrap().len() + log.metadata().unwrap().len();
+    assert!(size() > 60_000_000, "{}", size());
+    forgotten(&stage, run).await;
+    let begun = Instant::now();
+    // An eighth, 16 MiB at least, stays for what comes next.
+    while file.metadata().unwrap().len() > 20_000_000 {
+        assert!(begun.elapsed() < SOON, "{}", size());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

@@ -167,6 +167,7 @@ async fn a_caller_uses_what_it_cannot_reach() {
         "cat state/cache.key",
         "cat state/results.db",
         "cat state/results.db-wal",
+        "cat state/results-large.db",
         "ls audit",
         "ls cache",
         "touch run/x",
@@ -187,7 +188,7 @@ async fn a_caller_uses_what_it_cannot_reach() {
     for script in [
         "cat secret-id",
         "cat state/journal/*",
-        "cat state/results.db > /dev/null",
+        "cat state/results.db state/results-large.db > /dev/null",
         "ls cache",
     ] {
         let tried = shell(SERVICE, &stage, script);

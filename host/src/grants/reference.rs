@@ -190,6 +190,8 @@ fn every_range_is_as_described() {
         row("keep", ResultsConfig::KEEP, show_duration),
         row("leeway", JwtConfig::LEEWAY, show_duration),
         row("most", ResultsConfig::MOST, |value| value.to_string()),
+        row("disk", ResultsConfig::DISK, show_size),
+        row("disk_per_caller", ResultsConfig::DISK_PER_CALLER, show_size),
     ] {
         assert!(REFERENCE.contains(&row), "not in the reference: {row}");
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::access::Peer;
 use super::log::RunLog;
-use super::store::{KeyHash, Record};
+use super::store::{KeyHash, Record, Weight};
 use crate::api::{Attempt, CancelledBy, RunState, RunView, Terms};
 use crate::caller::Owner;
 use crate::digest::Digest;
@@ -45,6 +45,8 @@ pub(super) struct LiveRun {
 struct Times {
     started: Option<Timestamp>,
     ended: Option<Timestamp>,
+    /// What its end takes on the disk, once it was written.
+    weight: Weight,
 }
 
 /// Where it is.
@@ -176,20 +178,26 @@ impl LiveRun {
         self.view_in(self.state().unwrap_or(RunState::Queued), None)
     }
 
-    /// What is kept of it once it is over.
-    pub(super) fn record(&self, report: Option<Box<RawValue>>) -> Record {
-        let state = match report {
-            Some(_) => RunState::Ended,
-            None => RunState::Queued,
+    /// What is kept of it: as it is or, with its report, once it is over.
+    pub(super) fn record(&self, report: Option<Arc<RawValue>>) -> Record {
+        let (state, log) = match report {
+            Some(_) => (RunState::Ended, self.log.kept()),
+            None => (RunState::Queued, Vec::new()),
         };
-        let log = report.as_ref().and_then(|_| self.log.kept());
         let keys = (self.key, self.submission);
         let view = RunView {
             // Nobody asks for them later, and every byte is written twice.
             terms: None,
-            ..self.view_in(state, report)
+            ..self.view_in(state, None)
         };
-        Record::new(self.owner.clone(), keys, view, log)
+        let record = Record::new(self.owner.clone(), keys, view, report, log);
+        self.times.lock().weight = record.head.weight();
+        record
+    }
+
+    /// What its end takes on the disk, once there is a record of it.
+    pub(super) fn weight(&self) -> Weight {
+        self.times.lock().weight
     }
 
     fn view_in(&self, state: RunState, report: Option<Box<RawValue>>) -> RunView {

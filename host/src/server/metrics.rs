@@ -232,6 +232,11 @@ impl Metrics {
         self.limit(format!("server.door.{kind}"));
     }
 
+    /// Results were forgotten before their time, since there were too many.
+    pub(super) fn crowded(&self) {
+        self.limit("server.results".to_owned());
+    }
+
     fn limit(&self, limit: String) {
         self.limits.get_or_create(&LimitLabels { limit }).inc();
     }

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::live::LiveRun;
-use super::store::KeyHash;
+use super::store::{KeyHash, Weight};
 use crate::caller::Owner;
+use crate::config::ResultsConfig;
 use crate::digest::Digest;
 
 /// All runs that are under way or kept.
@@ -19,10 +19,16 @@ pub(super) struct Registry {
     live: HashMap<Uuid, Arc<LiveRun>>,
     /// A tree, for it is large: a table that grows is copied whole, and all wait.
     keys: BTreeMap<KeyHash, (Uuid, Digest)>,
-    /// Those that are over, the oldest first; ids sort by time.
+    /// Those that are over; ids sort by the moment of submission.
     kept: BTreeMap<Uuid, Kept>,
+    /// The same by their end.
+    ends: BTreeSet<(Timestamp, Uuid)>,
     /// The same by owner.
-    of: HashMap<Owner, BTreeSet<Uuid>>,
+    of: HashMap<Owner, Share>,
+    /// What they take on the disk, in bytes.
+    bytes: u64,
+    /// Those that are forgotten here, and perhaps not yet on the disk.
+    gone: Vec<(Uuid, Weight)>,
 }
 
 /// A run that is over.
@@ -30,6 +36,14 @@ struct Kept {
     owner: Owner,
     key: KeyHash,
     ended: Timestamp,
+    weight: Weight,
+}
+
+/// What is kept of one owner.
+#[derive(Default)]
+struct Share {
+    runs: BTreeSet<Uuid>,
+    bytes: u64,
 }
 
 impl Registry {
@@ -59,8 +73,8 @@ impl Registry {
         let live = self.live.values().filter(|live| live.owner == *owner);
         let mut runs: Vec<Uuid> = live.map(|live| live.run).collect();
         let left = most.saturating_sub(runs.len());
-        let kept = self.of.get(owner).into_iter().flatten();
-        runs.extend(kept.rev().take(left));
+        let kept = self.of.get(owner).map(|share| share.runs.iter());
+        runs.extend(kept.into_iter().flatten().rev().take(left));
         runs.sort_unstable_by(|one, other| other.cmp(one));
         runs
     }
@@ -79,7 +93,13 @@ impl Registry {
     /// A run is over and kept.
     pub(super) fn end(&mut self, live: &LiveRun, ended: Timestamp) {
         self.live.remove(&live.run);
-        self.keep(live.run, live.owner.clone(), live.key, ended);
+        let kept = Kept {
+            owner: live.owner.clone(),
+            key: live.key,
+            ended,
+            weight: live.weight(),
+        };
+        self.keep(live.run, kept);
     }
 
     /// A run that was found in the store.
@@ -89,14 +109,26 @@ impl Registry {
         owner: Owner,
         (key, submission): (KeyHash, Digest),
         ended: Timestamp,
+        weight: Weight,
     ) {
         self.keys.insert(key, (run, submission));
-        self.keep(run, owner, key, ended);
+        let kept = Kept {
+            owner,
+            key,
+            ended,
+            weight,
+        };
+        self.keep(run, kept);
     }
 
-    fn keep(&mut self, run: Uuid, owner: Owner, key: KeyHash, ended: Timestamp) {
-        self.of.entry(owner.clone()).or_default().insert(run);
-        self.kept.insert(run, Kept { owner, key, ended });
+    fn keep(&mut self, run: Uuid, kept: Kept) {
+        let bytes = kept.weight.total();
+        let share = self.of.entry(kept.owner.clone()).or_default();
+        share.runs.insert(run);
+        share.bytes += bytes;
+        self.bytes += bytes;
+        self.ends.insert((kept.ended, run));
+        self.kept.insert(run, kept);
     }
 
     /// How many are kept.
@@ -104,71 +136,97 @@ impl Registry {
         self.kept.len()
     }
 
-    /// Forgets at most `at_once` of those that ended longer ago than `keep`, or
-    /// are more than `most`; tells which. Of too many, whoever has most loses the
-    /// oldest first: nobody can push out what others have.
+    /// Forgets at most `at_once` of those whose time is over or that are too many, in
+    /// number or in bytes. What was forgotten has to go from the disk too: it is told
+    /// again until [`Registry::forgotten`]. Whether any went before their time comes
+    /// with it.
+    ///
+    /// Of too many, whoever has most loses those that he submitted first: nobody can push
+    /// out what others have.
     pub(super) fn expire(
         &mut self,
         now: Timestamp,
-        keep: Duration,
-        most: u64,
+        results: &ResultsConfig,
         at_once: usize,
-    ) -> Vec<Uuid> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let is_old = |kept: &Kept| {
-            let age = now.duration_since(kept.ended);
-            Duration::try_from(age).is_ok_and(|age| age > keep)
+    ) -> (Vec<(Uuid, Weight)>, bool) {
+        if !self.gone.is_empty() {
+            return (self.gone.clone(), false);
+        }
+        let is_old = |ended: Timestamp| {
+            let age = std::time::Duration::try_from(now.duration_since(ended));
+            age.is_ok_and(|age| age > results.keep)
         };
-        let mut gone = Vec::new();
-        // Sorted by their beginning: an old one that ended late may stand before
-        // a younger one that has to go, so look a bit further.
-        for (run, kept) in self.kept.iter().take(at_once) {
-            if is_old(kept) {
-                gone.push(*run);
-            }
+        while self.gone.len() < at_once
+            && let Some((ended, run)) = self.ends.first().copied()
+            && is_old(ended)
+        {
+            self.forget(run);
         }
-        for run in &gone {
-            self.forget(*run);
-        }
-        let too_many = self.kept.len().saturating_sub(most);
-        gone.extend(self.crowd_out(too_many.min(at_once - gone.len())));
-        gone
+        let in_time = self.gone.len();
+        let most = usize::try_from(results.most).unwrap_or(usize::MAX);
+        let number = |share: &Share| share.runs.len() as u64;
+        let bytes = |share: &Share| share.bytes;
+        self.crowd_out(at_once, number, |all, _| all.kept.len() > most);
+        let all = results.disk as u64;
+        self.crowd_out(at_once, bytes, |registry, _| registry.bytes > all);
+        let of_one = results.disk_per_caller as u64;
+        self.crowd_out(at_once, bytes, |_, largest| largest > of_one);
+        (self.gone.clone(), self.gone.len() > in_time)
     }
 
-    /// Forgets so many, each time the oldest of the owner who has most.
-    fn crowd_out(&mut self, count: usize) -> Vec<Uuid> {
-        if count == 0 {
-            return Vec::new();
-        }
-        let sizes = self.of.iter();
-        let mut sizes: BinaryHeap<(usize, Owner)> = sizes
-            .map(|(owner, runs)| (runs.len(), owner.clone()))
-            .collect();
-        let mut gone = Vec::new();
-        while gone.len() < count
-            && let Some((size, owner)) = sizes.pop()
+    /// What [`Registry::expire`] told is not on the disk any more.
+    pub(super) fn forgotten(&mut self) {
+        self.gone.clear();
+    }
+
+    /// Forgets the oldest of the owner who has most, again and again, as long as it is
+    /// `too_much`: what there is, and how much this owner has.
+    fn crowd_out(
+        &mut self,
+        at_once: usize,
+        measure: impl Fn(&Share) -> u64,
+        too_much: impl Fn(&Self, u64) -> bool,
+    ) {
+        if self
+            .of
+            .values()
+            .all(|share| !too_much(self, measure(share)))
         {
-            let oldest = self.of.get(&owner).and_then(|runs| runs.first().copied());
-            if let Some(run) = oldest {
-                self.forget(run);
-                gone.push(run);
-                sizes.push((size - 1, owner));
+            return;
+        }
+        let owners = self.of.iter();
+        let mut owners: BinaryHeap<(u64, Owner)> = owners
+            .map(|(owner, share)| (measure(share), owner.clone()))
+            .collect();
+        while self.gone.len() < at_once
+            && let Some((size, owner)) = owners.pop()
+            && too_much(self, size)
+        {
+            let share = self.of.get(&owner);
+            if let Some(oldest) = share.and_then(|share| share.runs.first().copied()) {
+                self.forget(oldest);
+                let left = self.of.get(&owner).map_or(0, &measure);
+                owners.push((left, owner));
             }
         }
-        gone
     }
 
     fn forget(&mut self, run: Uuid) {
         let Some(kept) = self.kept.remove(&run) else {
             return;
         };
+        let bytes = kept.weight.total();
+        self.gone.push((run, kept.weight));
+        self.ends.remove(&(kept.ended, run));
+        self.bytes = self.bytes.saturating_sub(bytes);
         // The key may name a later run by now.
         if self.keys.get(&kept.key).is_some_and(|(of, _)| *of == run) {
             self.keys.remove(&kept.key);
         }
-        if let Some(runs) = self.of.get_mut(&kept.owner) {
-            runs.remove(&run);
-            if runs.is_empty() {
+        if let Some(share) = self.of.get_mut(&kept.owner) {
+            share.runs.remove(&run);
+            share.bytes = share.bytes.saturating_sub(bytes);
+            if share.runs.is_empty() {
                 self.of.remove(&kept.owner);
             }
         }
@@ -176,66 +234,4 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filled(ages: &[i64]) -> (Registry, Vec<Uuid>) {
-        let mut registry = Registry::default();
-        let owner = crate::caller::Caller::Unix {
-            uid: 1,
-            gid: 1,
-            pid: None,
-        }
-        .owner();
-        let mut runs = Vec::new();
-        for (number, age) in ages.iter().enumerate() {
-            let run = Uuid::now_v7();
-            let key = KeyHash::of(&owner, &number.to_string());
-            let ended = Timestamp::now() - jiff::SignedDuration::from_secs(*age);
-            registry.found(run, owner.clone(), (key, Digest::of(b"")), ended);
-            runs.push(run);
-        }
-        (registry, runs)
-    }
-
-    #[test]
-    fn what_is_old_goes_and_what_is_too_much() {
-        let (mut registry, runs) = filled(&[100, 5, 90, 1]);
-        let minute = Duration::from_secs(60);
-        let now = Timestamp::now();
-        assert_eq!(registry.expire(now, minute, 10, 10), [runs[0], runs[2]]);
-        assert_eq!(registry.kept(), 2);
-        assert_eq!(registry.expire(now, minute, 1, 10), [runs[1]]);
-        assert!(registry.expire(now, minute, 1, 10).is_empty());
-    }
-
-    #[test]
-    fn who_has_most_loses_first() {
-        let mut registry = Registry::default();
-        let [few, many] = ["few", "many"].map(|name| Owner::from(name.to_owned()));
-        let add = |registry: &mut Registry, owner: &Owner, number: u32| {
-            let run = Uuid::now_v7();
-            let key = KeyHash::of(owner, &number.to_string());
-            let digest = Digest::of(b"");
-            registry.found(run, owner.clone(), (key, digest), Timestamp::now());
-            run
-        };
-        let old = add(&mut registry, &few, 0);
-        let flood: Vec<_> = (0..50).map(|it| add(&mut registry, &many, it)).collect();
-        let hour = Duration::from_secs(3_600);
-        let gone = registry.expire(Timestamp::now(), hour, 10, 1_000);
-        assert_eq!(gone, flood[..41]);
-        assert_eq!(registry.newest_of(&few, 10), [old]);
-        assert_eq!(registry.newest_of(&many, 2), [flood[49], flood[48]]);
-        assert_eq!(registry.kept(), 10);
-    }
-
-    #[test]
-    fn a_key_is_forgotten_with_its_run() {
-        let (mut registry, runs) = filled(&[100]);
-        let key = *registry.keys.keys().next().unwrap();
-        assert_eq!(registry.by_key(&key).unwrap().0, runs[0]);
-        registry.expire(Timestamp::now(), Duration::from_secs(1), 10, 10);
-        assert_eq!(registry.by_key(&key), None);
-    }
-}
+mod tests;

@@ -17,6 +17,12 @@ pub struct ResultsConfig {
     /// Runs that are kept at most; the oldest go first. Default 100,000.
     #[serde(deserialize_with = "most")]
     pub most: u64,
+    /// Bytes that they may take on the disk, in all; the oldest go first. Default 4 GiB.
+    #[serde(deserialize_with = "disk")]
+    pub disk: usize,
+    /// The same of one caller. Default 2 GiB.
+    #[serde(deserialize_with = "disk_per_caller")]
+    pub disk_per_caller: usize,
 }
 
 impl ResultsConfig {
@@ -32,6 +38,18 @@ impl ResultsConfig {
         min: 1,
         max: 100_000_000,
     };
+    /// `disk`. The least has room for the largest result (`limits.output`, 64 MiB) and
+    /// the largest log (`limits.log`, 64 MiB, and twice that in JSON).
+    pub const DISK: Range<usize> = Range {
+        default: 4 << 30,
+        min: 256 << 20,
+        max: 16 << 40,
+    };
+    /// `disk_per_caller`.
+    pub const DISK_PER_CALLER: Range<usize> = Range {
+        default: 2 << 30,
+        ..Self::DISK
+    };
 }
 
 impl Default for ResultsConfig {
@@ -39,6 +57,8 @@ impl Default for ResultsConfig {
         Self {
             keep: Self::KEEP.default,
             most: Self::MOST.default,
+            disk: Self::DISK.default,
+            disk_per_caller: Self::DISK_PER_CALLER.default,
         }
     }
 }
@@ -49,4 +69,12 @@ fn keep<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error
 
 fn most<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     value::count(deserializer, &ResultsConfig::MOST)
+}
+
+fn disk<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    value::size(deserializer, &ResultsConfig::DISK)
+}
+
+fn disk_per_caller<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    value::size(deserializer, &ResultsConfig::DISK_PER_CALLER)
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
@@ -53,8 +53,9 @@ async fn admit(State(service): State<Service>, mut request: Request, next: Next)
             request.headers_mut().remove(header::AUTHORIZATION);
             request.extensions_mut().insert(Arc::clone(&peer));
             let route = request.extensions().get::<MatchedPath>().cloned();
+            let uncounted = uncounted(request.version());
             let response = next.run(request).await;
-            (route, bounded(&service, &peer, response).await)
+            (route, bounded(&service, &peer, uncounted, response).await)
         }
         Err(refused) => {
             let response = refused.into_response();
@@ -71,13 +72,25 @@ async fn admit(State(service): State<Service>, mut request: Request, next: Next)
     response
 }
 
-/// Counts a large answer for its caller until it is read, or gives none.
-async fn bounded(service: &Service, peer: &Peer, response: Response) -> Response {
-    let size = response.body().size_hint().lower();
-    if size <= PIECE as u64 {
+/// What an answer may have, in bytes, that nobody counts. A connection of HTTP/1 has one
+/// answer at a time, and the number of connections is bounded; one of HTTP/2 has many.
+fn uncounted(version: Version) -> usize {
+    match version {
+        Version::HTTP_2 => 0,
+        _ => PIECE,
+    }
+}
+
+/// Counts an answer for its caller until it was sent, or gives none. One of which nobody
+/// knows how long it is counts for itself: see `stream`.
+async fn bounded(service: &Service, peer: &Peer, uncounted: usize, response: Response) -> Response {
+    let Some(size) = response.body().size_hint().exact() else {
+        return response;
+    };
+    let bytes = usize::try_from(size).unwrap_or(usize::MAX);
+    if bytes <= uncounted {
         return response;
     }
-    let bytes = usize::try_from(size).unwrap_or(usize::MAX);
     let room = match service.room_for_answer(peer, bytes) {
         Ok(room) => room,
         Err(refused) => return refused.into_response(),

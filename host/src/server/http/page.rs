@@ -61,9 +61,15 @@ pub(super) async fn show(
         row(&mut tasks, &task.name, &state);
     }
     let mut runs = String::new();
-    for run in service.list(&peer).await.into_iter().take(20) {
-        let what = format!("{} {} {:.0}", run.task, run.state, run.submitted);
-        row(&mut runs, &run.run.to_string(), &what);
+    match service.list(&peer).await {
+        Ok(list) => {
+            for run in list.into_iter().take(20) {
+                let what = format!("{} {} {:.0}", run.task, run.state, run.submitted);
+                row(&mut runs, &run.run.to_string(), &what);
+            }
+        }
+        // The rest of the page tells why.
+        Err(_) => row(&mut runs, "They cannot be read now", ""),
     }
     Ok(Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\

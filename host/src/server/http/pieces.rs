@@ -1,4 +1,4 @@
-//! A large answer, handed out piece by piece.
+//! Answers that are counted for their callers, handed out piece by piece.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,20 +13,37 @@ use crate::server::budget::Share;
 /// own buffers, where nobody counts it, however slowly it is read.
 pub(super) const PIECE: usize = 64 << 10;
 
-/// The rest of an answer, with the memory that it holds.
-pub(super) struct Pieces {
-    rest: Bytes,
-    /// Given back when the last piece is handed out, or nobody wants it.
-    room: Option<Share>,
+/// The rest of an answer.
+pub(super) struct Pieces(Bytes);
+
+/// Memory that is counted for a caller until all of it was sent: a piece that was handed
+/// out may wait for long in a connection's buffers.
+struct Counted {
+    bytes: Bytes,
+    _room: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The same bytes, which hold this room as long as any part of them is held.
+pub(super) fn counted(bytes: Bytes, room: Share) -> Bytes {
+    Bytes::from_owner(Counted { bytes, _room: room })
 }
 
 impl Pieces {
     pub(super) fn new(answer: Bytes, room: Share) -> Self {
-        Self {
-            rest: answer,
-            room: Some(room),
-        }
+        Self(counted(answer, room))
     }
+}
+
+/// Takes the next piece of what is left, if anything is.
+pub(super) fn next(rest: &mut Bytes) -> Option<Bytes> {
+    let length = rest.len().min(PIECE);
+    (length > 0).then(|| rest.split_to(length))
 }
 
 impl HttpBody for Pieces {
@@ -37,19 +54,15 @@ impl HttpBody for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let length = self.rest.len().min(PIECE);
-        let piece = self.rest.split_to(length);
-        if self.rest.is_empty() {
-            self.room = None;
-        }
-        Poll::Ready((length > 0).then(|| Ok(Frame::data(piece))))
+        let piece = next(&mut self.0);
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.0.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        SizeHint::with_exact(self.0.len() as u64)
     }
 }

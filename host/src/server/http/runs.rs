@@ -79,6 +79,7 @@ pub(super) async fn submit(
     tag = "runs",
     responses(
         (status = 200, description = "The newest first; those under way are all among them", body = RunList),
+        (status = 503, description = "Kept results cannot be read now"),
     ),
 )]
 pub(super) async fn list(
@@ -87,7 +88,7 @@ pub(super) async fn list(
     query: RawQuery,
 ) -> Result<Json<RunList>, Refused> {
     Query::parse(query, &[])?;
-    let runs = service.list(&peer).await;
+    let runs = service.list(&peer).await?;
     Ok(Json(RunList { runs }))
 }
 
@@ -117,7 +118,7 @@ pub(super) async fn show(
     let run = ask::run(&run)?;
     Ok(Json(match wait {
         Some(wait) => service.wait(&peer, run, wait).await?,
-        None => service.view(&peer, run)?,
+        None => service.view(&peer, run).await?,
     }))
 }
 

@@ -188,7 +188,7 @@ impl Service {
         wait: Option<Duration>,
     ) -> Result<RunView, Refused> {
         let Some(live) = &taken.live else {
-            return self.view(peer, taken.run);
+            return self.view(peer, taken.run).await;
         };
         if let Some(wait) = wait {
             let _ = tokio::time::timeout(wait, live.ended()).await;

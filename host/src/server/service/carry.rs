@@ -110,7 +110,7 @@ impl Service {
     ) -> (Arc<RawValue>, Timestamp) {
         let inner = &*self.0;
         let report: Arc<RawValue> = raw(over.report()).into();
-        let record = live.record(Some(report.as_ref().to_owned()));
+        let record = live.record(Some(Arc::clone(&report)));
         let (report, failure) = match over.audit().cloned() {
             Some(audit) => {
                 let kept = inner.store.put_after(audit, live.run, &record);
@@ -158,7 +158,7 @@ impl Service {
                 }
                 tokio::time::sleep(PAUSE).await;
             }
-            let record = live.record(Some(RawValue::to_owned(report)));
+            let record = live.record(Some(Arc::clone(report)));
             failure = inner.store.put(live.run, &record).await.err();
             if failure.is_none() {
                 return record.ended();

@@ -26,13 +26,14 @@ use super::queue::{Load, Queue};
 use super::refused::Refused;
 use super::registry::Registry;
 use super::settings::{Settings, places};
-use super::store::Store;
+use super::store::{Claim, Store, StoreError};
 use super::tcp::Tcp;
 use super::token::Tokens;
 use super::watch::Watched;
 use crate::api::ProblemKind;
 use crate::config::{HostConfig, ServerConfig, ServerLimits};
 use crate::run::{Canceller, Runner};
+use upkeep::Left;
 
 pub(super) use look::Log;
 
@@ -69,12 +70,32 @@ impl Service {
     /// component are broken is no reason not to serve the others.
     pub async fn start(config: HostConfig, file: PathBuf) -> Result<Self, ServeError> {
         let access = Access::new(&config.server)?;
-        let server = config.server.clone();
-        let engine = config.engine;
-        let state = config.state.clone();
         let runner = Runner::new(config)?;
+        let claim = Claim::new(&runner.config().state)?;
+        // First: neither a large store nor tasks to be compiled keep alive what was left.
+        let left = Left::sweep(&runner).await;
+        match Self::open(runner.clone(), file, access, claim, &left).await {
+            Ok(service) => Ok(service),
+            Err(error) => {
+                // The sweep may have logged in.
+                shut(runner).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(
+        runner: Runner,
+        file: PathBuf,
+        access: Access,
+        claim: Claim,
+        left: &Left,
+    ) -> Result<Self, ServeError> {
+        let config = runner.config();
+        let (server, engine) = (config.server.clone(), config.engine);
         let vault = runner.vault().cloned();
-        let store = Store::open(&state)?;
+        let opened = tokio::task::spawn_blocking(|| Store::open(claim)).await;
+        let store = opened.unwrap_or(Err(StoreError::Stopped))?;
         let (catalogue, broken) = Catalogue::load(&runner).await?;
         for one in &broken {
             tracing::error!(problem = %one.problem, "a task cannot be used");
@@ -96,19 +117,10 @@ impl Service {
             answers: Budget::default(),
             begun: Timestamp::now(),
         }));
-        if let Err(error) = service.recover().await {
-            // The sweep may have logged in.
-            service.close().await;
-            return Err(error);
-        }
+        service.recover(left).await?;
         // Only now: an issuer that is away must not keep what was left alive.
-        match service.open_tcp(&server).await {
-            Ok(()) => Ok(service),
-            Err(error) => {
-                service.close().await;
-                Err(error)
-            }
-        }
+        service.open_tcp(&server).await?;
+        Ok(service)
     }
 
     /// Reads what `[server.tcp]` names, for the first time.
@@ -301,15 +313,19 @@ impl Service {
 
     /// Ends the service's log-in. No run is under way any more.
     pub(super) async fn close(self) {
-        let revocation = self.0.runner.clone().shut().await;
-        if let Some(revocation) = revocation
-            && !revocation.complete
-        {
-            tracing::warn!(
-                reason = revocation.reason.as_deref(),
-                "the log-in may still be alive; the next start sweeps it"
-            );
-        }
+        shut(self.0.runner.clone()).await;
+    }
+}
+
+async fn shut(runner: Runner) {
+    let revocation = runner.shut().await;
+    if let Some(revocation) = revocation
+        && !revocation.complete
+    {
+        tracing::warn!(
+            reason = revocation.reason.as_deref(),
+            "the log-in may still be alive; the next start sweeps it"
+        );
     }
 }
 

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Inner, Service};
-use crate::api::RunState;
+use crate::api::{RunState, RunView};
+use crate::run::Runner;
 use crate::server::error::ServeError;
-use crate::server::store::Record;
+use crate::server::store::{Head, Record, StoreError};
 
 /// How many kept runs are forgotten in one commit, for which others wait.
 const EXPIRED_AT_ONCE: usize = 100;
@@ -18,59 +19,94 @@ const EXPIRED_AT_ONCE: usize = 100;
 /// Between two such commits: ten thousand runs in a second, which is more than come.
 const BREATH: Duration = Duration::from_millis(10);
 
+/// The runs of which an earlier service left something in Vault that could not be ended;
+/// none when that is not known.
+pub(super) struct Left(Option<HashSet<String>>);
+
+impl Left {
+    /// Ends what an earlier service left in Vault. Whether or not a run is known to be
+    /// lost: one that was never written down has no authority, but a log-in may have been
+    /// left. It comes before whatever may take long at a start.
+    pub(super) async fn sweep(runner: &Runner) -> Self {
+        let Some(vault) = runner.vault() else {
+            return Self(Some(HashSet::new()));
+        };
+        let report = match vault.sweep().await {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::warn!(%error, "what an earlier service left could not be swept");
+                return Self(None);
+            }
+        };
+        if let Some(error) = &report.failure {
+            tracing::warn!(%error, "what an earlier service left could not be swept");
+        }
+        let found = report.found.into_iter();
+        let unsettled = found.filter(|it| !it.outcome.is_settled());
+        Self(Some(unsettled.map(|it| it.id).collect()))
+    }
+
+    /// Whether nothing of this run is left.
+    fn is_swept(&self, run: Uuid) -> bool {
+        let left = self.0.as_ref();
+        left.is_some_and(|left| !left.contains(&run.to_string()))
+    }
+}
+
+/// What a start finds in the store.
+#[derive(Default)]
+struct Found {
+    lost: Vec<(Uuid, Head)>,
+    /// Those that have something apart.
+    large: HashSet<Uuid>,
+}
+
 impl Service {
-    /// Takes in what an earlier service left behind.
-    pub(super) async fn recover(&self) -> Result<(), ServeError> {
+    /// Takes in what an earlier service kept, and the runs that it lost.
+    pub(super) async fn recover(&self, left: &Left) -> Result<(), ServeError> {
         let Inner {
             store,
             registry,
             runner,
             ..
         } = &*self.0;
-        let mut lost: Vec<(Uuid, Record)> = Vec::new();
-        store.each(|run, record| match record.view.ended {
-            Some(ended) if record.view.state.is_over() => {
-                let keys = (record.key, record.submission);
-                registry.lock().found(run, record.owner, keys, ended);
+        store.check().await?;
+        let service = self.clone();
+        let found = store.each(Found::default(), move |found, run, head| {
+            let weight = head.weight();
+            if weight.apart > 0 {
+                found.large.insert(run);
             }
-            _ => lost.push((run, record)),
-        })?;
-        // Whether or not a run is known to be lost: a run that was never
-        // written down has no authority, but a log-in may have been left.
-        let left = match runner.vault() {
-            Some(vault) => match vault.sweep().await {
-                Ok(report) => {
-                    if let Some(error) = &report.failure {
-                        tracing::warn!(%error, "what an earlier service left could not be swept");
-                    }
-                    let unsettled = report
-                        .found
-                        .into_iter()
-                        .filter(|it| !it.outcome.is_settled());
-                    Some(unsettled.map(|it| it.id).collect::<Vec<_>>())
+            match head.ended() {
+                Some(ended) => {
+                    let keys = (head.key, head.submission);
+                    let mut registry = service.0.registry.lock();
+                    registry.found(run, head.owner, keys, ended, weight);
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "what an earlier service left could not be swept");
-                    None
-                }
-            },
-            None => Some(Vec::new()),
-        };
-        let left = left.map(HashSet::<String>::from_iter);
+                None => found.lost.push((run, head)),
+            }
+        });
+        let Found { lost, large } = found.await?;
+        store.forget_others(&large).await?;
         let ended = Timestamp::now();
-        let swept = |run: &Uuid| (left.as_ref()).is_some_and(|it| !it.contains(&run.to_string()));
         // One sync for all of them, and one more for what is kept.
+        let swept = |run: &Uuid| left.is_swept(*run);
         runner
             .note_lost(lost.iter().map(|(run, _)| (*run, swept(run))))
             .await?;
-        let kept = lost.into_iter().map(async |(run, mut record)| {
-            record.view.state = RunState::Lost;
-            record.view.ended = Some(ended);
-            record.view.swept = Some(swept(&run));
+        let kept = lost.into_iter().map(async |(run, head)| {
+            let view = RunView {
+                state: RunState::Lost,
+                ended: Some(ended),
+                swept: Some(swept(&run)),
+                ..head.view
+            };
+            let keys = (head.key, head.submission);
+            let record = Record::new(head.owner.clone(), keys, view, None, Vec::new());
             store.put(run, &record).await?;
-            let keys = (record.key, record.submission);
-            registry.lock().found(run, record.owner, keys, ended);
-            self.0.metrics.lost(&record.view.task);
+            let weight = record.head.weight();
+            registry.lock().found(run, head.owner, keys, ended, weight);
+            self.0.metrics.lost(&record.head.view.task);
             tracing::warn!(%run, swept = swept(&run), "a run was lost with the service that carried it");
             Ok(())
         });
@@ -95,29 +131,52 @@ impl Service {
         inner.settings.load().pace.tidy();
     }
 
-    /// Forgets the kept runs whose time is over; to be called once in a second.
+    /// Forgets the kept runs whose time is over or that are too many, and gives the room
+    /// that they had back to the disk; to be called once in a second.
     pub(in crate::server) async fn forget_old(&self) {
+        let tidied = match self.expire().await {
+            Ok(()) => self.give_back().await,
+            failed => failed,
+        };
+        if let Err(error) = tidied {
+            self.0.watched.store(Err(&error));
+        }
+    }
+
+    async fn expire(&self) -> Result<(), StoreError> {
         let inner = &*self.0;
         loop {
             let results = inner.settings.load().results;
-            let gone = inner.registry.lock().expire(
-                Timestamp::now(),
-                results.keep,
-                results.most,
-                EXPIRED_AT_ONCE,
-            );
-            let is_last = gone.len() < EXPIRED_AT_ONCE;
+            let now = Timestamp::now();
+            let expired = (inner.registry.lock()).expire(now, &results, EXPIRED_AT_ONCE);
+            let (gone, is_early) = expired;
+            if is_early {
+                inner.metrics.crowded();
+            }
             if gone.is_empty() {
-                return;
+                return Ok(());
             }
-            if let Err(error) = inner.store.forget(gone).await {
-                inner.watched.store(Err(&error));
-                return;
-            }
-            if is_last {
-                return;
+            // What fails is told by the registry again.
+            inner.store.forget(&gone).await?;
+            inner.registry.lock().forgotten();
+            if gone.len() < EXPIRED_AT_ONCE {
+                return Ok(());
             }
             tokio::time::sleep(BREATH).await;
+        }
+    }
+
+    /// Gives back what was forgotten, a little at a time.
+    async fn give_back(&self) -> Result<(), StoreError> {
+        let store = &self.0.store;
+        let mut has_given = false;
+        while store.give_back().await? {
+            has_given = true;
+            tokio::time::sleep(BREATH).await;
+        }
+        match has_given {
+            true => store.given_back().await,
+            false => Ok(()),
         }
     }
 

@@ -1,74 +1,85 @@
-//! The file as SQLite has it: two tables, written through a write-ahead log.
+//! A file as SQLite has it, written through a write-ahead log.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::marker::PhantomData;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, params};
-use uuid::Uuid;
+use rusqlite::{Connection, Transaction};
+use tokio::sync::Semaphore;
 
 use super::StoreError;
 use super::checkpoint::Checkpoints;
-use super::keeper::Change;
-use super::record::Stored;
 
-/// The form of the tables, as `user_version` of the file; 0 is a new file.
-const FORM: u32 = 1;
+/// What a file holds, and how that changes.
+pub(super) trait Shape: Send + Sync + 'static {
+    /// One change.
+    type Change: Send;
 
-/// Runs by id, and what those have to tell that have much.
-const TABLES: &str = "
-    create table if not exists runs (run blob primary key, head blob not null) strict;
-    create table if not exists rests (run blob primary key, rest blob not null) strict;
-";
+    /// What makes its tables.
+    const TABLES: &str;
+
+    /// Whether its free pages can be given back to the disk.
+    const GIVES_BACK: bool;
+
+    /// Roughly what a change makes the log grow by, in bytes.
+    fn size(change: &Self::Change) -> usize;
+
+    /// Makes a change.
+    fn make(transaction: &Transaction<'_>, change: &Self::Change) -> rusqlite::Result<()>;
+}
+
+/// The form of the tables of both files, as `user_version` of each; 0 is a new file.
+const FORM: u32 = 2;
 
 /// Pages of the log, of 4 KiB, after which a commit takes them over itself because
 /// nobody else does.
 const LOG_PAGES: u32 = 16_000;
 
+/// What the log of a file that gives back keeps of the disk once it has been taken
+/// over, in bytes.
+const LOG_KEEPS: u32 = 16 << 20;
+
 /// How long a connection waits for the lock that another one holds: as long as a
 /// slow disk takes to take over the log.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// The file while this process has it, for readers.
-pub(super) struct Database {
-    reader: Mutex<Connection>,
+/// A file while this process has it, for readers.
+pub(super) struct Database<S> {
+    reader: Arc<Mutex<Connection>>,
+    /// One reads, the others wait without a thread.
+    turn: Semaphore,
     path: PathBuf,
-    /// Keeps a second service out. Closed last: closing any descriptor of a file lets
-    /// go of the locks that SQLite holds there.
-    _lock: File,
+    shape: PhantomData<S>,
+    /// Keeps a second service out.
+    _claim: Arc<File>,
 }
 
-/// What is read of a run.
-pub(super) enum Part {
-    /// How it stands, and all of it if that is little.
-    Head,
-    /// The rest of one that has much to tell.
-    Rest,
-}
-
-impl Database {
+impl<S: Shape> Database<S> {
     /// Opens the file, or makes it (0600), and finishes what an earlier process had
     /// written to its log. The one that may write comes with it.
     ///
     /// # Errors
-    /// When it cannot be opened, is damaged, or another service has it open.
-    pub(super) fn open(path: &Path) -> Result<(Self, Writer), StoreError> {
-        let lock = lock(path)?;
+    /// When it cannot be opened, is damaged, or of another version.
+    pub(super) fn open(path: &Path, claim: Arc<File>) -> Result<(Self, Writer<S>), StoreError> {
+        make_private(path).map_err(|error| StoreError::file(path, error))?;
         let writer = Writer::open(path)?;
         let failed = |error| StoreError::database(path, error);
-        writer.check(path)?;
         let database = Self {
-            reader: Mutex::new(connect(path).map_err(failed)?),
+            reader: Arc::new(Mutex::new(connect(path).map_err(failed)?)),
+            turn: Semaphore::new(1),
             path: path.to_owned(),
-            _lock: lock,
+            shape: PhantomData,
+            _claim: claim,
         };
         Ok((database, writer))
     }
 
     /// One who writes in place of one that failed.
-    pub(super) fn writer(&self) -> Result<Writer, StoreError> {
+    pub(super) fn writer(&self) -> Result<Writer<S>, StoreError> {
         Writer::open(&self.path)
     }
 
@@ -76,84 +87,128 @@ impl Database {
         &self.path
     }
 
-    /// A part of a run, if it is there.
-    pub(super) fn read(&self, part: &Part, run: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = match part {
-            Part::Head => "select head from runs where run = ?",
-            Part::Rest => "select rest from rests where run = ?",
-        };
-        let reader = self.reader.lock();
-        let read = || {
-            let mut statement = reader.prepare_cached(sql)?;
-            let found = statement.query_row([run.as_bytes()], |row| row.get(0));
-            found.optional()
-        };
-        read().map_err(|error| StoreError::database(&self.path, error))
+    /// Reads, on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // Nobody closes it.
+        let _turn = self.turn.acquire().await;
+        let reader = Arc::clone(&self.reader);
+        let done = tokio::task::spawn_blocking(move || read(&reader.lock()));
+        match done.await {
+            Ok(read) => read.map_err(|error| StoreError::database(&self.path, error)),
+            Err(_) => Err(StoreError::Stopped),
+        }
     }
 
-    /// All heads, the oldest run first.
-    pub(super) fn each(&self, mut visit: impl FnMut(Uuid, &[u8])) -> Result<(), StoreError> {
-        let reader = self.reader.lock();
-        let mut read = || {
-            let mut statement = reader.prepare("select run, head from runs order by run")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let run = Uuid::from_bytes(row.get(0)?);
-                let head = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-                visit(run, head);
-            }
-            Ok(())
-        };
-        read().map_err(|error| StoreError::database(&self.path, error))
+    /// Looks at every page.
+    ///
+    /// # Errors
+    /// When one is damaged.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        let said = self.read(|connection| {
+            let check = "pragma quick_check(1)";
+            connection.query_row(check, [], |row| row.get::<_, String>(0))
+        });
+        match said.await? {
+            said if said == "ok" => Ok(()),
+            said => Err(StoreError::file(&self.path, io::Error::other(said))),
+        }
+    }
+
+    /// Takes over the log, after which what was given back is the disk's; false when
+    /// somebody else was in the way.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) async fn take_over(&self) -> Result<bool, StoreError> {
+        let taken = self.read(|connection| {
+            connection.query_row("pragma wal_checkpoint(passive)", [], |row| {
+                let (is_busy, pages, taken): (bool, i64, i64) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(!is_busy && pages == taken)
+            })
+        });
+        taken.await
+    }
+}
+
+#[cfg(test)]
+impl<S> Database<S> {
+    /// What readers wait for.
+    pub(super) fn reader(&self) -> Arc<Mutex<Connection>> {
+        Arc::clone(&self.reader)
     }
 }
 
 /// The one connection that writes.
-pub(super) struct Writer {
+pub(super) struct Writer<S> {
     connection: Connection,
     checkpoints: Checkpoints,
+    shape: PhantomData<S>,
 }
 
-impl Writer {
+impl<S: Shape> Writer<S> {
     fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |error| StoreError::database(path, error);
-        let open = || {
-            let connection = connect(path)?;
+        let connection = Connection::open(path).map_err(failed)?;
+        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        // Before anything is written: a file of another version stays as it is.
+        let form = (connection.pragma_query_value(None, "user_version", |row| row.get(0)))
+            .map_err(failed)?;
+        let is_new = match form {
+            0 => true,
+            FORM => false,
+            form => {
+                return Err(StoreError::Form {
+                    path: path.to_owned(),
+                    form,
+                });
+            }
+        };
+        let open = move || {
+            if is_new && S::GIVES_BACK {
+                // Nothing may be in the file yet.
+                connection.pragma_update(None, "auto_vacuum", "incremental")?;
+            }
+            prepare(&connection)?;
             connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+            if S::GIVES_BACK {
+                connection.pragma_update(None, "journal_size_limit", LOG_KEEPS)?;
+            }
             // What is in the log may be there for the system only, and not on the disk:
             // written anew and synced it is both.
             connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;
-            connection.execute_batch(TABLES)?;
-            connection.pragma_update(None, "user_version", FORM)?;
+            if is_new {
+                let tables = S::TABLES;
+                connection.execute_batch(&format!(
+                    "begin; {tables} pragma user_version = {FORM}; commit;"
+                ))?;
+            }
             Ok((connection, connect(path)?))
         };
         let (connection, other) = open().map_err(failed)?;
         Ok(Self {
             connection,
             checkpoints: Checkpoints::start(other)?,
+            shape: PhantomData,
         })
-    }
-
-    /// Looks at every page.
-    fn check(&self, path: &Path) -> Result<(), StoreError> {
-        let check = "pragma quick_check(1)";
-        let said = (self.connection).query_row(check, [], |row| row.get::<_, String>(0));
-        match said.map_err(|error| StoreError::database(path, error))? {
-            said if said == "ok" => Ok(()),
-            said => Err(StoreError::file(path, io::Error::other(said))),
-        }
     }
 
     /// Makes changes, all or none; they are on the disk afterwards.
     pub(super) fn write<'a>(
         &mut self,
-        changes: impl Iterator<Item = &'a Change>,
+        changes: impl Iterator<Item = &'a S::Change>,
     ) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         let mut bytes = 0;
         for change in changes {
-            make(&transaction, change)?;
-            bytes += change.size();
+            S::make(&transaction, change)?;
+            bytes += S::size(change);
         }
         transaction.commit()?;
         self.checkpoints.committed(bytes, &self.connection);
@@ -161,47 +216,10 @@ impl Writer {
     }
 }
 
-fn make(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
-    let execute = |sql, parameters: &[&dyn ToSql]| -> rusqlite::Result<()> {
-        let mut statement = transaction.prepare_cached(sql)?;
-        statement.execute(parameters).map(drop)
-    };
-    match change {
-        Change::Begin(run, Stored { head, .. }) => execute(
-            "insert into runs values (?, ?) on conflict (run) do nothing",
-            params![run.as_bytes(), head],
-        ),
-        Change::Put(run, Stored { head, rest }) => {
-            execute(
-                "insert into runs values (?, ?) on conflict (run) do update set head = excluded.head",
-                params![run.as_bytes(), head],
-            )?;
-            let Some(rest) = rest else {
-                return Ok(());
-            };
-            execute(
-                "insert into rests values (?, ?) on conflict (run) do update set rest = excluded.rest",
-                params![run.as_bytes(), rest],
-            )
-        }
-        Change::Forget(run) => {
-            execute("delete from runs where run = ?", params![run.as_bytes()])?;
-            execute("delete from rests where run = ?", params![run.as_bytes()])
-        }
-    }
-}
-
-/// Opens or makes the file, for this process alone.
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// Opens or makes the file of heads, for this process alone.
+pub(super) fn claim(path: &Path) -> Result<File, StoreError> {
     let failed = |error: io::Error| StoreError::file(path, error);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
+    let file = make_private(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Busy {
@@ -211,10 +229,25 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// SQLite gives its log the mode of the file.
+fn make_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "full")?;
-    Ok(connection)
+    connection.pragma_update(None, "synchronous", "full")
 }

@@ -28,11 +28,19 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// Another version wrote it.
+    #[error("`{}` is of another version (its form is {form})", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What it says of itself.
+        form: u32,
+    },
     /// The thread that writes cannot be started.
     #[error("the thread that keeps results cannot be started")]
     Thread(#[source] Arc<io::Error>),
     /// What stands there is not ours.
-    #[error("what is kept of run {run} cannot be read")]
+    #[error("run {run} is kept in a form that is not ours")]
     Unreadable {
         /// The run.
         run: Uuid,
@@ -81,6 +89,12 @@ impl Diagnostic for StoreError {
             Self::Database { path, .. } => Some(format!(
                 "make room on the disk; if the file is damaged, move `{}` away: results of earlier \
                  runs and their idempotency keys are forgotten then, the audit still has every run",
+                path.display()
+            )),
+            Self::Form { path, .. } => Some(format!(
+                "start the version that wrote it, or stop the service and move `{}` and what stands \
+                 beside it (`-wal`, `-shm`) away: results of earlier runs and their idempotency keys \
+                 are forgotten then, the audit still has every run",
                 path.display()
             )),
             Self::Busy { .. } => {

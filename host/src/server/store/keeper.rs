@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::thread;
 use std::time::Duration;
-use std::{iter, thread};
 
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
-use super::database::{Database, Writer};
-use super::record::Stored;
+use super::database::{Database, Shape, Writer};
 use super::{StoreError, Unkept};
 use crate::audit::{AuditError, AuditLog, Unsynced};
 use crate::priority::foremost;
 
 /// Writes that share one commit at most.
-const BATCH: usize = 4_096;
+const BATCH: usize = 4_097;
+
+/// What they write together, in bytes. One that is larger has a commit of its own: nobody
+/// waits for more than that, and nobody's write fails with it.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// How long each that came the last time lets the next ones wait.
 const EACH: Duration = Duration::from_micros(40);
@@ -23,30 +25,9 @@ const EACH: Duration = Duration::from_micros(40);
 /// The longest that they wait.
 const LONGEST: Duration = Duration::from_millis(2);
 
-/// One change of what is kept.
-pub(super) enum Change {
-    /// That a run began; nothing when more is known of it.
-    Begin(Uuid, Stored),
-    /// A run, in place of what was there of it.
-    Put(Uuid, Stored),
-    Forget(Uuid),
-}
-
-impl Change {
-    /// Roughly what it makes the log grow by, in bytes.
-    pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Begin(_, stored) | Self::Put(_, stored) => {
-                stored.head.len() + stored.rest.as_ref().map_or(0, Vec::len)
-            }
-            Self::Forget(_) => size_of::<Uuid>(),
-        }
-    }
-}
-
 /// Changes that belong together.
-pub(super) struct Write {
-    pub(super) changes: Vec<Change>,
+pub(super) struct Write<C> {
+    pub(super) changes: Vec<C>,
     /// What has to be on the disk before.
     pub(super) audit: Option<Unsynced>,
     /// Who waits until they are on the disk.
@@ -54,26 +35,30 @@ pub(super) struct Write {
 }
 
 /// The state of the thread.
-pub(super) struct Keeper {
-    writes: Receiver<Write>,
-    database: Arc<Database>,
-    /// None after a failure, until it could be opened again.
-    writer: Option<Writer>,
+pub(super) struct Keeper<S: Shape> {
+    writes: Receiver<Write<S::Change>>,
+    /// The one that did not fit into the batch before.
+    next: Option<Write<S::Change>>,
+    /// None after a failure, until it could be opened again. Closed first.
+    writer: Option<Writer<S>>,
+    database: Arc<Database<S>>,
 }
 
-impl Keeper {
+impl<S: Shape> Keeper<S> {
     pub(super) fn start(
-        writes: Receiver<Write>,
-        database: Arc<Database>,
-        writer: Writer,
+        name: &str,
+        writes: Receiver<Write<S::Change>>,
+        database: Arc<Database<S>>,
+        writer: Writer<S>,
     ) -> Result<(), StoreError> {
         let keeper = Self {
             writes,
-            database,
+            next: None,
             writer: Some(writer),
+            database,
         };
         thread::Builder::new()
-            .name("results".to_owned())
+            .name(name.to_owned())
             .spawn(move || keeper.keep())
             .map(drop)
             .map_err(|error| StoreError::Thread(Arc::new(error)))
@@ -82,17 +67,34 @@ impl Keeper {
     /// Ends when nobody is left who could write.
     fn keep(mut self) {
         let mut were = 1;
-        while let Ok(first) = self.writes.recv() {
+        while let Some(first) = self.next.take().or_else(|| self.writes.recv().ok()) {
             thread::sleep(gather(were));
-            let others = self.writes.try_iter().take(BATCH);
-            let batch: Vec<_> = iter::once(first).chain(others).collect();
+            let batch = self.batch(first);
             were = batch.len();
             self.settle(batch);
         }
     }
 
+    /// Those that share a commit with this one.
+    fn batch(&mut self, first: Write<S::Change>) -> Vec<Write<S::Change>> {
+        let mut bytes = size::<S>(&first);
+        let mut batch = vec![first];
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
+            let Ok(write) = self.writes.try_recv() else {
+                break;
+            };
+            bytes += size::<S>(&write);
+            if bytes > BATCH_BYTES {
+                self.next = Some(write);
+                break;
+            }
+            batch.push(write);
+        }
+        batch
+    }
+
     /// Syncs the audit that has to be there before, commits, and tells.
-    fn settle(&mut self, batch: Vec<Write>) {
+    fn settle(&mut self, batch: Vec<Write<S::Change>>) {
         let (batch, kept) = foremost(|| {
             let batch = with_audit(batch);
             let kept = self.commit(&batch);
@@ -104,7 +106,7 @@ impl Keeper {
         }
     }
 
-    fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &[Write<S::Change>]) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -123,6 +125,10 @@ impl Keeper {
     }
 }
 
+fn size<S: Shape>(write: &Write<S::Change>) -> usize {
+    write.changes.iter().map(S::size).sum()
+}
+
 /// How long to wait for more, when so many came together the last time. Two syncs and a
 /// commit cost the processor as much as some short runs do, however many share them:
 /// the more there are, the more it is worth. One who comes alone does not wait.
@@ -134,7 +140,7 @@ fn gather(were: usize) -> Duration {
 }
 
 /// Syncs each chain once; those whose chain fails are told, and left out.
-fn with_audit(batch: Vec<Write>) -> Vec<Write> {
+fn with_audit<C>(batch: Vec<Write<C>>) -> Vec<Write<C>> {
     let mut chains: Vec<(AuditLog, Result<(), Arc<AuditError>>)> = Vec::new();
     let mut left = Vec::with_capacity(batch.len());
     for write in batch {
