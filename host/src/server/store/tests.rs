@@ -382,7 +382,8 @@ async fn who_reads_does_not_hold_up_the_runtime() {
     std::thread::spawn(move || {
         let _reader = reader.lock();
         holds.send(()).unwrap();
-        let _ = waits.recv();
+        // Not for ever, or a runtime that is held up would never say so.
+        let _ = waits.recv_timeout(Duration::from_secs(5));
     });
     held.recv().unwrap();
     let reading = {
