@@ -32,6 +32,9 @@ const SPARE: u32 = 4 << 10;
 /// And one for so many that are in use.
 const SPARE_OF: u32 = 8;
 
+/// What `auto_vacuum` says of a file that gives back.
+const INCREMENTAL: u32 = 2;
+
 /// How much is given back in one commit, in pages: 1 MiB.
 const STEP: u32 = 256;
 
@@ -146,6 +149,10 @@ pub(super) fn to_give_back(connection: &Connection) -> rusqlite::Result<u32> {
         let sql = format!("pragma {pragma}");
         connection.query_row(&sql, [], |row| row.get::<_, u32>(0))
     };
+    if count("auto_vacuum")? != INCREMENTAL {
+        // Nothing can be: who asks again would ask for ever.
+        return Ok(0);
+    }
     let (all, free) = (count("page_count")?, count("freelist_count")?);
     let spare = SPARE.max(all.saturating_sub(free) / SPARE_OF);
     Ok(free.saturating_sub(spare).min(STEP))
