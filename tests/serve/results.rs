@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::stage::{Stage, refusal, report, submission};
-use crate::common::{SOON, api, becomes, binary, get, guest, install, journal, minted, nobody_lives, world};
+use crate::common::{SOON, api, becomes, binary, get, guest, install, minted, nobody_lives, world};
 
 #[tokio::test]
 async fn a_restarted_service_knows_what_was() {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::super::{FILE, Store};
-use super::record;
+use super::super::FILE;
+use super::{open, record};
 use crate::audit::{AuditLog, Event};
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ fn commits(folder: &Path) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_and_the_sync_of_the_audit_before_it_are_shared() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let store = open(folder.path()).unwrap();
     let audit = AuditLog::create(&folder.path().join("audit")).unwrap();
     // One who comes alone has one of each to himself.
     let put = |number: u32| {
