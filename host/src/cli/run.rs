@@ -213,7 +213,7 @@ impl RunArgs {
             asked.insert(name.to_owned(), value);
             // After each, so that the error can name it.
             let so_far = serde_json::Value::Object(asked.clone());
-            limits = serde_json::from_value(so_far)
+            limits = RunLimits::asked(so_far)
                 .map_err(|error| InvalidArgument::of_limit(argument, &error.to_string()))?;
         }
         Ok(limits)

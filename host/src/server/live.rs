@@ -190,8 +190,11 @@ impl LiveRun {
             terms: None,
             ..self.view_in(state, None)
         };
+        let is_end = report.is_some();
         let record = Record::new(self.owner.clone(), keys, view, report, log);
-        self.times.lock().weight = record.head.weight();
+        if is_end {
+            self.times.lock().weight = record.head.weight();
+        }
         record
     }
 
