@@ -15,8 +15,13 @@ use rusqlite::Connection;
 use super::StoreError;
 use crate::priority::Background;
 
-/// What is written until it is taken over, in bytes: some thousand runs.
-const EVERY: usize = 4 << 20;
+/// By how much the log grows until it is taken over, in bytes: some thousand runs that
+/// share commits. It is far from where SQLite would do it itself.
+const EVERY: usize = 8 << 20;
+
+/// What a commit makes the log grow by beside its changes, in bytes: whole pages of 4 KiB,
+/// two to three for one run.
+const COMMIT: usize = 12 << 10;
 
 /// How often the thread takes over, one time after the other.
 const PASSES: usize = 3;
@@ -32,7 +37,7 @@ const DONE: u8 = 2;
 pub(super) struct Checkpoints {
     ask: SyncSender<()>,
     state: Arc<AtomicU8>,
-    /// Bytes that were written since it was asked last.
+    /// Bytes that the log has grown by since it was asked last, roughly.
     written: usize,
 }
 
@@ -56,9 +61,9 @@ impl Checkpoints {
         })
     }
 
-    /// So many bytes were committed with this connection.
+    /// Changes of so many bytes were committed with this connection.
     pub(super) fn committed(&mut self, bytes: usize, writer: &Connection) {
-        self.written += bytes;
+        self.written += COMMIT + bytes;
         match self.state.load(Ordering::Acquire) {
             IDLE if self.written >= EVERY => {
                 self.written = 0;
