@@ -25,7 +25,8 @@ const IDLE: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSche
 /// How guests that work long, and compiles, stand to the rest of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Background {
-    /// Below everything: short attempts beside them do not notice them. Other
+    /// Below everything: they take what short attempts leave, which notice them the less
+    /// (docs/PERFORMANCE.md has the figures). Other
     /// processes on the same processors come first too, unless the process has
     /// a share of its own (a systemd unit or a container has).
     Lowest,
