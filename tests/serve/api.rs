@@ -1,4 +1,4 @@
-//! What the API says, to good requests and to bad ones.
+//! What the API says to good requests.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,13 @@ use super::stage::{Stage, refusal, report, result, submission};
 use crate::common::{becomes, get, minted};
 
 /// One request over a connection that ends with it: status, headers, body.
-fn ask(stage: &Stage, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, Value) {
+pub(super) fn ask(
+    stage: &Stage,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String, Value) {
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\
@@ -25,7 +31,7 @@ fn ask(stage: &Stage, method: &str, path: &str, headers: &str, body: &str) -> (u
     (status, head.to_owned(), body)
 }
 
-const JSON: &str = "content-type: application/json\r\n";
+pub(super) const JSON: &str = "content-type: application/json\r\n";
 
 #[tokio::test]
 async fn a_run_is_submitted_shown_and_listed() {
@@ -202,303 +208,6 @@ async fn health_version_metrics_and_page_answer() {
     assert_eq!(status, 200);
     let paths = document["paths"].as_object().unwrap();
     assert_eq!(paths.len(), 13, "{:?}", paths.keys().collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn a_bad_request_is_refused_with_what_is_wrong() {
-    let stage = Stage::bare("[server.limits]\nbody = \"4KiB\"\n").await;
-    let good = serde_json::to_string(&submission("hello", json!({ "name": "x" }))).unwrap();
-    let large = "x".repeat(5_000);
-    let large = serde_json::to_string(&submission("hello", json!({ "name": large }))).unwrap();
-    let key = format!("{JSON}idempotency-key: k\r\n");
-    let long_key = format!("{JSON}idempotency-key: {}\r\n", "k".repeat(256));
-    let two_keys = format!("{key}idempotency-key: l\r\n");
-    let unknown = good.replace("hello", "nobody");
-    let odd_name = good.replace("hello", "Not A Name");
-    let extra = good.replacen('{', "{\"extra\":1,", 1);
-    let odd_dag = good.replace("\"tests\"", "\"a/b\"");
-    let zeroth = good.replace("\"try_number\":1", "\"try_number\":0");
-    let text = good.replace("\"try_number\":1", "\"try_number\":\"1\"");
-    let twice = format!("{good}{good}");
-    let runs = "/v1/runs";
-    let mine = "/v1/runs/0190a0a0-0000-7000-8000-000000000000";
-    for (method, path, headers, body, status, kind, detail, hint) in [
-        (
-            "POST",
-            runs,
-            JSON,
-            good.as_str(),
-            400,
-            "bad-request",
-            "Idempotency-Key",
-            "new for every run",
-        ),
-        (
-            "POST",
-            runs,
-            &long_key,
-            &good,
-            400,
-            "bad-request",
-            "255",
-            "new for every run",
-        ),
-        (
-            "POST",
-            runs,
-            &two_keys,
-            &good,
-            400,
-            "bad-request",
-            "Idempotency-Key",
-            "new for every run",
-        ),
-        (
-            "POST",
-            runs,
-            "idempotency-key: k\r\n",
-            &good,
-            415,
-            "unsupported-media-type",
-            "application/json",
-            "",
-        ),
-        ("POST", runs, &key, "", 400, "bad-request", "EOF", ""),
-        ("POST", runs, &key, "{", 400, "bad-request", "EOF", ""),
-        (
-            "POST",
-            runs,
-            &key,
-            &twice,
-            400,
-            "bad-request",
-            "goes on",
-            "",
-        ),
-        ("POST", runs, &key, "[]", 422, "invalid", "the body", ""),
-        ("POST", runs, &key, &extra, 422, "invalid", "extra", ""),
-        ("POST", runs, &key, &odd_dag, 422, "invalid", "dag_id", ""),
-        (
-            "POST",
-            runs,
-            &key,
-            &zeroth,
-            422,
-            "invalid",
-            "try_number",
-            "",
-        ),
-        (
-            "POST",
-            runs,
-            &key,
-            &text,
-            422,
-            "invalid",
-            "attempt.try_number",
-            "",
-        ),
-        (
-            "POST",
-            runs,
-            &key,
-            &odd_name,
-            422,
-            "invalid",
-            "task name",
-            "",
-        ),
-        (
-            "POST",
-            runs,
-            &key,
-            &unknown,
-            404,
-            "not-found",
-            "nobody",
-            "lists yours",
-        ),
-        (
-            "POST",
-            runs,
-            &key,
-            &large,
-            413,
-            "body-too-large",
-            "4096",
-            "a reference",
-        ),
-        (
-            "POST",
-            "/v1/runs?wait=61",
-            &key,
-            &good,
-            400,
-            "bad-request",
-            "60",
-            "",
-        ),
-        (
-            "POST",
-            "/v1/runs?wait=-1",
-            &key,
-            &good,
-            400,
-            "bad-request",
-            "wait",
-            "",
-        ),
-        (
-            "POST",
-            "/v1/runs?wiat=1",
-            &key,
-            &good,
-            400,
-            "bad-request",
-            "`wait`",
-            "",
-        ),
-        (
-            "GET",
-            "/v1/runs?x=1",
-            "",
-            "",
-            400,
-            "bad-request",
-            "no parameters",
-            "",
-        ),
-        (
-            "GET",
-            mine,
-            "",
-            "",
-            404,
-            "not-found",
-            "no such run",
-            "server.results",
-        ),
-        (
-            "GET",
-            "/v1/runs/..%2f..",
-            "",
-            "",
-            404,
-            "not-found",
-            "no such run",
-            "",
-        ),
-        (
-            "GET",
-            &mine.to_uppercase().replace("/V1/RUNS", runs),
-            "",
-            "",
-            404,
-            "not-found",
-            "no such run",
-            "",
-        ),
-        (
-            "GET",
-            &format!("{mine}/log?after=x"),
-            "",
-            "",
-            400,
-            "bad-request",
-            "cursor",
-            "",
-        ),
-        (
-            "GET",
-            &format!("{mine}/log"),
-            "last-event-id: -1\r\n",
-            "",
-            400,
-            "bad-request",
-            "cursor",
-            "",
-        ),
-        (
-            "POST",
-            &format!("{mine}/cancel"),
-            "",
-            "x",
-            400,
-            "bad-request",
-            "no body",
-            "",
-        ),
-        (
-            "POST",
-            &format!("{mine}/cancel"),
-            "",
-            "",
-            404,
-            "not-found",
-            "no such run",
-            "server.results",
-        ),
-        (
-            "DELETE",
-            mine,
-            "",
-            "",
-            405,
-            "method-not-allowed",
-            "other methods",
-            "/openapi.json",
-        ),
-        (
-            "GET",
-            "/v2",
-            "",
-            "",
-            404,
-            "not-found",
-            "no such path",
-            "/openapi.json",
-        ),
-        (
-            "GET",
-            "/v1/tasks/nobody",
-            "",
-            "",
-            404,
-            "not-found",
-            "no such task",
-            "",
-        ),
-    ] {
-        let (got, head, problem) = ask(&stage, method, path, headers, body);
-        let told = format!("{method} {path} {body}: {problem}");
-        assert_eq!(got, status, "{told}");
-        assert!(head.contains("application/problem+json"), "{told}");
-        assert_eq!(
-            problem["type"],
-            format!("urn:cofferdam:problem:{kind}"),
-            "{told}"
-        );
-        assert_eq!(problem["status"], status, "{told}");
-        assert!(
-            problem["detail"].as_str().unwrap().contains(detail),
-            "{told}"
-        );
-        // All of these are the caller's own doing, and a command ends as after a wrong
-        // argument.
-        assert!(!problem["title"].as_str().unwrap().is_empty(), "{told}");
-        let ours = ["phase", "blame", "exit"].map(|field| &problem[field]);
-        assert_eq!(json!(ours), json!(["request", "task", 2]), "{told}");
-        match hint {
-            "" => assert!(problem["hint"].is_null(), "{told}"),
-            hint => assert!(problem["hint"].as_str().unwrap().contains(hint), "{told}"),
-        }
-    }
-    let answer = stage.ask("not http at all\r\n\r\n");
-    assert!(answer.starts_with(b"HTTP/1.1 400"), "{answer:?}");
-    // Nothing of all that was begun.
-    assert_eq!(stage.world.begun().unwrap(), 0);
-    let (status, ..) = ask(&stage, "POST", "/v1/runs?wait=9", &key, &good);
-    assert_eq!(status, 201, "the service still works");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod observed;
 mod openapi;
 mod operate;
 mod priority;
+mod problems;
 mod queue;
 mod reload;
 mod results;

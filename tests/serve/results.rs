@@ -12,6 +12,16 @@ use uuid::Uuid;
 use super::stage::{Stage, refusal, report, submission};
 use crate::common::{SOON, api, becomes, binary, get, guest, install, minted, nobody_lives, world};
 
+/// A service with a run under way that has a secret, and whose API never answers.
+async fn waiting() -> (Stage, Upstream) {
+    let (world, upstream) = (world().await, Upstream::start().unwrap());
+    install(&world, "caller", "probe-http", &api(&upstream.address()));
+    let stage = Stage::of(world, "").await;
+    let run = stage.submit("caller", get("never")).await.unwrap();
+    stage.running(run).await;
+    (stage, upstream)
+}
+
 #[tokio::test]
 async fn a_restarted_service_knows_what_was() {
     let mut stage = Stage::bare("").await;
@@ -120,12 +130,7 @@ async fn a_run_that_died_with_its_service_is_lost_and_its_authority_too() {
 
 #[tokio::test]
 async fn a_service_that_cannot_listen_leaves_no_log_in() {
-    let world = world().await;
-    let upstream = Upstream::start().unwrap();
-    install(&world, "caller", "probe-http", &api(&upstream.address()));
-    let mut stage = Stage::of(world, "").await;
-    let run = stage.submit("caller", get("never")).await.unwrap();
-    stage.running(run).await;
+    let (mut stage, _upstream) = waiting().await;
     minted(stage.world.bao().unwrap(), "caller", 1).await;
     stage.kill();
     // What the kill left makes the next service log in, to sweep it.
@@ -149,12 +154,7 @@ async fn a_service_that_cannot_listen_leaves_no_log_in() {
 /// A store that cannot be used is no reason to leave authority alive.
 #[tokio::test]
 async fn what_was_left_is_swept_before_the_store_is_looked_at() {
-    let world = world().await;
-    let upstream = Upstream::start().unwrap();
-    install(&world, "caller", "probe-http", &api(&upstream.address()));
-    let mut stage = Stage::of(world, "").await;
-    let run = stage.submit("caller", get("never")).await.unwrap();
-    stage.running(run).await;
+    let (mut stage, _upstream) = waiting().await;
     let task = vec!["cofferdam-task-caller".to_owned()];
     let begun = Instant::now();
     let bao = stage.world.bao().unwrap();
