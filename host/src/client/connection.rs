@@ -77,7 +77,7 @@ impl Call {
             .await
             .map_err(broken)?;
         // Ends with the answer, or when we give up.
-        tokio::spawn(connection);
+        let connection = tokio::spawn(connection);
         let mut request = Request::new(Full::new(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = (self.path.parse())
@@ -85,11 +85,20 @@ impl Call {
         *request.headers_mut() = self.headers;
         request.headers_mut().insert(HOST, place.host());
         request.headers_mut().extend(authorization);
-        let response = sender.send_request(request).await.map_err(broken)?;
-        Ok(Answer {
-            response,
-            place: place.clone(),
-        })
+        let answered = sender.send_request(request).await;
+        drop(sender);
+        match answered {
+            Ok(response) => Ok(Answer {
+                response,
+                place: place.clone(),
+            }),
+            // The connection knows why; when it broke before it was asked for
+            // anything, the request knows no more than that it was not sent.
+            Err(unsent) => Err(broken(match connection.await {
+                Ok(Err(why)) => why,
+                _ => unsent,
+            })),
+        }
     }
 }
 
