@@ -29,6 +29,7 @@ pub mod doctor;
 pub mod engine;
 pub mod grants;
 pub mod identity;
+mod lock;
 pub mod manifest;
 pub mod name;
 mod priority;

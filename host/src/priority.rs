@@ -1,12 +1,14 @@
 //! Work that may take what others leave of the processor.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use rustix::process::setpriority_process;
-use rustix::thread::set_current_timer_slack;
+use rustix::thread::{futex, set_current_timer_slack};
+use rustix::time::Timespec;
 use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
     set_thread_priority_and_policy, thread_native_id, thread_schedule_policy,
@@ -67,31 +69,21 @@ const REST: Duration = Duration::from_micros(50);
 /// How long it makes way for what is [`foremost`], which under load may never cease.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// What is to be done before anything of the lowest priority, in this process.
+/// What is to be done before anything of the lowest priority, in this process. Without
+/// a lock: a thread of the lowest priority would lose its processor while it has it, and
+/// what is foremost would wait for that.
 static FOREMOST: Foremost = Foremost {
-    state: Mutex::new(State {
-        under_way: 0,
-        turns: 0,
-        asked: 0,
-    }),
-    begins: Condvar::new(),
-    ends: Condvar::new(),
+    under_way: AtomicU32::new(0),
+    turns: AtomicU32::new(0),
+    asked: AtomicU32::new(0),
 };
 
 struct Foremost {
-    state: Mutex<State>,
-    /// Something begins beside turns.
-    begins: Condvar,
-    /// Nothing is under way any more.
-    ends: Condvar,
-}
-
-struct State {
-    under_way: u32,
+    under_way: AtomicU32,
     /// Turns of the lowest priority that are being taken.
-    turns: u32,
+    turns: AtomicU32,
     /// How often they were asked to end.
-    asked: u64,
+    asked: AtomicU32,
 }
 
 /// Does what everybody waits for and the kernel does with threads of its own: a sync of the
@@ -111,11 +103,10 @@ struct UnderWay;
 
 impl UnderWay {
     fn begin() -> Self {
-        let mut state = FOREMOST.state.lock();
-        state.under_way += 1;
-        if state.turns > 0 {
-            state.asked += 1;
-            FOREMOST.begins.notify_all();
+        FOREMOST.under_way.fetch_add(1, SeqCst);
+        if FOREMOST.turns.load(SeqCst) > 0 {
+            FOREMOST.asked.fetch_add(1, SeqCst);
+            wake_all(&FOREMOST.asked);
         }
         Self
     }
@@ -123,21 +114,16 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut state = FOREMOST.state.lock();
-        state.under_way -= 1;
-        if state.under_way == 0 {
-            FOREMOST.ends.notify_all();
+        if FOREMOST.under_way.fetch_sub(1, SeqCst) == 1 {
+            wake_all(&FOREMOST.under_way);
         }
     }
 }
 
 /// Waits so long, or until turns of the lowest priority are asked to end.
-pub(crate) fn until_asked(seen: &mut u64, longest: Duration) {
-    let mut state = FOREMOST.state.lock();
-    if state.asked == *seen {
-        FOREMOST.begins.wait_for(&mut state, longest);
-    }
-    *seen = state.asked;
+pub(crate) fn until_asked(seen: &mut u32, longest: Duration) {
+    wait_while(&FOREMOST.asked, *seen, longest);
+    *seen = FOREMOST.asked.load(SeqCst);
 }
 
 /// The turns that a thread of the background takes.
@@ -179,17 +165,38 @@ struct Taken;
 
 impl Taken {
     fn begin() -> Self {
-        let mut state = FOREMOST.state.lock();
         let until = Instant::now() + PATIENCE;
-        while state.under_way > 0 && !FOREMOST.ends.wait_until(&mut state, until).timed_out() {}
-        state.turns += 1;
-        Self
+        loop {
+            FOREMOST.turns.fetch_add(1, SeqCst);
+            // What begins from here on sees the turn, and asks it to end.
+            let under_way = FOREMOST.under_way.load(SeqCst);
+            let patience = until.saturating_duration_since(Instant::now());
+            if under_way == 0 || patience.is_zero() {
+                return Self;
+            }
+            FOREMOST.turns.fetch_sub(1, SeqCst);
+            wait_while(&FOREMOST.under_way, under_way, patience);
+        }
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        FOREMOST.state.lock().turns -= 1;
+        FOREMOST.turns.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Waits so long at most while there is this number; may end before without a reason.
+fn wait_while(number: &AtomicU32, seen: u32, longest: Duration) {
+    let longest = Timespec::try_from(longest).ok();
+    // Each error is a reason to look again: it changed, it took too long, a signal came.
+    let _ = futex::wait(number, futex::Flags::PRIVATE, seen, longest.as_ref());
+}
+
+fn wake_all(number: &AtomicU32) {
+    let all = u32::try_from(i32::MAX).unwrap_or_default();
+    if let Err(error) = futex::wake(number, futex::Flags::PRIVATE, all) {
+        tracing::warn!(%error, "threads of low priority cannot be woken");
     }
 }
 
@@ -238,7 +245,7 @@ mod tests {
     fn turns_that_are_taken_are_asked_to_end_and_others_not() {
         let long = Duration::from_secs(60);
         let (told, tell) = mpsc::channel();
-        let mut seen = FOREMOST.state.lock().asked;
+        let mut seen = FOREMOST.asked.load(SeqCst);
         let mut manners = Manners::of(Background::Lowest);
         manners.take(|| {
             // What is foremost cannot wait for the turn: it may be this thread's.

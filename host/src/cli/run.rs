@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::lock::Mutex;
 use indicatif::ProgressBar;
-use parking_lot::Mutex;
 
 use super::output::{Failure, Output};
 use super::server::{self, AccessArgs, Server};

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use parking_lot::{Condvar, Mutex};
+use crate::lock::{Condvar, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -139,7 +139,7 @@ impl Queue {
             if turns.closed {
                 return None;
             }
-            self.filled.wait(&mut turns);
+            turns = self.filled.wait(turns);
         }
     }
 }

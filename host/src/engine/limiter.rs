@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::lock::Mutex;
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::task::yield_now;
 use wasmtime::ResourceLimiterAsync;

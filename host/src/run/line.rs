@@ -5,8 +5,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::lock::Mutex;
 use futures_util::FutureExt as _;
-use parking_lot::Mutex;
 use tracing::Instrument as _;
 
 use super::ending::{Ended, audit_report, closed, exit_with, refused_report};

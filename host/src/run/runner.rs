@@ -5,9 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::lock::Mutex;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
-use parking_lot::Mutex;
 use tracing::Instrument as _;
 use uuid::Uuid;
 

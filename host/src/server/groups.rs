@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
 
 /// How long what was looked up is believed. Whoever is taken out of a group loses

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::lock::Mutex;
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use uuid::Uuid;

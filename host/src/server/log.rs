@@ -4,9 +4,9 @@
 //! A line is written as JSON when it comes, on the thread of whoever wrote it, and is
 //! never taken apart again: what is streamed and what is kept are these very bytes.
 
+use crate::lock::Mutex;
 use bytes::Bytes;
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::api::LogEntry;

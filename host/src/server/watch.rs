@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use super::store::StoreError;
 use crate::api::{Check, VaultHealth, VaultNode};

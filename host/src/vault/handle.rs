@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use crate::lock::RwLock;
 
 use super::VaultError;
 use super::accessor::Accessor;

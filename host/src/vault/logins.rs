@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::lock::Mutex;
 use futures_util::stream::{self, StreamExt as _};
-use parking_lot::Mutex;
 use serde::Serialize;
 use vaultrs::api::token::requests::{LookupTokenAccessorRequest, RevokeTokenAccessorRequest};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::lock::Mutex as BlockingMutex;
 use jiff::Timestamp;
-use parking_lot::Mutex as BlockingMutex;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 

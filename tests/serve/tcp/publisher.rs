@@ -1,12 +1,11 @@
 //! Where an issuer publishes its keys.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use cofferdam_devkit::identity::Authority;
 use cofferdam_devkit::process::Background;
-use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -48,7 +47,7 @@ impl Publisher {
                 let mut request = [0; 4096];
                 let _ = stream.read(&mut request).await;
                 counted.fetch_add(1, Ordering::Relaxed);
-                let answer = told.lock().clone();
+                let answer = told.lock().unwrap().clone();
                 if answer.is_empty() {
                     silent.push(stream);
                     continue;
@@ -72,18 +71,18 @@ impl Publisher {
 
     /// From now on it serves this text.
     pub(super) fn publish(&self, text: &str) {
-        *self.answer.lock() = ok(text);
+        *self.answer.lock().unwrap() = ok(text);
     }
 
     /// From now on it answers with this status.
     pub(super) fn fail(&self, status: &str) {
-        *self.answer.lock() =
+        *self.answer.lock().unwrap() =
             format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     }
 
     /// From now on it takes requests and answers none.
     pub(super) fn hang(&self) {
-        self.answer.lock().clear();
+        self.answer.lock().unwrap().clear();
     }
 
     /// How often it was asked.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use reqwest::redirect;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};

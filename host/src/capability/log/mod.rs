@@ -171,7 +171,7 @@ impl log::Host for View<'_> {
 
 #[cfg(test)]
 mod tests {
-    use parking_lot::Mutex;
+    use crate::lock::Mutex;
 
     use super::*;
 

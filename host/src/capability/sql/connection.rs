@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use tokio::time::timeout_at;
 
 use super::SqlGrant;
@@ -50,7 +50,7 @@ impl Connection {
         let label = grant_label("sql", name);
         let found = name.parse().ok().and_then(|name: GrantName| {
             let grant = attempt.parts().grants.sql.get(&name)?;
-            Some((name, grant))
+            Some((name, Arc::clone(grant)))
         });
         let Some((name, grant)) = found else {
             return Err(attempt.refuse(&label, "open", "", Refusal::NotGranted));
@@ -61,7 +61,7 @@ impl Connection {
         };
         Ok(Arc::new(Self {
             attempt: Arc::clone(attempt),
-            grant: Arc::new(grant.clone()),
+            grant,
             label: label.into(),
             state: Mutex::default(),
             permit: Some(permit),

@@ -3,8 +3,8 @@
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use crate::lock::Mutex;
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::super::output::{Format, Output};

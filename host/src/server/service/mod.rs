@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::lock::Mutex;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::access::{Access, Peer};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::lock::Mutex;
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, UnixTime};

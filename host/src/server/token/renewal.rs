@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::lock::Mutex;
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 
 use super::KeySetError;
 use super::fetch::{self, Published};

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use super::JournalError;
 use crate::priority::foremost;

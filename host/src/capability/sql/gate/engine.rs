@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use sqlparser::parser::{Parser, ParserError};
 
 use super::checked::Checked;
