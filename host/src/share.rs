@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// on what others leave. It is what one guest costs its neighbours at most, so
 /// there is no new share for a guest that waited: one that spins and sleeps by
 /// turns would live on it.
-const ALL: Duration = Duration::from_millis(1);
+const ALL: Duration = Duration::from_micros(300);
 
 /// What each turn is free of, so that a guest that often waits and has little to
 /// do in between (a call, a row) never uses its share up. It delays a neighbour no
