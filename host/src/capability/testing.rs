@@ -72,10 +72,10 @@ impl Stage {
             },
             limits: limits(),
             authority: None,
-            http: self.http,
-            keys: self.keys,
+            http: shared(self.http),
+            keys: shared(self.keys),
             reveal: self.reveal,
-            sql: self.sql,
+            sql: shared(self.sql),
             source: digest,
         };
         let identity = IdentityParts {
@@ -144,4 +144,10 @@ fn limits() -> Limits {
         log: 1 << 20,
         host_calls: 1_000_000,
     }
+}
+
+fn shared<T>(grants: BTreeMap<GrantName, T>) -> BTreeMap<GrantName, Arc<T>> {
+    (grants.into_iter())
+        .map(|(name, grant)| (name, Arc::new(grant)))
+        .collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -33,13 +34,13 @@ pub struct Grants {
     /// `[authority.jwt]`; without it an attempt gets a child token.
     pub authority: Option<JwtAuthority>,
     /// `[http.NAME]`.
-    pub http: BTreeMap<GrantName, HttpGrant>,
+    pub http: BTreeMap<GrantName, Arc<HttpGrant>>,
     /// `[keys.NAME]`.
-    pub keys: BTreeMap<GrantName, KeysGrant>,
+    pub keys: BTreeMap<GrantName, Arc<KeysGrant>>,
     /// `[reveal.NAME]`.
     pub reveal: BTreeMap<GrantName, RevealGrant>,
     /// `[sql.NAME]`.
-    pub sql: BTreeMap<GrantName, SqlGrant>,
+    pub sql: BTreeMap<GrantName, Arc<SqlGrant>>,
     /// Digest of the file's bytes, for the audit.
     pub source: Digest,
 }
@@ -56,13 +57,13 @@ struct Document {
     limits: Limits,
     authority: Option<RawAuthority>,
     #[serde(default)]
-    http: BTreeMap<GrantName, HttpGrant>,
+    http: BTreeMap<GrantName, Arc<HttpGrant>>,
     #[serde(default)]
-    keys: BTreeMap<GrantName, KeysGrant>,
+    keys: BTreeMap<GrantName, Arc<KeysGrant>>,
     #[serde(default)]
     reveal: BTreeMap<GrantName, RevealGrant>,
     #[serde(default)]
-    sql: BTreeMap<GrantName, SqlGrant>,
+    sql: BTreeMap<GrantName, Arc<SqlGrant>>,
 }
 
 impl Grants {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use tokio::sync::OnceCell;
 use wasmtime::component::Resource;
 
@@ -45,7 +45,7 @@ impl ClientHandle {
     pub(super) fn open(attempt: &Attempt, name: &str) -> Result<Self, types::Failure> {
         let found = name.parse().ok().and_then(|name: GrantName| {
             let grant = attempt.parts().grants.http.get(&name)?;
-            Some((name, grant))
+            Some((name, Arc::clone(grant)))
         });
         let label = grant_label("http", name);
         let Some((name, grant)) = found else {
@@ -53,7 +53,7 @@ impl ClientHandle {
         };
         Ok(Self {
             name,
-            grant: Arc::new(grant.clone()),
+            grant,
             label: label.into(),
             destination: OnceCell::new(),
         })

@@ -21,7 +21,7 @@ const MAX_MESSAGE: usize = 1 << 20;
 
 /// An open `[keys.NAME]` grant.
 pub struct KeyHandle {
-    grant: KeysGrant,
+    grant: Arc<KeysGrant>,
     label: Arc<str>,
 }
 
@@ -154,7 +154,7 @@ impl KeyHandle {
             return Err(attempt.refuse(&label, "open", "", Refusal::NotGranted));
         };
         Ok(Self {
-            grant: grant.clone(),
+            grant: Arc::clone(grant),
             label: label.into(),
         })
     }

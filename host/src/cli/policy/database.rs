@@ -190,6 +190,7 @@ impl fmt::Display for DatabaseDocument {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use insta::assert_snapshot;
 
@@ -255,7 +256,7 @@ mod tests {
             let mut grants = grants("dynamic = { mount = \"database\", path = \"creds/reader\" }");
             grants.task = task.parse().unwrap();
             let warehouse = grants.sql.values_mut().next().unwrap();
-            warehouse.max_connections = rest.len();
+            Arc::make_mut(warehouse).max_connections = rest.len();
             grants
         };
         let databases = Databases::of(&[of("a", "1"), of("b", "1")], None);
