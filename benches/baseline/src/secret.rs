@@ -147,6 +147,7 @@ pub(crate) async fn mint(
     let body = json!({
         "policies": [plan.policy], "no_default_policy": true, "type": "service", "renewable": true,
         "ttl": "90s", "explicit_max_ttl": "90s", "meta": meta,
+        "display_name": format!("baseline-value-of-usual-length-{i}"),
     });
     let path = format!("auth/token/create/{}", plan.token_role);
     let mint = vault(client, plan, token, "POST", &path, Some(&body)).await?;

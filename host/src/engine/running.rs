@@ -4,7 +4,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use tracing::Instrument as _;
@@ -13,21 +13,31 @@ use super::lane::{Lane, Ticket, Work};
 use super::limiter::Growth;
 use crate::share::Share;
 
-/// How the guests of a component were. One whose last guest did not get along with its
+/// How the guests of a component were. One whose last guests did not get along with their
 /// share has the next one begin in the background: else whoever submits it again and
 /// again would hold the runtime's threads with the shares alone.
 #[derive(Default)]
-pub(super) struct Habit(AtomicBool);
+pub(super) struct Habit(AtomicU8);
+
+/// So many heavy guests, one after the other, are a habit. One alone may have met with a
+/// busy processor, and its neighbours of the same task should not pay for that.
+const HABIT: u8 = 2;
 
 impl Habit {
     fn is_heavy(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) >= HABIT
     }
 
-    /// Remembers the last guest.
+    /// Remembers the last guest. Of two that end at once one may be forgotten.
     fn note(&self, was_heavy: bool) {
-        if self.is_heavy() != was_heavy {
-            self.0.store(was_heavy, Ordering::Relaxed);
+        let known = self.0.load(Ordering::Relaxed);
+        let now = if was_heavy {
+            known.saturating_add(1).min(HABIT)
+        } else {
+            0
+        };
+        if now != known {
+            self.0.store(now, Ordering::Relaxed);
         }
     }
 }
@@ -199,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whose_component_was_heavy_begins_in_the_background_and_may_return() {
+    async fn whose_component_is_heavy_begins_in_the_background_and_may_return() {
         let lane = Arc::new(Lane::new(Background::Lowest));
         let habit = Arc::new(Habit::default());
         let traits = || Traits {
@@ -208,7 +218,11 @@ mod tests {
         };
         let brief = || async { place() };
         assert_ne!(run(&lane, traits(), brief()).await, "background");
-        run(&lane, traits(), turns(20, Duration::from_micros(200))).await;
+        let heavy = || turns(20, Duration::from_micros(200));
+        run(&lane, traits(), heavy()).await;
+        assert_ne!(run(&lane, traits(), brief()).await, "background", "once");
+        run(&lane, traits(), heavy()).await;
+        run(&lane, traits(), heavy()).await;
         assert_eq!(run(&lane, traits(), brief()).await, "background");
         assert_ne!(run(&lane, traits(), brief()).await, "background");
     }
