@@ -1,5 +1,9 @@
 //! What the API says to bad requests.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::thread;
+
 use serde_json::json;
 
 use super::api::{JSON, ask};
@@ -300,4 +304,32 @@ async fn a_bad_request_is_refused_with_what_is_wrong() {
     assert_eq!(stage.world.begun().unwrap(), 0);
     let (status, ..) = ask(&stage, "POST", "/v1/runs?wait=9", &key, &good);
     assert_eq!(status, 201, "the service still works");
+}
+
+/// What a connection may take of the memory before anything is known of its caller's limits.
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused_and_not_kept() {
+    let stage = Stage::bare("").await;
+    for (length, status) in [(30 << 10, "200"), (8 << 20, "431")] {
+        let mut stream = UnixStream::connect(stage.socket()).unwrap();
+        let mut writing = stream.try_clone().unwrap();
+        let writer = thread::spawn(move || {
+            let line = "x".repeat(length);
+            let head = format!(
+                "GET /v1/tasks HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {line}\r\n\r\n"
+            );
+            writing.write_all(head.as_bytes())
+        });
+        let mut answer = Vec::new();
+        // It may be closed with what was sent unread.
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+        drop(stream);
+        let written = writer.join().unwrap();
+        assert_eq!(written.is_ok(), status == "200", "{written:?}");
+    }
 }

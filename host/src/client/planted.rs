@@ -22,12 +22,20 @@ pub(crate) type Answer = (u16, &'static str, String);
 impl Planted {
     /// Starts it with these answers, by path.
     pub(crate) fn start<const N: usize>(answers: [(&'static str, Answer); N]) -> Self {
-        Self::breaking(0, answers)
+        Self::first(Vec::new(), answers)
     }
 
     /// The same of one that takes so many requests before and answers none of them.
     pub(crate) fn breaking<const N: usize>(
         first: usize,
+        answers: [(&'static str, Answer); N],
+    ) -> Self {
+        Self::first(vec![None; first], answers)
+    }
+
+    /// The same of one that gives these answers, or none, to the requests before.
+    pub(crate) fn first<const N: usize>(
+        first: Vec<Option<Answer>>,
         answers: [(&'static str, Answer); N],
     ) -> Self {
         let answers = BTreeMap::from(answers);
@@ -38,8 +46,10 @@ impl Planted {
             for (number, stream) in listener.incoming().enumerate() {
                 let mut stream = stream.unwrap();
                 let path = asked(&stream);
-                if number >= first {
-                    answer(&mut stream, &answers[path.as_str()]);
+                match first.get(number) {
+                    Some(None) => {}
+                    Some(Some(early)) => answer(&mut stream, early),
+                    None => answer(&mut stream, &answers[path.as_str()]),
                 }
             }
         });

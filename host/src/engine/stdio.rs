@@ -60,6 +60,10 @@ impl LogPipe {
     }
 
     fn write_bytes(&self, bytes: &[u8]) {
+        if self.log.truncated() {
+            // What nobody will see is not worth looking through.
+            return;
+        }
         let mut written = self.written.lock();
         let mut clean = Vec::with_capacity(bytes.len());
         written.stream.push(bytes, &mut clean);

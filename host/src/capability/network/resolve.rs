@@ -1,9 +1,10 @@
 //! From the name of a server to its addresses.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
+use tokio::net::lookup_host;
 
 /// Turns a name into addresses; a seam, so that a test can answer as a hostile
 /// name server would.
@@ -22,8 +23,17 @@ pub(crate) struct SystemResolver;
 #[async_trait]
 impl Resolver for SystemResolver {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let found = tokio::net::lookup_host((host, 0)).await?;
-        let mut addresses: Vec<IpAddr> = found.map(|address| address.ip().to_canonical()).collect();
+        let host = host.to_owned();
+        // By a task of its own, which a worker begins: the thread that waits for the system's
+        // answer may be a new one, has for ever the priority of the thread that started it, and
+        // serves others afterwards. That one could be the background lane's.
+        let looked_up =
+            tokio::spawn(async move { lookup_host((host, 0)).await.map(Vec::from_iter) });
+        let found: Vec<SocketAddr> = looked_up.await.map_err(io::Error::other)??;
+        let mut addresses: Vec<IpAddr> = found
+            .iter()
+            .map(|address| address.ip().to_canonical())
+            .collect();
         addresses.dedup();
         Ok(addresses)
     }

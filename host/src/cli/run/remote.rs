@@ -141,7 +141,7 @@ async fn submit(client: &Client, key: &str, submission: &Submission) -> Result<S
     let may_have_begun = Cell::new(false);
     let submitted = again(async || {
         let submitted = client.submit(key, submission).await;
-        if matches!(submitted, Err(ClientError::Broken(_))) {
+        if submitted.as_ref().is_err_and(leaves_open) {
             may_have_begun.set(true);
         }
         submitted
@@ -152,6 +152,16 @@ async fn submit(client: &Client, key: &str, submission: &Submission) -> Result<S
             Err(NoReport::Unanswered { key, source }.into())
         }
         submitted => Ok(submitted?),
+    }
+}
+
+/// Whether the run may go on for all that this answer says. One who takes it for the last
+/// word of one that follows would begin the work twice.
+fn leaves_open(error: &ClientError) -> bool {
+    match error {
+        ClientError::Broken(_) => true,
+        ClientError::Refused(problem) => Exit::from_code(problem.exit) == Exit::Retry,
+        _ => false,
     }
 }
 
@@ -339,9 +349,17 @@ mod tests {
                 assert_eq!(output.failure(&failed), exit, "{kind}, {broken}");
             }
         }
-        // One that says itself that it was begun.
-        let begun = Problem::new(ProblemKind::Unwritten, "it is under way");
-        assert_eq!(Exit::from_code(begun.exit), Exit::Retry);
+        // The first says itself that it was begun.
+        let answer = |problem: Problem| {
+            let body = serde_json::to_string(&problem).unwrap();
+            (problem.status, PROBLEM_JSON, body)
+        };
+        let mut begun = Problem::new(ProblemKind::Unwritten, "it is under way");
+        begun.retry_after = Some(1);
+        let refused = answer(Problem::new(ProblemKind::Forbidden, "no"));
+        let other = Planted::first(vec![Some(answer(begun))], [("/v1/runs", refused)]);
+        let failed = submit(&other.client(), "k", &submission).await.unwrap_err();
+        assert_eq!(output.failure(&failed), Exit::Retry);
     }
 
     #[test]

@@ -28,6 +28,11 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 /// is not read. Who wants more opens another connection, which is counted.
 const STREAMS: u32 = 16;
 
+/// The largest head of a request over HTTP/1, in bytes: what a connection takes of the memory
+/// that no limit counts. Other headers than ours are few and short; a token is at most some
+/// kilobytes long.
+const HEAD: usize = 64 << 10;
+
 /// Serves its requests until it ends or, after `end` and when it is hopeless, until
 /// those under way are answered.
 pub(super) async fn serve<S>(stream: S, visit: Arc<Visit>, routes: Router, end: CancellationToken)
@@ -47,6 +52,7 @@ where
     builder
         .http1()
         .timer(TokioTimer::new())
+        .max_buf_size(HEAD)
         .header_read_timeout(SILENCE);
     builder
         .http2()
