@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{io, mem, thread};
 
-use crate::lock::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
-use crate::priority::foremost;
+use crate::lock::Mutex;
+use crate::priority::{foremost, on_the_pool};
 
 /// How long a thread that writes for many waits for more of them once several
 /// came together: about what a good disk takes. A sync costs the processor as much
@@ -85,7 +85,7 @@ impl Syncs {
         };
         if is_first {
             let shared = Arc::clone(&self.0);
-            tokio::task::spawn_blocking(move || shared.work());
+            drop(on_the_pool(move || shared.work()));
         }
         let told = told.await;
         told.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")))

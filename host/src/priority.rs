@@ -13,6 +13,7 @@ use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
     set_thread_priority_and_policy, thread_native_id, thread_schedule_policy,
 };
+use tokio::task::JoinError;
 
 /// Where the policy below is refused: a thread with this nice value gets about a seventieth
 /// of what a usual one gets when both want the same processor.
@@ -57,6 +58,16 @@ impl Background {
             tracing::warn!(%error, "a thread for background work keeps the usual priority");
         }
     }
+}
+
+/// Does what blocks on a thread of the runtime's pool, wherever the caller is. Such a thread
+/// is started by whoever finds none idle, has that one's priority for ever, and serves others
+/// afterwards; so here a worker starts it, and not a thread that has entered the lowest.
+pub(crate) fn on_the_pool<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T, JoinError>> {
+    let begun = tokio::spawn(async { tokio::task::spawn_blocking(work).await });
+    async { begun.await? }
 }
 
 /// How long a thread of the lowest priority works at a stretch, if its turns are shorter.

@@ -7,13 +7,13 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::lock::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::line::{self, Hash};
 use super::{AuditError, Event};
 use crate::digest::Digest;
 use crate::disk::Syncs;
+use crate::lock::Mutex;
 
 /// The audit of one host process. Clones share the chain.
 #[derive(Clone)]

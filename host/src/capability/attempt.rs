@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::lock::{Mutex, MutexGuard};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument as _;
 
@@ -18,6 +17,7 @@ use super::{Pulse, TaskLog};
 use crate::audit::Recorder;
 use crate::grants::Grants;
 use crate::identity::Identity;
+use crate::lock::{Mutex, MutexGuard};
 use crate::scrub::SecretSet;
 use crate::share::Share;
 use crate::vault::SessionHandle;

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lock::Mutex;
 use indicatif::ProgressBar;
 
 use super::output::{Failure, Output};
@@ -21,6 +20,7 @@ use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::engine::Progress;
 use crate::grants::RunLimits;
 use crate::identity::{Assurance, InvalidIdentity};
+use crate::lock::Mutex;
 use crate::name::{InvalidName, TaskName};
 use crate::run::{Cancellation, Canceller, PreparedTask, RunRequest, Runner};
 

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::lock::Mutex;
 use wasmtime::component::Component;
 
 use super::LoadedTask;
 use super::setup::Progress;
 use super::ticker::Activity;
 use crate::digest::Digest;
+use crate::lock::Mutex;
 use crate::priority::Background;
 
 /// What is loaded, by digest. Who wants a component that is being loaded waits

@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use crate::lock::{Condvar, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::lock::{Condvar, Mutex};
 use crate::priority::{Background, Manners};
 
 /// Work that can change threads between two polls.
@@ -293,6 +293,7 @@ mod tests {
     use rustix::process::getpriority_process;
 
     use super::*;
+    use crate::priority::on_the_pool;
 
     /// As in `priority`.
     const LOW: i32 = 19;
@@ -339,6 +340,23 @@ mod tests {
         assert_eq!(ticket.result().await, (LOW, here, 7));
         assert_ne!(here, LOW);
     }
+
+    #[tokio::test]
+    async fn threads_of_the_pool_do_not_take_its_priority_over() {
+        let lane = Lane::with_threads(1, Background::Lowest);
+        let here = getpriority_process(None).unwrap();
+        let own = || getpriority_process(None).unwrap();
+        let mut polite = take(&lane, async move { on_the_pool(own).await });
+        assert_eq!(polite.result().await.unwrap(), here);
+        // As it would be: while that thread is busy, the next one is started by the lane.
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || ended.recv());
+        let mut plain = take(&lane, async move { tokio::task::spawn_blocking(own).await });
+        assert_eq!(plain.result().await.unwrap(), LOW);
+        drop(end);
+        assert!(busy.await.unwrap().is_err());
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn work_may_block_and_others_take_their_turns() {
         let lane = Lane::with_threads(1, Background::Lowest);

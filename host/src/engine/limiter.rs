@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::lock::Mutex;
 use async_trait::async_trait;
 use serde::Serialize;
 use tokio::task::yield_now;
 use wasmtime::ResourceLimiterAsync;
 
 use crate::grants::Limits;
+use crate::lock::Mutex;
 
 /// A limit of the grants file, as the report names it.
 #[derive(

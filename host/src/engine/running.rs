@@ -19,9 +19,13 @@ use crate::share::Share;
 #[derive(Default)]
 pub(super) struct Habit(AtomicU8);
 
-/// So many heavy guests, one after the other, are a habit. One alone may have met with a
+/// So many heavy guests more than light ones are a habit. One alone may have met with a
 /// busy processor, and its neighbours of the same task should not pay for that.
 const HABIT: u8 = 2;
+
+/// What is remembered of more. Each light one makes up for one heavy one: who hides heavy
+/// guests among light ones has to bring as many of those.
+const MOST: u8 = 8;
 
 impl Habit {
     fn is_heavy(&self) -> bool {
@@ -32,9 +36,9 @@ impl Habit {
     fn note(&self, was_heavy: bool) {
         let known = self.0.load(Ordering::Relaxed);
         let now = if was_heavy {
-            known.saturating_add(1).min(HABIT)
+            known.saturating_add(1).min(MOST)
         } else {
-            0
+            known.saturating_sub(1)
         };
         if now != known {
             self.0.store(now, Ordering::Relaxed);

@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::lock::Mutex;
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::capability::{LogLevel, TaskLog};
+use crate::lock::Mutex;
 use crate::scrub::{GuestStream, SecretSet};
 
 /// A line longer than this is cut into several.

@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::lock::Mutex;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
@@ -21,6 +20,7 @@ use crate::disk;
 use crate::engine::GuestOutcome;
 use crate::engine::instance::{self, GuestRun};
 use crate::grants::Grants;
+use crate::lock::Mutex;
 use crate::scrub::SecretSet;
 use crate::vault::identity::JwtLogin;
 use crate::vault::{AttemptAuthority, Circle, Revocation, Session, VaultErrorKind};

@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::lock::Mutex;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
@@ -26,6 +25,7 @@ use crate::config::HostConfig;
 use crate::digest::Digest;
 use crate::engine::{Background, Engine, LoadedTask, Progress};
 use crate::grants::{self, Grants, RunLimits, WiderLimit};
+use crate::lock::Mutex;
 use crate::name::TaskName;
 use crate::scrub::SecretSet;
 use crate::vault::{Revocation, Vault};

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::lock::RwLock;
-
 use super::Scrubber;
 use super::glance::Glance;
 use super::patterns::Patterns;
+use crate::lock::RwLock;
 use crate::secret::{MIN_SECRET_LEN, Secret};
 
 /// Every secret that one attempt has used so far. Clones share the set.

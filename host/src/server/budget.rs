@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::lock::Mutex;
-
 use crate::caller::Owner;
+use crate::lock::Mutex;
 
 /// Bytes of one kind that are held for callers. Clones share it.
 #[derive(Clone, Default)]

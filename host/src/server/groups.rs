@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
+
+use crate::lock::Mutex;
 
 /// How long what was looked up is believed. Whoever is taken out of a group loses
 /// its tasks after this, on new connections.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::lock::Mutex;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -15,6 +14,7 @@ use super::store::{KeyHash, Record, Weight};
 use crate::api::{Attempt, CancelledBy, RunState, RunView, Terms};
 use crate::caller::Owner;
 use crate::digest::Digest;
+use crate::lock::Mutex;
 use crate::name::TaskName;
 use crate::run::Cancellation;
 

@@ -4,13 +4,13 @@
 //! A line is written as JSON when it comes, on the thread of whoever wrote it, and is
 //! never taken apart again: what is streamed and what is kept are these very bytes.
 
-use crate::lock::Mutex;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::api::LogEntry;
 use crate::capability::{LogLine, LogSink};
+use crate::lock::Mutex;
 
 /// When a page is full, in bytes. The line that fills it may make it longer:
 /// [`LONGEST_LINE`](crate::capability::LONGEST_LINE), and twice that where every

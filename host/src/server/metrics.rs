@@ -5,7 +5,6 @@ mod vault;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use crate::lock::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -14,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::lock::Mutex;
 use crate::name::TaskName;
 use crate::run::RunReport;
 use crate::vault::Vault;

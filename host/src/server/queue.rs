@@ -8,10 +8,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::lock::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::caller::Owner;
+use crate::lock::{Mutex, MutexGuard};
 use crate::name::TaskName;
 
 /// How many at once.

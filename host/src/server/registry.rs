@@ -42,7 +42,8 @@ struct Kept {
 /// What is kept of one owner.
 #[derive(Default)]
 struct Share {
-    runs: BTreeSet<Uuid>,
+    /// By their end.
+    runs: BTreeSet<(Timestamp, Uuid)>,
     bytes: u64,
 }
 
@@ -67,14 +68,15 @@ impl Registry {
         self.kept.get(&run).map(|kept| &kept.owner)
     }
 
-    /// The newest runs of an owner; those under way are all among them, however
-    /// many they are, so that whoever looks for one that must not go on finds it.
+    /// The newest runs of an owner, in the order of their submission; those under way are all
+    /// among them, however many they are, so that whoever looks for one that must not go on
+    /// finds it, and of the others those that ended last.
     pub(super) fn newest_of(&self, owner: &Owner, most: usize) -> Vec<Uuid> {
         let live = self.live.values().filter(|live| live.owner == *owner);
         let mut runs: Vec<Uuid> = live.map(|live| live.run).collect();
         let left = most.saturating_sub(runs.len());
         let kept = self.of.get(owner).map(|share| share.runs.iter());
-        runs.extend(kept.into_iter().flatten().rev().take(left));
+        runs.extend((kept.into_iter().flatten().rev().take(left)).map(|(_, run)| *run));
         runs.sort_unstable_by(|one, other| other.cmp(one));
         runs
     }
@@ -124,7 +126,7 @@ impl Registry {
     fn keep(&mut self, run: Uuid, kept: Kept) {
         let bytes = kept.weight.total();
         let share = self.of.entry(kept.owner.clone()).or_default();
-        share.runs.insert(run);
+        share.runs.insert((kept.ended, run));
         share.bytes += bytes;
         self.bytes += bytes;
         self.ends.insert((kept.ended, run));
@@ -141,8 +143,8 @@ impl Registry {
     /// again until [`Registry::forgotten`]. Whether any went before their time comes
     /// with it.
     ///
-    /// Of too many, whoever has most loses those that he submitted first: nobody can push
-    /// out what others have.
+    /// Of too many, whoever has most loses those that ended first: nobody can push
+    /// out what others have, and who looks for a long run at its end still finds it.
     pub(super) fn expire(
         &mut self,
         now: Timestamp,
@@ -179,7 +181,7 @@ impl Registry {
         self.gone.clear();
     }
 
-    /// Forgets the oldest of the owner who has most, again and again, as long as it is
+    /// Forgets what ended first of the owner who has most, again and again, as long as it is
     /// `too_much`: what there is, and how much this owner has.
     fn crowd_out(
         &mut self,
@@ -203,8 +205,8 @@ impl Registry {
             && too_much(self, size)
         {
             let share = self.of.get(&owner);
-            if let Some(oldest) = share.and_then(|share| share.runs.first().copied()) {
-                self.forget(oldest);
+            if let Some((_, first)) = share.and_then(|share| share.runs.first().copied()) {
+                self.forget(first);
                 let left = self.of.get(&owner).map_or(0, &measure);
                 owners.push((left, owner));
             }
@@ -224,7 +226,7 @@ impl Registry {
             self.keys.remove(&kept.key);
         }
         if let Some(share) = self.of.get_mut(&kept.owner) {
-            share.runs.remove(&run);
+            share.runs.remove(&(kept.ended, run));
             share.bytes = share.bytes.saturating_sub(bytes);
             if share.runs.is_empty() {
                 self.of.remove(&kept.owner);

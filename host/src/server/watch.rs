@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
-use crate::lock::Mutex;
-
 use super::store::StoreError;
 use crate::api::{Check, VaultHealth, VaultNode};
 use crate::audit::AuditError;
 use crate::diagnostic::with_causes;
+use crate::lock::Mutex;
 use crate::vault::NodeHealth;
 
 /// What was seen last.

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::lock::RwLock;
-
 use super::VaultError;
 use super::accessor::Accessor;
 use super::client::{Call, Reply, RunTag};
@@ -15,6 +13,7 @@ use super::path::KvPath;
 use super::reads::{Circle, KvRead};
 use super::revoke::{Found, Tie};
 use super::shared::Shared;
+use crate::lock::RwLock;
 use crate::secret::Secret;
 
 /// How long the question may take whether a refused token lives.

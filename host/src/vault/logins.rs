@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;
@@ -24,6 +23,7 @@ use super::client::{Call, RunTag};
 use super::error::Operation;
 use super::journal::{AuthorityKind, Entry, Keep};
 use super::shared::Shared;
+use crate::lock::Mutex;
 use crate::scrub::SecretSet;
 use crate::secret::Secret;
 

@@ -3,12 +3,12 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::lock::Mutex;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::{Session, VaultError};
+use crate::lock::Mutex;
 
 /// How long the end of a process waits for them: long enough for a server that
 /// answers, and short for one whose job is killed in a moment.

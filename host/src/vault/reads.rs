@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lock::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -18,6 +17,7 @@ use super::path::KvPath;
 use super::{Answer, KvData, VaultError};
 use crate::digest::Digest;
 use crate::identity::{Assurance, Identity};
+use crate::lock::Mutex;
 use crate::name::TaskName;
 
 /// What attempts must have in common to share a read. Vault answers all of

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 use vaultrs::api::token::requests::{LookupTokenAccessorRequest, RevokeTokenAccessorRequest};
@@ -16,6 +15,7 @@ use super::lease::LeaseId;
 use super::logins::HostLogin;
 use super::session::LeaseEnd;
 use super::shared::Shared;
+use crate::lock::Mutex;
 
 /// How often a revocation is tried.
 const TRIES: u32 = 3;

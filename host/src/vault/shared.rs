@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::lock::Mutex as BlockingMutex;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -20,6 +19,7 @@ use super::reads::Reads;
 use super::stats::Counters;
 use super::turns::Turns;
 use super::{VaultConfig, VaultError};
+use crate::lock::Mutex as BlockingMutex;
 
 /// What two clocks that count whole seconds may differ by.
 const SECONDS: Duration = Duration::from_secs(2);

@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::lock::Mutex;
-
 use crate::capability::View;
 use crate::capability::bindings::cofferdam::task::control;
+use crate::lock::Mutex;
 
 /// Whether the attempt should stop, and when it last showed progress.
 pub struct Pulse {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
-
 use super::doubt::Doubt;
 use super::lookout::Lookout;
 use super::{CredentialSource, Refresh};
 use crate::audit::Event;
+use crate::lock::Mutex;
 use crate::vault::path::LeasedPath;
 use crate::vault::{LeaseState, SecretFields, SessionHandle, VaultError};
 

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::lock::Mutex;
 use tracing::Instrument as _;
 
 use super::lookout::Lookout;
 use super::slot::Slot;
 use super::{CredentialSource, Current};
 use crate::audit::Recorder;
+use crate::lock::Mutex;
 use crate::vault::{SessionHandle, VaultError};
 
 /// The credentials that one attempt has.

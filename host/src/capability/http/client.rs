@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lock::Mutex;
 use reqwest::redirect;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
@@ -16,6 +15,7 @@ use super::names::CheckedNames;
 use crate::capability::network::{
     ForbiddenOrigin, Network, Origin, Resolver, SystemResolver, system_verifier,
 };
+use crate::lock::Mutex;
 
 /// Time to reach a server, within the time of the exchange.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::lock::Mutex;
 use tokio::sync::OnceCell;
 use wasmtime::component::Resource;
 
@@ -15,6 +14,7 @@ use super::inject::Rendered;
 use crate::capability::bindings::cofferdam::capabilities::{http, types};
 use crate::capability::call::{Refusal, grant_label};
 use crate::capability::{Attempt, View};
+use crate::lock::Mutex;
 use crate::name::GrantName;
 
 /// An open `[http.NAME]` grant.

@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
 use url::{Host, Url};
 
 use super::{Network, Resolver};
+use crate::lock::Mutex;
 
 /// How long a checked answer is used before the name is asked again. Short
 /// enough to follow a fail-over, long enough that a paging task asks once.

@@ -24,9 +24,8 @@ pub(crate) struct SystemResolver;
 impl Resolver for SystemResolver {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         let host = host.to_owned();
-        // By a task of its own, which a worker begins: the thread that waits for the system's
-        // answer may be a new one, has for ever the priority of the thread that started it, and
-        // serves others afterwards. That one could be the background lane's.
+        // It blocks a thread of the runtime's pool, which a worker has to start: `on_the_pool`
+        // says why.
         let looked_up =
             tokio::spawn(async move { lookup_host((host, 0)).await.map(Vec::from_iter) });
         let found: Vec<SocketAddr> = looked_up.await.map_err(io::Error::other)??;

@@ -7,6 +7,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
 
+use crate::priority::on_the_pool;
+
 /// The system's certificates cannot be read, or those of a grant not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no certificate can be verified")]
@@ -15,9 +17,8 @@ pub(crate) struct NoTrust;
 /// Trusts what the system trusts. Reading its certificates takes milliseconds:
 /// keep what this returns.
 pub(crate) async fn system_verifier() -> Result<Arc<dyn ServerCertVerifier>, NoTrust> {
-    let verifier = tokio::task::spawn_blocking(|| {
-        rustls_platform_verifier::Verifier::new(Arc::new(ring::default_provider()))
-    });
+    let verifier =
+        on_the_pool(|| rustls_platform_verifier::Verifier::new(Arc::new(ring::default_provider())));
     let verifier = verifier.await.map_err(|_| NoTrust)?.map_err(|error| {
         tracing::error!(%error, "the system's certificates cannot be read");
         NoTrust

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::lock::Mutex;
 use tokio::time::timeout_at;
 
 use super::SqlGrant;
@@ -15,6 +14,7 @@ use crate::capability::Attempt;
 use crate::capability::bindings::cofferdam::capabilities::sql::{ConnectionError, Error};
 use crate::capability::bindings::cofferdam::capabilities::types::Failure;
 use crate::capability::call::{DenialKind, Refusal, grant_label};
+use crate::lock::Mutex;
 use crate::name::GrantName;
 
 /// A connection under an `[sql.NAME]` grant.

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use crate::lock::Mutex;
-
 use super::postgres::Session;
 use crate::capability::Attempt;
+use crate::lock::Mutex;
 use crate::name::GrantName;
 
 /// The connections that one attempt holds: counted by grant, and known, so

@@ -7,7 +7,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lock::Mutex;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -20,6 +19,7 @@ use tokio::task::JoinSet;
 use url::form_urlencoded;
 
 use super::error::LoginError;
+use crate::lock::Mutex;
 use crate::vault::browser::CALLBACK_PATH;
 use crate::vault::config::CallbackPort;
 

@@ -3,13 +3,13 @@
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use crate::lock::Mutex;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::output::{Format, Output};
 use crate::api::{LogEntry, Record, Terms};
 use crate::capability::{LogLine, LogSink};
+use crate::lock::Mutex;
 use crate::run::{Outcome, RunReport};
 
 /// The log of a run of this process, on stderr. A thread writes it: when nobody

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::lock::Mutex;
-
 use crate::caller::Owner;
+use crate::lock::Mutex;
 use crate::server::access::Peer;
 use crate::server::service::Service;
 

@@ -83,6 +83,18 @@ fn who_has_most_loses_first() {
     assert_eq!(shelf.registry.kept(), 10);
 }
 
+/// However long ago it was submitted: whoever waits for it has not seen its end yet.
+#[test]
+fn who_has_too_much_loses_what_ended_first() {
+    let mut shelf = Shelf::default();
+    let [long, early, late] = [1, 30, 20].map(|age| shelf.add("one", age, 1));
+    let of = |most| ResultsConfig { most, ..RESULTS };
+    let one = Owner::from("one".to_owned());
+    assert_eq!(shelf.registry.newest_of(&one, 2), [late, long]);
+    assert_eq!(shelf.expire(&of(2), 10), (vec![early], true));
+    assert_eq!(shelf.expire(&of(1), 10), (vec![late], true));
+}
+
 #[test]
 fn bytes_count_for_each_and_for_all() {
     let mut shelf = Shelf::default();

@@ -13,7 +13,7 @@ use crate::run::{Over, PreparedTask, RunReport, RunRequest};
 use crate::server::budget::Share;
 use crate::server::live::{LiveRun, Phase};
 use crate::server::metrics::Running;
-use crate::server::queue::Ticket;
+use crate::server::queue::{Ticket, Turn};
 use crate::server::store::{StoreError, Unkept};
 
 /// A run that can do nothing but answer is written down when it is not over by then.
@@ -40,7 +40,7 @@ impl Service {
         let is_brief =
             live.is_awaited && prepared.grants().is_empty() && !inner.watched.store_is_failing();
         let mut run = Box::pin(self.run(&live, prepared, request, (ticket, room)));
-        let (over, running) = if is_brief {
+        let (over, running, turn) = if is_brief {
             // Nothing can come of it but an answer, and that is not sent before its end
             // is kept: one that is over at once need not be written down twice.
             tokio::select! {
@@ -62,17 +62,19 @@ impl Service {
         let (report, ended) = self.keep(&live, over, running).await;
         inner.registry.lock().end(&live, ended);
         live.moved(Phase::Ended(report));
-        drop(waited_for);
+        // Not before: ends that the disk does not take yet are in memory, and no more of
+        // them may come than there may be runs.
+        drop((turn, waited_for));
     }
 
-    /// From its place in the queue to the end of its authority.
+    /// From its place in the queue to the end of its authority; the place comes back with it.
     async fn run(
         &self,
         live: &LiveRun,
         prepared: PreparedTask,
         request: RunRequest,
         (ticket, room): (Ticket, Share),
-    ) -> (Over, Running<'_>) {
+    ) -> (Over, Running<'_>, Option<Turn>) {
         live.moved(Phase::Queued);
         // Who is cancelled while he waits is reported, and needs no turn for it.
         let turn = tokio::select! {
@@ -87,8 +89,8 @@ impl Service {
         let over = (self.0.runner).carry(Ok(prepared), request, log, cancel);
         let over = over.await;
         // The input went with the run.
-        drop((turn, room));
-        (over, running)
+        drop(room);
+        (over, running, turn)
     }
 
     /// Writes down that a run began, unless it is over by then.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::lock::Mutex;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
@@ -32,6 +31,7 @@ use super::token::Tokens;
 use super::watch::Watched;
 use crate::api::ProblemKind;
 use crate::config::{HostConfig, ServerConfig, ServerLimits};
+use crate::lock::Mutex;
 use crate::run::{Canceller, Runner};
 use upkeep::Left;
 

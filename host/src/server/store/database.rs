@@ -7,12 +7,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::lock::Mutex;
 use rusqlite::{Connection, Transaction};
 use tokio::sync::Semaphore;
 
 use super::StoreError;
 use super::checkpoint::Checkpoints;
+use crate::lock::Mutex;
 
 /// What a file holds, and how that changes.
 pub(super) trait Shape: Send + Sync + 'static {

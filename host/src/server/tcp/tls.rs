@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::lock::Mutex;
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -16,6 +15,7 @@ use super::files;
 use super::names;
 use crate::caller::Caller;
 use crate::config::TcpConfig;
+use crate::lock::Mutex;
 use crate::server::access::Peer;
 
 /// TLS 1.2 and 1.3 with one certificate, and who may show one to it.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
 use arc_swap::ArcSwap;
 
 use super::KeySetError;
 use super::fetch::{self, Published};
 use super::keys::KeySet;
 use crate::config::KeySetPlace;
+use crate::lock::Mutex;
 
 /// How long the place is left alone after a token named a key that it did not
 /// have: anybody can send such a token.

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
 use serde::Deserialize;
 
 use super::NodeHealth;
+use crate::lock::Mutex;
 use crate::vault::config::{Addresses, VaultAddress};
 use crate::vault::error::ConnectionFault;
 

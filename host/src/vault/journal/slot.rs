@@ -5,9 +5,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::lock::Mutex;
-
 use super::JournalError;
+use crate::lock::Mutex;
 use crate::priority::foremost;
 
 /// What a new file is filled up to: a block of most file systems. A line that

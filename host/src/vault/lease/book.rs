@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::lock::Mutex;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{LeaseId, LeaseState};
+use crate::lock::Mutex;
+use crate::priority::on_the_pool;
 use crate::vault::VaultError;
 use crate::vault::journal::Entry;
 use crate::vault::stats::{Counters, LiveLease};
@@ -85,7 +86,7 @@ impl LeaseBook {
     /// Writes a lease into the journal and waits until the disk has it.
     pub(super) async fn note(&self, id: &LeaseId) -> Result<(), VaultError> {
         let (entry, id) = (Arc::clone(&self.entry), id.clone());
-        let noted = tokio::task::spawn_blocking(move || match entry.lock().as_mut() {
+        let noted = on_the_pool(move || match entry.lock().as_mut() {
             Some(entry) => entry.leased(&id).map_err(VaultError::from),
             None => Err(VaultError::Closed),
         });

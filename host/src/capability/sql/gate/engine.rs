@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
-use crate::lock::Mutex;
 use sqlparser::parser::{Parser, ParserError};
 
 use super::checked::Checked;
@@ -13,6 +12,7 @@ use super::rejected::{Position, Reason, Rejected};
 use super::rules::Rules;
 use super::walk::Walk;
 use crate::disk;
+use crate::lock::Mutex;
 
 /// Stack of the thread that parses and walks, in bytes. A guest's call runs on
 /// a fiber whose own stack is smaller than what the deepest text that the

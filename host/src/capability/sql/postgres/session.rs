@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::lock::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Connection, Statement};
@@ -20,6 +19,7 @@ use super::preparing::Preparing;
 use super::rows::Rows;
 use super::types::{ColumnKind, kind_of};
 use crate::capability::bindings::cofferdam::capabilities::sql::{ConnectionError, Value};
+use crate::lock::Mutex;
 
 /// Statements that a session keeps prepared.
 const PREPARED: usize = 64;

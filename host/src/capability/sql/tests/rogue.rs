@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lock::Mutex;
 use cofferdam_devkit::postgres::{Options, Postgres};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -14,6 +13,7 @@ use tokio::time::timeout;
 
 use super::super::postgres::{Fault, Login, Place, Session, Target, Tls, Unconnected, connect};
 use crate::capability::bindings::cofferdam::capabilities::sql::ConnectionError;
+use crate::lock::Mutex;
 use crate::secret::Secret;
 
 const PASSWORD: &str = "canary-5d1c9e0fb2a74763";
