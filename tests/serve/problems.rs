@@ -333,3 +333,25 @@ async fn a_head_that_is_too_long_is_refused_and_not_kept() {
         assert_eq!(written.is_ok(), status == "200", "{written:?}");
     }
 }
+
+/// Who keeps a connection is told when it ends: what it sent next would be lost.
+#[tokio::test]
+async fn who_is_answered_before_the_body_is_read_is_told_that_the_connection_ends() {
+    let stage = Stage::bare("").await;
+    for (query, is_read) in [("?wait=never", false), ("", true)] {
+        let mut stream = UnixStream::connect(stage.socket()).unwrap();
+        let head = format!(
+            "POST /v1/runs{query} HTTP/1.1\r\nhost: x\r\n{JSON}idempotency-key: k\r\ncontent-length: 2\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        if is_read {
+            stream.write_all(b"{}").unwrap();
+        }
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+        let is_told = answer.to_lowercase().contains("connection: close");
+        assert_eq!(is_told, !is_read, "{answer}");
+    }
+}

@@ -7,6 +7,7 @@ mod page;
 mod pieces;
 mod runs;
 mod stream;
+mod unread;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::api::ProblemKind;
 
 pub use openapi::document;
 use pieces::{PIECE, Pieces};
+use unread::Reading;
 
 /// Every route. A request bears the [`Visit`] that it belongs to as an extension,
 /// and from there on whoever makes it.
@@ -37,11 +39,19 @@ pub(super) fn routes(service: Service) -> Router {
         .with_state(service)
 }
 
+/// Answers a request, and says so when its connection ends with the answer.
+async fn admit(State(service): State<Service>, request: Request, next: Next) -> Response {
+    let (reading, request) = Reading::of(request);
+    let mut response = answer(&service, request, next).await;
+    reading.tell(&mut response);
+    response
+}
+
 /// Who is not known, or named by no rule, learns nothing.
-async fn admit(State(service): State<Service>, mut request: Request, next: Next) -> Response {
+async fn answer(service: &Service, mut request: Request, next: Next) -> Response {
     let visit = request.extensions().get::<Arc<Visit>>().cloned();
     let peer = match visit {
-        Some(visit) => visit.caller(&service, request.headers()).await,
+        Some(visit) => visit.caller(service, request.headers()).await,
         None => Err(Refused::new(
             ProblemKind::Unauthenticated,
             "nobody knows who you are",
@@ -55,7 +65,7 @@ async fn admit(State(service): State<Service>, mut request: Request, next: Next)
             let route = request.extensions().get::<MatchedPath>().cloned();
             let uncounted = uncounted(request.version());
             let response = next.run(request).await;
-            (route, bounded(&service, &peer, uncounted, response).await)
+            (route, bounded(service, &peer, uncounted, response).await)
         }
         Err(refused) => {
             let response = refused.into_response();
