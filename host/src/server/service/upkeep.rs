@@ -14,10 +14,10 @@ use crate::server::error::ServeError;
 use crate::server::store::{Head, Record, StoreError};
 
 /// How many kept runs are forgotten in one commit, for which others wait.
-const EXPIRED_AT_ONCE: usize = 100;
+const EXPIRED_AT_ONCE: usize = 200;
 
-/// Between two such commits: ten thousand runs in a second, which is more than come.
-const BREATH: Duration = Duration::from_millis(10);
+/// Between two such commits: some twenty thousand runs in a second, which is more than come.
+const BREATH: Duration = Duration::from_millis(4);
 
 /// The runs of which an earlier service left something in Vault that could not be ended;
 /// none when that is not known.
