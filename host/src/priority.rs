@@ -205,7 +205,7 @@ fn wait_while(number: &AtomicU32, seen: u32, longest: Duration) {
 }
 
 fn wake_all(number: &AtomicU32) {
-    let all = u32::try_from(i32::MAX).unwrap_or_default();
+    let all = i32::MAX.unsigned_abs();
     if let Err(error) = futex::wake(number, futex::Flags::PRIVATE, all) {
         tracing::warn!(%error, "threads of low priority cannot be woken");
     }

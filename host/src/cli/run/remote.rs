@@ -155,8 +155,8 @@ async fn submit(client: &Client, key: &str, submission: &Submission) -> Result<S
     }
 }
 
-/// Whether the run may go on for all that this answer says. One who takes it for the last
-/// word of one that follows would begin the work twice.
+/// Whether the run may be under way in spite of this answer. What is said to a later request
+/// does not change that.
 fn leaves_open(error: &ClientError) -> bool {
     match error {
         ClientError::Broken(_) => true,

@@ -60,11 +60,13 @@ impl Service {
         };
         live.over();
         let (report, ended) = self.keep(&live, over, running).await;
+        // Not before: ends that the disk does not take yet are in memory, and no more of
+        // them may come than there may be runs. Not later: who is told the end may submit
+        // the next run at once, and where there is no queue needs the place.
+        drop(turn);
         inner.registry.lock().end(&live, ended);
         live.moved(Phase::Ended(report));
-        // Not before: ends that the disk does not take yet are in memory, and no more of
-        // them may come than there may be runs.
-        drop((turn, waited_for));
+        drop(waited_for);
     }
 
     /// From its place in the queue to the end of its authority; the place comes back with it.
