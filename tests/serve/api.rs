@@ -158,7 +158,8 @@ async fn every_series_is_described() {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let shown = lines.filter_map(|line| line.strip_prefix(&name)).next();
         let labels: Vec<&str> = shown
-            .and_then(|line| line.split_once('{')?.1.split_once('}'))
+            // A route has braces too: the labels end behind a value.
+            .and_then(|line| line.split_once('{')?.1.split_once("\"}"))
             .map(|(labels, _)| labels.split("\",").collect::<Vec<_>>())
             .unwrap_or_default()
             .into_iter()
