@@ -14,10 +14,15 @@ use crate::server::error::ServeError;
 use crate::server::store::{Head, Record, StoreError};
 
 /// How many kept runs are forgotten in one commit, for which others wait.
-const EXPIRED_AT_ONCE: usize = 200;
+const EXPIRED_AT_ONCE: usize = 100;
 
-/// Between two such commits: some twenty thousand runs in a second, which is more than come.
-const BREATH: Duration = Duration::from_millis(4);
+/// The same once it is behind: when so many commits in a row were not enough.
+const BEHIND: usize = 100;
+const EXPIRED_AT_ONCE_BEHIND: usize = 400;
+
+/// Between two such commits: some seven thousand runs in a second, and more than come when it
+/// is behind.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// The runs of which an earlier service left something in Vault that could not be ended;
 /// none when that is not known.
@@ -145,10 +150,16 @@ impl Service {
 
     async fn expire(&self) -> Result<(), StoreError> {
         let inner = &*self.0;
+        let mut commits = 0_usize;
         loop {
+            let at_once = if commits < BEHIND {
+                EXPIRED_AT_ONCE
+            } else {
+                EXPIRED_AT_ONCE_BEHIND
+            };
             let results = inner.settings.load().results;
             let now = Timestamp::now();
-            let expired = (inner.registry.lock()).expire(now, &results, EXPIRED_AT_ONCE);
+            let expired = (inner.registry.lock()).expire(now, &results, at_once);
             let (gone, is_early) = expired;
             if is_early {
                 inner.metrics.crowded();
@@ -159,9 +170,10 @@ impl Service {
             // What fails is told by the registry again.
             inner.store.forget(&gone).await?;
             inner.registry.lock().forgotten();
-            if gone.len() < EXPIRED_AT_ONCE {
+            if gone.len() < at_once {
                 return Ok(());
             }
+            commits = commits.saturating_add(1);
             tokio::time::sleep(BREATH).await;
         }
     }
