@@ -30,6 +30,12 @@ impl Share {
         Duration::from_nanos(self.0.load(Ordering::Relaxed)) >= ALL
     }
 
+    /// Uses it up: what comes next is known to take long.
+    pub(crate) fn use_up(&self) {
+        let all = u64::try_from(ALL.as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_max(all, Ordering::Relaxed);
+    }
+
     /// Counts the turns of this work.
     pub(crate) fn count<W: Future>(&self, work: W) -> Counted<W> {
         Counted {

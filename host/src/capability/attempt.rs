@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use tokio::task::yield_now;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument as _;
 
@@ -21,6 +22,9 @@ use crate::lock::{Mutex, MutexGuard};
 use crate::scrub::SecretSet;
 use crate::share::Share;
 use crate::vault::SessionHandle;
+
+/// What is looked through on a worker in one go at most, in bytes: about 30 µs.
+pub(super) const AT_ONCE: usize = 32 << 10;
 
 /// One attempt, as its capabilities see it.
 pub struct Attempt {
@@ -81,6 +85,15 @@ impl Attempt {
     /// What it has had of the runtime's threads, its errands with it.
     pub(crate) fn share(&self) -> &Share {
         &self.share
+    }
+
+    /// Before so many bytes of the guest's are looked through in one go: when that takes
+    /// long, the guest goes on where it holds up nobody.
+    pub(super) async fn before_work_on(&self, bytes: usize) {
+        if bytes > AT_ONCE && !self.share.is_used_up() {
+            self.share.use_up();
+            yield_now().await;
+        }
     }
 
     /// Does on a worker's stack what a guest waits for. The guest's own is kept for as

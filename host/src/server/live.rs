@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::access::Peer;
 use super::log::RunLog;
-use super::store::{KeyHash, Record, Weight};
+use super::store::{KeyHash, Pace, Record, Weight};
 use crate::api::{Attempt, CancelledBy, RunState, RunView, Terms};
 use crate::caller::Owner;
 use crate::digest::Digest;
@@ -106,6 +106,20 @@ impl LiveRun {
             times: Mutex::default(),
             phase: watch::Sender::new(Phase::Submitted),
             noted: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it can do nothing but answer: it has no grants.
+    pub(super) fn only_answers(&self) -> bool {
+        self.terms.grants.is_empty()
+    }
+
+    /// How much what is written of it minds waiting. Whoever has grants asks Vault or a
+    /// server, which takes longer than the disk.
+    pub(super) fn pace(&self) -> Pace {
+        match self.only_answers() {
+            true => Pace::Soon,
+            false => Pace::Unhurried,
         }
     }
 

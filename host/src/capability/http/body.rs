@@ -2,8 +2,11 @@
 
 use std::time::Instant;
 
+use tokio::task::yield_now;
+
 use super::decode::{DecodeError, Decoder};
 use super::transport;
+use crate::capability::attempt::AT_ONCE;
 use crate::capability::bindings::cofferdam::capabilities::http::{Error, TransportError};
 use crate::capability::call::Call;
 use crate::scrub::{Scrubber, SecretSet};
@@ -167,12 +170,36 @@ impl Source {
             .await
             .map_err(|_| Failed::Transport(TransportError::Timeout))?
             .map_err(|error| Failed::Transport(transport::classify(&error)))?;
+        match &chunk {
+            Some(chunk) => {
+                let mut since = 0;
+                for piece in chunk.chunks(self.decoder.piece()) {
+                    since += self.take(clean, |decoder, out| decoder.push(piece, out))?;
+                    if since >= AT_ONCE {
+                        since = 0;
+                        // A task that has had enough of this thread goes on elsewhere.
+                        yield_now().await;
+                    }
+                }
+            }
+            None => {
+                self.take(clean, Decoder::finish)?;
+            }
+        }
+        Ok(match chunk {
+            Some(chunk) => Pulled::More(chunk.len() as u64),
+            None => Pulled::End,
+        })
+    }
+
+    /// Decodes, appends what is certainly clean, and says how much it was.
+    fn take(
+        &mut self,
+        clean: &mut Vec<u8>,
+        decode: impl FnOnce(&mut Decoder, &mut Vec<u8>) -> Result<(), DecodeError>,
+    ) -> Result<usize, Failed> {
         self.decoded.clear();
-        let decoded = match &chunk {
-            Some(chunk) => self.decoder.push(chunk, &mut self.decoded),
-            None => self.decoder.finish(&mut self.decoded),
-        };
-        decoded.map_err(|error| match error {
+        decode(&mut self.decoder, &mut self.decoded).map_err(|error| match error {
             DecodeError::TooLarge => Failed::too_large(self.limit),
             DecodeError::Malformed => Failed::Transport(TransportError::Protocol),
         })?;
@@ -180,10 +207,7 @@ impl Source {
             Some(scrubber) => scrubber.push(&self.decoded, clean),
             None => clean.extend_from_slice(&self.decoded),
         }
-        Ok(match chunk {
-            Some(chunk) => Pulled::More(chunk.len() as u64),
-            None => Pulled::End,
-        })
+        Ok(self.decoded.len())
     }
 }
 

@@ -54,6 +54,16 @@ impl Decoder {
         }
     }
 
+    /// How much to [`Decoder::push`] at most, if what that takes shall be bounded. Gzip makes
+    /// up to 1,032 bytes of one; brotli knows no bound but the grant's, and is quick where it
+    /// makes very much of little.
+    pub(super) fn piece(&self) -> usize {
+        match self {
+            Self::Identity(_) => 32 << 10,
+            Self::Gzip(_) | Self::Brotli(_) => 256,
+        }
+    }
+
     /// Takes the next bytes and appends to `out` what they stand for.
     pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let written = match self {

@@ -164,6 +164,9 @@ impl log::Host for View<'_> {
             log::Level::Warn => LogLevel::Warn,
             log::Level::Error => LogLevel::Error,
         };
+        self.attempt
+            .before_work_on(message.len().max(target.len()))
+            .await;
         self.attempt.parts().log.write(level, &target, &message);
         Ok(())
     }

@@ -203,7 +203,12 @@ impl Service {
         if live.is_over() || live.is_noted() {
             return Ok(());
         }
-        match self.0.store.begin(live.run, &live.record(None)).await {
+        match self
+            .0
+            .store
+            .begin(live.run, &live.record(None), live.pace())
+            .await
+        {
             Ok(()) => {
                 live.noted();
                 Ok(())

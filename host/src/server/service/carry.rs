@@ -14,7 +14,7 @@ use crate::server::budget::Share;
 use crate::server::live::{LiveRun, Phase};
 use crate::server::metrics::Running;
 use crate::server::queue::{Ticket, Turn};
-use crate::server::store::{StoreError, Unkept};
+use crate::server::store::{Pace, StoreError, Unkept};
 
 /// A run that can do nothing but answer is written down when it is not over by then.
 const BRIEF: Duration = Duration::from_millis(2);
@@ -37,8 +37,8 @@ impl Service {
             waited_for,
             room,
         } = place;
-        let is_brief =
-            live.is_awaited && prepared.grants().is_empty() && !inner.watched.store_is_failing();
+        let _member = (live.pace() == Pace::Unhurried).then(|| inner.store.join());
+        let is_brief = live.is_awaited && live.only_answers() && !inner.watched.store_is_failing();
         let mut run = Box::pin(self.run(&live, prepared, request, (ticket, room)));
         let (over, running, turn) = if is_brief {
             // Nothing can come of it but an answer, and that is not sent before its end
@@ -49,7 +49,11 @@ impl Service {
                 () = self.note_later(&live) => run.await,
             }
         } else {
-            if let Err(error) = inner.store.begin(live.run, &live.record(None)).await {
+            if let Err(error) = inner
+                .store
+                .begin(live.run, &live.record(None), live.pace())
+                .await
+            {
                 inner.watched.store(Err(&error));
                 inner.registry.lock().refuse(&live);
                 live.moved(Phase::Refused);
@@ -98,7 +102,12 @@ impl Service {
     /// Writes down that a run began, unless it is over by then.
     async fn note_later(&self, live: &LiveRun) {
         tokio::time::sleep(BRIEF).await;
-        match self.0.store.begin(live.run, &live.record(None)).await {
+        match self
+            .0
+            .store
+            .begin(live.run, &live.record(None), live.pace())
+            .await
+        {
             Ok(()) => live.noted(),
             Err(error) => self.0.watched.store(Err(&error)),
         }
@@ -117,7 +126,7 @@ impl Service {
         let record = live.record(Some(Arc::clone(&report)));
         let (report, failure) = match over.audit().cloned() {
             Some(audit) => {
-                let kept = inner.store.put_after(audit, live.run, &record);
+                let kept = (inner.store).put_after(audit, live.run, &record, live.pace());
                 match kept.instrument(over.sealing()).await {
                     Ok(()) => {
                         running.ended(over.report());

@@ -1,9 +1,11 @@
 //! The thread that writes.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -25,9 +27,27 @@ const EACH: Duration = Duration::from_micros(40);
 /// The longest that they wait.
 const LONGEST: Duration = Duration::from_millis(2);
 
+/// The same when none of them is in a hurry, and the longest of that.
+const EACH_UNHURRIED: Duration = Duration::from_millis(2);
+const LONGEST_UNHURRIED: Duration = Duration::from_millis(7);
+
+/// One in so many of the unhurried runs under way may wait for the others: those keep the
+/// processors busy meanwhile.
+const ONE_IN: usize = 4;
+
+/// How much a write minds waiting for others that share its commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Pace {
+    /// Whoever waits has little else to wait for.
+    Soon,
+    /// Nobody waits, or the run asks Vault or a server as well, which takes longer.
+    Unhurried,
+}
+
 /// Changes that belong together.
 pub(super) struct Write<C> {
     pub(super) changes: Vec<C>,
+    pub(super) pace: Pace,
     /// What has to be on the disk before.
     pub(super) audit: Option<Unsynced>,
     /// Who waits until they are on the disk.
@@ -42,37 +62,138 @@ pub(super) struct Keeper<S: Shape> {
     /// None after a failure, until it could be opened again. Closed first.
     writer: Option<Writer<S>>,
     database: Arc<Database<S>>,
+    queue: Arc<Queue>,
+}
+
+/// The way to the thread. Dropping the last clone ends it.
+pub(super) struct Post<C> {
+    writes: mpsc::Sender<Write<C>>,
+    queue: Arc<Queue>,
+    thread: Thread,
+}
+
+/// What is on its way to the thread.
+#[derive(Default)]
+struct Queue {
+    hurried: AtomicUsize,
+    unhurried: AtomicUsize,
+    /// So many of the unhurried need not wait for more.
+    enough: AtomicUsize,
+    /// Each unhurried run under way has a share in it.
+    crowd: Arc<()>,
+}
+
+/// An unhurried run under way, for as long as this lives.
+pub(in crate::server) struct Member(#[expect(dead_code, reason = "counted")] Arc<()>);
+
+impl<C> Clone for Post<C> {
+    fn clone(&self) -> Self {
+        Self {
+            writes: self.writes.clone(),
+            queue: Arc::clone(&self.queue),
+            thread: self.thread.clone(),
+        }
+    }
+}
+
+impl Queue {
+    fn of(&self, pace: Pace) -> &AtomicUsize {
+        match pace {
+            Pace::Soon => &self.hurried,
+            Pace::Unhurried => &self.unhurried,
+        }
+    }
+
+    fn is_hurried(&self) -> bool {
+        self.hurried.load(SeqCst) > 0
+    }
+
+    fn is_due(&self) -> bool {
+        self.is_hurried() || self.unhurried.load(SeqCst) >= self.enough.load(SeqCst)
+    }
+
+    /// Waits on the thread until enough are on their way, one of them is in a hurry, or it
+    /// is time. Nobody wakes the thread before: that would cost what is to be saved.
+    fn wait(&self, until: Instant) {
+        let crowd = Arc::strong_count(&self.crowd).saturating_sub(1);
+        self.enough.store(crowd / ONE_IN, SeqCst);
+        while !self.is_due() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::park_timeout(left);
+        }
+    }
+}
+
+impl<C> Post<C> {
+    /// Hands a write over. When the thread is gone it is dropped, and whoever waits for it
+    /// learns that.
+    pub(super) fn send(&self, write: Write<C>) {
+        self.queue.of(write.pace).fetch_add(1, SeqCst);
+        drop(self.writes.send(write));
+        if self.queue.is_due() {
+            self.thread.unpark();
+        }
+    }
+
+    /// Counts a run among the unhurried.
+    pub(super) fn join(&self) -> Member {
+        Member(Arc::clone(&self.queue.crowd))
+    }
 }
 
 impl<S: Shape> Keeper<S> {
     pub(super) fn start(
         name: &str,
-        writes: Receiver<Write<S::Change>>,
         database: Arc<Database<S>>,
         writer: Writer<S>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Post<S::Change>, StoreError> {
+        let (writes, received) = mpsc::channel();
+        let queue = Arc::new(Queue::default());
         let keeper = Self {
-            writes,
+            writes: received,
             next: None,
             writer: Some(writer),
             database,
+            queue: Arc::clone(&queue),
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || keeper.keep())
-            .map(drop)
-            .map_err(|error| StoreError::Thread(Arc::new(error)))
+            .map_err(|error| StoreError::Thread(Arc::new(error)))?;
+        Ok(Post {
+            writes,
+            queue,
+            thread: thread.thread().clone(),
+        })
     }
 
     /// Ends when nobody is left who could write.
     fn keep(mut self) {
         let mut were = 1;
         while let Some(first) = self.next.take().or_else(|| self.writes.recv().ok()) {
-            thread::sleep(gather(were));
+            self.gather(first.pace, were);
             let batch = self.batch(first);
             were = batch.len();
+            for write in &batch {
+                self.queue.of(write.pace).fetch_sub(1, SeqCst);
+            }
             self.settle(batch);
         }
+    }
+
+    /// Waits for those that will share a commit with one of this pace.
+    fn gather(&self, pace: Pace, were: usize) {
+        if pace == Pace::Unhurried {
+            let longest = patience(were, EACH_UNHURRIED, LONGEST_UNHURRIED);
+            self.queue.wait(Instant::now() + longest);
+            if !self.queue.is_hurried() {
+                return;
+            }
+        }
+        thread::sleep(patience(were, EACH, LONGEST));
     }
 
     /// Those that share a commit with this one.
@@ -132,10 +253,10 @@ fn size<S: Shape>(write: &Write<S::Change>) -> usize {
 /// How long to wait for more, when so many came together the last time. Two syncs and a
 /// commit cost the processor as much as some short runs do, however many share them:
 /// the more there are, the more it is worth. One who comes alone does not wait.
-fn gather(were: usize) -> Duration {
+fn patience(were: usize, each: Duration, longest: Duration) -> Duration {
     match u32::try_from(were).unwrap_or(u32::MAX) {
         0 | 1 => Duration::ZERO,
-        many => EACH.saturating_mul(many).min(LONGEST),
+        many => each.saturating_mul(many).min(longest),
     }
 }
 
@@ -169,4 +290,81 @@ fn sync(
     let synced = chain.sync_here().map_err(Arc::new);
     chains.push((chain.clone(), synced.clone()));
     synced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long a thread waits for more at most that ought not to.
+    const FOR_EVER: Duration = Duration::from_secs(60);
+
+    fn write(pace: Pace) -> Write<()> {
+        Write {
+            changes: Vec::new(),
+            pace,
+            audit: None,
+            done: oneshot::channel().0,
+        }
+    }
+
+    /// The way to a thread that waits for more, of so many runs; what of it is left after
+    /// each of these writes.
+    fn is_waiting_after(runs: usize, paces: &[Pace]) -> Vec<bool> {
+        let queue = Arc::new(Queue::default());
+        let (writes, _received) = mpsc::channel();
+        let waits = Arc::clone(&queue);
+        let members = (0..runs).map(|_| Member(Arc::clone(&queue.crowd)));
+        let members: Vec<_> = members.collect();
+        queue.enough.store(usize::MAX, SeqCst);
+        let thread = thread::spawn(move || waits.wait(Instant::now() + FOR_EVER));
+        while queue.enough.load(SeqCst) == usize::MAX {
+            thread::yield_now();
+        }
+        let post = Post {
+            writes,
+            queue,
+            thread: thread.thread().clone(),
+        };
+        let mut waiting = Vec::new();
+        for pace in paces {
+            post.send(write(*pace));
+            let until = Instant::now() + Duration::from_millis(50);
+            while !thread.is_finished() && Instant::now() < until {
+                thread::yield_now();
+            }
+            waiting.push(!thread.is_finished());
+        }
+        drop(members);
+        waiting
+    }
+
+    #[test]
+    fn who_is_in_no_hurry_waits_for_some_of_the_others() {
+        let few = [Pace::Unhurried; 3];
+        assert_eq!(is_waiting_after(12, &few), [true, true, false]);
+        assert_eq!(is_waiting_after(4, &few[..1]), [false], "one of four");
+    }
+
+    #[test]
+    fn nobody_waits_on_when_one_is_in_a_hurry() {
+        let paces = [Pace::Unhurried, Pace::Soon];
+        assert_eq!(is_waiting_after(100, &paces), [true, false]);
+    }
+
+    #[test]
+    fn who_comes_alone_does_not_wait() {
+        assert_eq!(
+            patience(1, EACH_UNHURRIED, LONGEST_UNHURRIED),
+            Duration::ZERO
+        );
+        assert_eq!(
+            patience(2, EACH_UNHURRIED, LONGEST_UNHURRIED),
+            EACH_UNHURRIED * 2
+        );
+        assert_eq!(
+            patience(900, EACH_UNHURRIED, LONGEST_UNHURRIED),
+            LONGEST_UNHURRIED
+        );
+    }
 }

@@ -20,7 +20,7 @@ mod record;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 pub use error::StoreError;
 pub(super) use error::Unkept;
+pub(super) use keeper::{Member, Pace};
 pub(super) use record::{Head, KeptLog, KeyHash, Record, Weight};
 
 use super::log::Page;
@@ -37,7 +38,7 @@ use crate::audit::Unsynced;
 use apart::Large;
 use database::{Database, Shape, Writer};
 use heads::Heads;
-use keeper::{Keeper, Write};
+use keeper::{Keeper, Post, Write};
 
 /// The files below the state folder.
 const FILE: &str = "results.db";
@@ -80,14 +81,14 @@ impl Claim {
 
 /// One file: its readers, and the way to its writer.
 struct Half<S: Shape> {
-    writes: mpsc::Sender<Write<S::Change>>,
+    post: Post<S::Change>,
     database: Arc<Database<S>>,
 }
 
 impl<S: Shape> Clone for Half<S> {
     fn clone(&self) -> Self {
         Self {
-            writes: self.writes.clone(),
+            post: self.post.clone(),
             database: Arc::clone(&self.database),
         }
     }
@@ -96,14 +97,13 @@ impl<S: Shape> Clone for Half<S> {
 impl<S: Shape> Half<S> {
     fn start(name: &str, (database, writer): (Database<S>, Writer<S>)) -> Result<Self, StoreError> {
         let database = Arc::new(database);
-        let (writes, received) = mpsc::channel();
-        Keeper::start(name, received, Arc::clone(&database), writer)?;
-        Ok(Self { writes, database })
+        let post = Keeper::start(name, Arc::clone(&database), writer)?;
+        Ok(Self { post, database })
     }
 
     /// Makes changes; returns when they are on the disk.
-    async fn write(&self, changes: Vec<S::Change>) -> Result<(), StoreError> {
-        let written = self.send(changes, None).await;
+    async fn write(&self, changes: Vec<S::Change>, pace: Pace) -> Result<(), StoreError> {
+        let written = self.send(changes, None, pace).await;
         written.map_err(|unkept| match unkept {
             Unkept::Store(error) => error,
             // There was none to sync.
@@ -111,19 +111,22 @@ impl<S: Shape> Half<S> {
         })
     }
 
-    async fn send(&self, changes: Vec<S::Change>, audit: Option<Unsynced>) -> Result<(), Unkept> {
+    async fn send(
+        &self,
+        changes: Vec<S::Change>,
+        audit: Option<Unsynced>,
+        pace: Pace,
+    ) -> Result<(), Unkept> {
         let (done, answer) = oneshot::channel();
-        let sent = self.writes.send(Write {
+        self.post.send(Write {
             changes,
+            pace,
             audit,
             done,
         });
-        match sent {
-            Ok(()) => answer
-                .await
-                .unwrap_or(Err(Unkept::Store(StoreError::Stopped))),
-            Err(_) => Err(Unkept::Store(StoreError::Stopped)),
-        }
+        // A thread that is gone has dropped the write, and with it who would tell.
+        let told = answer.await;
+        told.unwrap_or(Err(Unkept::Store(StoreError::Stopped)))
     }
 }
 
@@ -159,7 +162,8 @@ impl Store {
     pub(super) async fn put(&self, run: Uuid, record: &Record) -> Result<(), StoreError> {
         let head = written(run, &record.head)?;
         self.put_parts(run, record).await?;
-        self.heads.write(vec![heads::Change::Put(run, head)]).await
+        let change = heads::Change::Put(run, head);
+        self.heads.write(vec![change], Pace::Soon).await
     }
 
     /// Writes down one run once its audit is on the disk; returns when both are.
@@ -171,6 +175,7 @@ impl Store {
         audit: Unsynced,
         run: Uuid,
         record: &Record,
+        pace: Pace,
     ) -> Result<(), Unkept> {
         let head = match self.put_parts(run, record).await {
             Ok(()) => written(run, &record.head),
@@ -181,7 +186,7 @@ impl Store {
             Ok(head) => (vec![heads::Change::Put(run, head)], None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        self.heads.send(changes, Some(audit)).await?;
+        self.heads.send(changes, Some(audit), pace).await?;
         failure.map_or(Ok(()), |error| Err(Unkept::Store(error)))
     }
 
@@ -191,7 +196,12 @@ impl Store {
             return Ok(());
         };
         let change = apart::Change::Put(run, parts.clone());
-        self.large.write(vec![change]).await
+        self.large.write(vec![change], Pace::Soon).await
+    }
+
+    /// Counts a run that is under way among those whose writes may wait for each other.
+    pub(super) fn join(&self) -> Member {
+        self.heads.post.join()
     }
 
     /// Writes down that a run began, unless more is known of it already; returns when
@@ -199,11 +209,15 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::put`].
-    pub(super) async fn begin(&self, run: Uuid, record: &Record) -> Result<(), StoreError> {
+    pub(super) async fn begin(
+        &self,
+        run: Uuid,
+        record: &Record,
+        pace: Pace,
+    ) -> Result<(), StoreError> {
         let head = written(run, &record.head)?;
-        self.heads
-            .write(vec![heads::Change::Begin(run, head)])
-            .await
+        let change = heads::Change::Begin(run, head);
+        self.heads.write(vec![change], pace).await
     }
 
     /// Forgets runs; returns when they are gone.
@@ -212,7 +226,7 @@ impl Store {
     /// As [`Store::put`].
     pub(super) async fn forget(&self, runs: &[(Uuid, Weight)]) -> Result<(), StoreError> {
         let heads = runs.iter().map(|(run, _)| heads::Change::Forget(*run));
-        self.heads.write(heads.collect()).await?;
+        self.heads.write(heads.collect(), Pace::Unhurried).await?;
         let large = runs.iter().filter(|(_, weight)| weight.apart > 0);
         self.forget_parts(large.map(|(run, weight)| (*run, weight.apart)))
             .await
@@ -225,7 +239,8 @@ impl Store {
         let (mut changes, mut bytes) = (Vec::new(), 0);
         for (run, size) in runs {
             if bytes + size > FORGET && !changes.is_empty() {
-                self.large.write(std::mem::take(&mut changes)).await?;
+                let changes = std::mem::take(&mut changes);
+                self.large.write(changes, Pace::Unhurried).await?;
                 bytes = 0;
             }
             changes.push(apart::Change::Forget(run));
@@ -233,7 +248,7 @@ impl Store {
         }
         match changes.is_empty() {
             true => Ok(()),
-            false => self.large.write(changes).await,
+            false => self.large.write(changes, Pace::Unhurried).await,
         }
     }
 
@@ -259,9 +274,8 @@ impl Store {
         if pages == 0 {
             return Ok(false);
         }
-        self.large
-            .write(vec![apart::Change::GiveBack(pages)])
-            .await?;
+        let change = apart::Change::GiveBack(pages);
+        self.large.write(vec![change], Pace::Unhurried).await?;
         Ok(true)
     }
 
@@ -290,8 +304,9 @@ impl Store {
             heads::Change::Put(run, Vec::new()),
             heads::Change::Forget(run),
         ];
-        self.heads.write(changes).await?;
-        self.large.write(vec![apart::Change::Forget(run)]).await
+        self.heads.write(changes, Pace::Soon).await?;
+        let change = apart::Change::Forget(run);
+        self.large.write(vec![change], Pace::Soon).await
     }
 
     /// What is known of a run, without what is kept apart of it.

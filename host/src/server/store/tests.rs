@@ -1,5 +1,6 @@
 mod sharing;
 
+use std::sync::mpsc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -191,7 +192,7 @@ async fn who_has_little_to_tell_does_not_wait_for_who_has_much() {
     // Others come while it is written.
     tokio::time::sleep(Duration::from_millis(20)).await;
     let small = record(2);
-    store.begin(id(&small), &small).await.unwrap();
+    store.begin(id(&small), &small, Pace::Soon).await.unwrap();
     let (waited, is_done) = (begun.elapsed(), putting.is_finished());
     assert!(!is_done, "the large one was there after {waited:?}");
     putting.await.unwrap();
@@ -268,10 +269,10 @@ async fn what_began_does_not_hide_what_ended() {
     let (mut one, mut other) = (record(1), record(2));
     let run = id(&one);
     other.head.view.run = run;
-    store.begin(run, &one).await.unwrap();
+    store.begin(run, &one, Pace::Soon).await.unwrap();
     one.head.view.state = RunState::Ended;
     store.put(run, &one).await.unwrap();
-    store.begin(run, &other).await.unwrap();
+    store.begin(run, &other, Pace::Soon).await.unwrap();
     let found = get(&store, run).await.unwrap();
     assert_eq!(found.state, RunState::Ended);
     assert_eq!(found.attempt.run_id, "1");
@@ -362,7 +363,10 @@ async fn the_audit_is_synced_though_a_large_result_is_not_kept() {
         ),
     ] {
         let last = audit.recorder("r").last(&event).unwrap();
-        let unkept = store.put_after(last, run, &record).await.unwrap_err();
+        let unkept = store
+            .put_after(last, run, &record, Pace::Soon)
+            .await
+            .unwrap_err();
         assert_eq!(matches!(unkept, Unkept::Audit(_)), fails, "{unkept:?}");
     }
     // A head without its report would be a lie.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::FILE;
-use super::{open, record};
+use super::{Pace, open, record};
 use crate::audit::{AuditLog, Event};
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ async fn a_commit_and_the_sync_of_the_audit_before_it_are_shared() {
             cancelled_by: None,
         };
         let last = audit.recorder(&run.to_string()).last(&ended).unwrap();
-        async move { store.put_after(last, run, &record).await }
+        async move { store.put_after(last, run, &record, Pace::Soon).await }
     };
     put(0).await.unwrap();
     let (before, synced) = (commits(folder.path()), audit.syncs());
