@@ -1,12 +1,13 @@
 //! The journal's folder itself: who may touch it, what is made in it, and what
 //! of it nobody will clear any more.
 
+use std::collections::VecDeque;
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 
 use tokio::runtime::Handle;
 
@@ -15,6 +16,7 @@ use super::left::Left;
 use super::record::Record;
 use super::slot::Slot;
 use super::{JournalError, Keep};
+use crate::disk;
 use crate::lock::Mutex;
 use crate::priority::on_the_pool;
 
@@ -26,7 +28,7 @@ pub(super) struct Shelf {
     /// Dropped, and no file of their own could be made for them.
     stranded: Mutex<Vec<(Slot, Record)>>,
     /// Files that take a block's place and wait for the disk.
-    moving: Mutex<Vec<Weak<LockedFile>>>,
+    moving: Mutex<VecDeque<Arc<LockedFile>>>,
 }
 
 impl Shelf {
@@ -62,7 +64,7 @@ impl Shelf {
 
     /// Takes what nobody will write to any more, so that every sweep finds it: a
     /// block of our segment stays locked for as long as anybody has another one.
-    pub(super) fn leave(&self, slot: Slot, record: &Record) {
+    pub(super) fn leave(self: &Arc<Self>, slot: Slot, record: &Record) {
         let slot = if slot.is_of_our_segment() {
             match self.create_whole(record) {
                 Ok(own) => {
@@ -94,38 +96,54 @@ impl Shelf {
 
     /// Once the disk has this file, what it takes the place of is done with. Until
     /// then a kill leaves both, which the sweep knows for one.
-    fn replace_later(&self, file: &Arc<LockedFile>) {
-        {
+    fn replace_later(self: &Arc<Self>, file: &Arc<LockedFile>) {
+        let is_first = {
             let mut moving = self.moving.lock();
-            moving.retain(|file| file.strong_count() > 0);
-            moving.push(Arc::downgrade(file));
-        }
-        let file = Arc::clone(file);
-        let work = move || {
-            if let Err(error) = file.synced_here() {
-                tracing::warn!(%error, "a record that was left stands in two places");
-            }
+            moving.push_back(Arc::clone(file));
+            moving.len() == 1
         };
-        match Handle::try_current() {
-            Ok(_) => drop(on_the_pool(work)),
-            Err(_) => work(),
+        // One thread for all: nobody waits, and there are many when Vault goes away.
+        if is_first {
+            let shelf = Arc::clone(self);
+            match Handle::try_current() {
+                Ok(_) => drop(on_the_pool(move || shelf.end_moves())),
+                Err(_) => shelf.end_moves(),
+            }
         }
     }
 
     /// Waits for the files that take a block's place.
-    pub(super) fn end_moves(&self) {
-        let moving = std::mem::take(&mut *self.moving.lock());
-        for file in moving.iter().filter_map(Weak::upgrade) {
+    fn end_moves(&self) {
+        loop {
+            // It stays until it is there, for those who wait for all.
+            let Some(file) = self.moving.lock().front().cloned() else {
+                return;
+            };
             if file.is_replacing()
                 && let Err(error) = file.synced_here()
             {
                 tracing::warn!(%error, "a record that was left stands in two places");
             }
+            let mut moving = self.moving.lock();
+            if moving
+                .front()
+                .is_some_and(|first| Arc::ptr_eq(first, &file))
+            {
+                moving.pop_front();
+            }
+        }
+    }
+
+    /// The same, at the end of a process.
+    pub(super) fn end_all_moves(&self) {
+        let is_moving = !self.moving.lock().is_empty();
+        if is_moving {
+            disk::wait(|| self.end_moves());
         }
     }
 
     /// Tries again to make files for those that have none of their own.
-    pub(super) fn retry_stranded(&self) {
+    pub(super) fn retry_stranded(self: &Arc<Self>) {
         let stranded = std::mem::take(&mut *self.stranded.lock());
         for (slot, record) in stranded {
             self.left.settle(|| slot.place());

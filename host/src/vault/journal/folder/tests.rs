@@ -536,6 +536,31 @@ async fn a_failed_sync_is_told_to_all_who_wait() {
     assert!(file.has_failed());
 }
 
+/// The folder is moved away at the moment of its sync: the names in it are on no
+/// disk that anybody knows of.
+#[tokio::test]
+async fn no_line_counts_before_the_name_of_its_file_is_on_the_disk() {
+    let state = state();
+    let journal = Journal::new(state.path());
+    let mut early = begun(&journal, "a");
+    let folder = journal.shelf.folder.clone();
+    let elsewhere = state.path().join("elsewhere");
+    let written = early.leased(&lease(1));
+    std::fs::rename(&folder, &elsewhere).expect("moved");
+    assert!(written.synced().await.is_err());
+    std::fs::rename(&elsewhere, &folder).expect("back");
+    assert!(segment(&journal).file.has_failed());
+
+    // Once it is there, nobody asks again.
+    let mut late = begun(&journal, "b");
+    late.leased(&lease(1)).synced().await.expect("synced");
+    let written = late.leased(&lease(2));
+    std::fs::rename(&folder, &elsewhere).expect("moved");
+    written.synced().await.expect("synced");
+    std::fs::rename(&elsewhere, &folder).expect("back");
+    [early, late].into_iter().for_each(Entry::done);
+}
+
 #[test]
 fn a_segment_that_is_full_sends_the_others_to_files_of_their_own() {
     let state = state();
@@ -615,7 +640,7 @@ async fn what_is_dropped_has_a_file_of_its_own_before_its_block_is_cleared() {
     sight.left.pop().expect("it").done();
     assert_eq!(journal.left(), 0);
     // Whoever ends the process waits for the rest.
-    journal.shelf.end_moves();
+    journal.shelf.end_all_moves();
     assert_eq!(look(&journal, &segment).live, 1);
     assert_eq!(file(&journal), segment);
     neighbour.done();
