@@ -834,6 +834,9 @@ async fn write_beyond_the_limit(state: &Path) {
     raw.write_all_at(&[0; 10], length).expect("as before");
 
     assert!(entry.leased(&lease(2)).synced().await.is_err());
+    let block = std::fs::read(&slot(&entry).file.path).expect("there");
+    let behind = block.get(length as usize..).expect("room");
+    assert!(behind.iter().all(|&byte| byte == 0), "a piece stays");
     limit(None);
     entry.leased(&lease(3)).synced().await.expect("room again");
     // As a kill does: nobody removes it, and nobody lets it go.
