@@ -483,7 +483,10 @@ fn only_what_is_named_already_counts_as_seen() {
     }
     assert_eq!(seen.earlier(&entry("b", "x", &[])), None);
     assert_eq!(seen.earlier(&entry("a", "y", &[])), None);
-    assert_eq!(seen.earlier(&begun(&journal, "a")), None);
+    // It moved when its accessor came, and the reverse is none of ours.
+    assert_eq!(seen.earlier(&begun(&journal, "a")), Some(7));
+    seen.note(&begun(&journal, "c"), 8);
+    assert_eq!(seen.earlier(&entry("c", "x", &[])), None);
 }
 
 #[tokio::test]
