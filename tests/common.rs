@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use cofferdam_devkit::journal::Record;
 use cofferdam_devkit::openbao::Provision;
 use cofferdam_devkit::process::{Guarded, dying_with_us};
 use cofferdam_devkit::world::{Finished, World};
@@ -142,10 +143,9 @@ pub(crate) fn canceller(world: &World, run: &str) -> Value {
     line.unwrap_or_else(|| panic!("run {run} has no end"))["cancelled_by"].clone()
 }
 
-/// The files of the journal.
-pub(crate) fn journal(world: &World) -> Vec<PathBuf> {
-    let written = cofferdam_devkit::journal::written(&world.path("state")).unwrap();
-    written.into_iter().map(|(path, _)| path).collect()
+/// The records of the journal.
+pub(crate) fn journal(world: &World) -> Vec<Record> {
+    cofferdam_devkit::journal::written(&world.path("state")).unwrap()
 }
 
 /// The billing API of the example as a process of its own, and its address.

@@ -91,6 +91,11 @@ impl Syncs {
         told.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")))
     }
 
+    /// Whether one failed, and so all that follow will.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.0.state.lock().failed.is_some()
+    }
+
     /// How many were made.
     #[cfg(test)]
     pub(crate) fn made(&self) -> usize {
@@ -225,8 +230,9 @@ mod tests {
         let (read, _write) = io::pipe().expect("a pipe");
         let pipe = File::from(std::os::fd::OwnedFd::from(read));
         let syncs = Syncs::new(Arc::new(pipe));
+        assert!(!syncs.has_failed());
         assert!(syncs.sync().await.is_err(), "a pipe has no disk");
-        assert!(syncs.0.state.lock().failed.is_some());
+        assert!(syncs.has_failed());
         assert!(syncs.sync().await.is_err());
         assert!(syncs.0.state.lock().waiting.is_empty());
     }

@@ -59,10 +59,9 @@ fn killed(day: &Day, skew: &Skew, seconds: i64, path: &str) -> Timestamp {
     let running = day.start_command(command);
     held.wait_hit(SOON).unwrap();
     assert_eq!(day.kill(running).code, -1);
-    let entries = journal(&day.world).into_iter().map(|file| {
-        let text = std::fs::read_to_string(file).unwrap();
-        serde_json::from_str::<Value>(text.lines().next().unwrap()).unwrap()
-    });
+    let entries = journal(&day.world)
+        .into_iter()
+        .map(|record| serde_json::from_str::<Value>(record.text.lines().next().unwrap()).unwrap());
     let ends = entries.map(|entry| entry["expires"].as_str().unwrap().parse().unwrap());
     ends.max().unwrap()
 }

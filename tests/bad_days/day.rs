@@ -211,8 +211,8 @@ impl Day {
             let path = "auth/token/revoke-accessor";
             self.bao().root("POST", path, Some(body)).await.unwrap();
         }
-        for file in journal(&self.world) {
-            std::fs::remove_file(file).unwrap();
+        for record in journal(&self.world) {
+            record.remove().unwrap();
         }
     }
 

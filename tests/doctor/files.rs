@@ -116,6 +116,14 @@ async fn a_journal_of_the_dead_is_told_and_left_for_the_sweep() {
     found.finds(&["journal.left"]);
     assert!(found.what("journal.left").contains("garbage"), "{found:#?}");
     std::fs::remove_file(world.path("state/journal/garbage")).unwrap();
+    // In a block of a file of many.
+    let many = world.path("state/journal/attempts-x.journal");
+    std::fs::write(&many, "x").unwrap();
+    let found = reviewed(&world);
+    found.finds(&["journal.left"]);
+    let told = found.what("journal.left");
+    assert!(told.contains("attempts-x.journal, block 0"), "{told}");
+    std::fs::remove_file(many).unwrap();
     reviewed(&world).is_clean();
     nothing_is_left(&world, bao).await;
 }

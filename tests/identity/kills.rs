@@ -115,8 +115,8 @@ async fn a_kill_at_any_request_leaves_nothing_that_a_sweep_does_not_end() {
                     let body = json!({ "accessor": token.accessor });
                     write(&stage.world, "auth/token/revoke-accessor", body).await;
                 }
-                for file in journal(&stage.world) {
-                    std::fs::remove_file(file).unwrap();
+                for record in journal(&stage.world) {
+                    record.remove().unwrap();
                 }
             } else {
                 assert_eq!(code, 0, "{what}: {report}");

@@ -161,8 +161,8 @@ async fn an_ambiguous_answer_is_never_asked_again() {
             usize::from(!certain),
             "{fault:?}"
         );
-        for file in stage.world.journal() {
-            std::fs::remove_file(file).unwrap();
+        for record in stage.world.journal() {
+            record.remove().unwrap();
         }
     }
 }

@@ -124,7 +124,7 @@ impl Stage {
     pub(super) async fn nothing_is_left(&self, vault: Vault) {
         vault.close().await;
         assert!(self.world.living().await.is_empty());
-        assert_eq!(self.world.journal(), Vec::<std::path::PathBuf>::new());
+        assert_eq!(self.world.journal(), []);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cofferdam_devkit::journal::Record;
 use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use serde_json::json;
 
@@ -36,7 +37,7 @@ async fn a_database_that_is_away_at_the_end_is_told_and_swept_when_it_is_back() 
     let lease = leasing.leases().await.remove(0);
     let files = journal(&leasing.world);
     assert_eq!(files.len(), 1, "the log-in is done with: {files:?}");
-    assert!(std::fs::read_to_string(&files[0]).unwrap().contains(&lease));
+    assert!(files[0].text.contains(&lease));
     assert!(leasing.bao().living().await.unwrap().is_empty());
 
     // Still away: told, and kept.
@@ -298,7 +299,7 @@ async fn an_end_while_a_credential_is_being_made_is_not_complete() {
     );
     let files = journal(&leasing.world);
     assert_eq!(files.len(), 1, "the log-in is done with: {files:?}");
-    assert!(files[0].to_string_lossy().contains("attempt-"), "{files:?}");
+    assert!(files[0].is_attempt(), "{files:?}");
 
     drop(late);
     let (code, report) = sweep(&leasing.world);
@@ -369,12 +370,10 @@ async fn a_credential_that_comes_after_the_end_is_ended() {
     assert!(asked.await.unwrap().is_err(), "nobody gets it");
     assert_eq!(leasing.users().await, Vec::<String>::new());
     let attempts = || {
-        let files = journal(&leasing.world).into_iter();
-        files
-            .filter(|file| file.to_string_lossy().contains("attempt-"))
-            .collect::<Vec<_>>()
+        let records = journal(&leasing.world).into_iter();
+        records.filter(Record::is_attempt).collect::<Vec<_>>()
     };
-    let text = std::fs::read_to_string(&attempts()[0]).unwrap();
+    let text = &attempts()[0].text;
     assert!(text.contains("database/creds/reader/"), "{text}");
     let report = vault.sweep().await.unwrap();
     assert!(report.is_clean() && report.found.len() == 1, "{report:?}");

@@ -150,15 +150,15 @@ async fn a_kill_at_any_request_leaves_nothing_that_a_sweep_does_not_end() {
                     let path = "auth/token/revoke-accessor";
                     bao.root("POST", path, Some(body)).await.unwrap();
                 }
-                for file in journal(&stage.world) {
-                    std::fs::remove_file(file).unwrap();
+                for record in journal(&stage.world) {
+                    record.remove().unwrap();
                 }
             } else if name == "mint" {
                 // The child cannot be named, but it died with its parent.
                 assert_eq!(code, 1, "{side} the {name}: {report}");
                 assert!(report.to_string().contains("in_flight"), "{report}");
-                for file in journal(&stage.world) {
-                    std::fs::remove_file(file).unwrap();
+                for record in journal(&stage.world) {
+                    record.remove().unwrap();
                 }
             } else {
                 assert_eq!(code, 0, "{side} the {name}: {report}");

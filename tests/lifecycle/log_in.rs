@@ -259,7 +259,7 @@ async fn another_user_reads_neither_files_nor_memory_of_the_host() {
         format!("{process}/mem").into(),
         format!("{process}/environ").into(),
     ];
-    files.extend(journal);
+    files.extend(journal.into_iter().map(|record| record.file));
     files.push(
         std::fs::read_dir(world.path("audit"))
             .unwrap()

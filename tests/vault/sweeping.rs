@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cofferdam::vault::{AuthorityKind, SweepOutcome, Vault};
-use cofferdam_devkit::journal;
+use cofferdam_devkit::journal::{self, Record};
 use serde_json::json;
 
 use super::world::{World, config, open};
@@ -158,15 +158,14 @@ async fn a_token_of_another_cluster_is_not_taken_for_dead() {
         drop(open(&dead, "dead").await);
         drop(dead);
         let left = first.living().await;
-        let files = first.journal();
-        assert_eq!((left.len(), files.len()), (2, 2));
-        for file in files.iter().filter(|_| !told) {
+        let records = first.journal();
+        assert_eq!((left.len(), records.len()), (2, 2));
+        for record in records.iter().filter(|_| !told) {
             // As an older version wrote it.
-            let text = std::fs::read_to_string(file).unwrap();
-            let (intent, rest) = text.split_once('\n').unwrap();
+            let (intent, rest) = record.text.split_once('\n').unwrap();
             let mut intent: serde_json::Value = serde_json::from_str(intent).unwrap();
             assert!(intent.as_object_mut().unwrap().remove("cluster").is_some());
-            std::fs::write(file, format!("{intent}\n{rest}")).unwrap();
+            record.rewrite(&format!("{intent}\n{rest}")).unwrap();
         }
 
         // The second one took the first's place, and its address is still known.
@@ -207,11 +206,11 @@ async fn a_file_that_names_no_cluster_is_swept_by_its_address() {
     let dead = world.vault();
     drop(open(&dead, "dead").await);
     drop(dead);
-    for (file, text) in journal::written(&world.state()).unwrap() {
-        let (intent, rest) = text.split_once('\n').unwrap();
+    for record in world.journal() {
+        let (intent, rest) = record.text.split_once('\n').unwrap();
         let mut intent: serde_json::Value = serde_json::from_str(intent).unwrap();
         assert!(intent.as_object_mut().unwrap().remove("cluster").is_some());
-        std::fs::write(file, format!("{intent}\n{rest}")).unwrap();
+        record.rewrite(&format!("{intent}\n{rest}")).unwrap();
     }
     let vault = world.vault();
     let report = vault.sweep().await.unwrap();
@@ -229,17 +228,16 @@ async fn a_torn_line_keeps_nothing_else_from_the_sweep() {
         let dead = world.vault();
         drop(open(&dead, "dead").await);
         drop(dead);
-        let mut files = journal::written(&world.state()).unwrap().into_iter();
-        let is_attempt = |file: &std::path::Path| file.to_string_lossy().contains("attempt-");
-        let (attempt, text) = files.find(|(file, _)| is_attempt(file)).unwrap();
-        let (intent, accessor) = text.split_once('\n').unwrap();
+        let mut records = world.journal().into_iter();
+        let attempt = records.find(Record::is_attempt).unwrap();
+        let (intent, accessor) = attempt.text.split_once('\n').unwrap();
         let (piece, _) = accessor.split_at(accessor.len() / 2);
         let lease = "{\"lease\":\"database/creds/a/1\"}\n";
         let text = match torn {
             "accessor" => format!("{intent}\n{piece}\n{lease}"),
             _ => format!("{intent}\n{accessor}{{\"lease\":\"data{lease}{lease}"),
         };
-        std::fs::write(&attempt, text).unwrap();
+        attempt.rewrite(&text).unwrap();
 
         let next = world.vault();
         let report = next.sweep().await.unwrap();
@@ -255,29 +253,99 @@ async fn a_torn_line_keeps_nothing_else_from_the_sweep() {
         assert_eq!(found.outcome, outcome, "{torn}: {report:?}");
         next.close().await;
         assert!(world.living().await.is_empty(), "{torn}");
-        assert_eq!(attempt.exists(), torn == "accessor");
+        assert_eq!(attempt.is_there().unwrap(), torn == "accessor");
     }
 }
 
-/// A power loss can take the file of an attempt, which was not waited for. The
+/// Writes a segment as a killed process leaves it: these blocks, and blank ones.
+fn leave_blocks(world: &World, blocks: &[(usize, &str)]) {
+    let mut bytes = vec![0; 4 * journal::BLOCK];
+    for (block, text) in blocks {
+        let at = block * journal::BLOCK;
+        bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+    }
+    let path = world.state().join("journal/attempts-left.journal");
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_block_keeps_nothing_else_from_the_sweep() {
+    let world = World::start().await;
+    let dead = world.vault();
+    drop(open(&dead, "dead").await);
+    drop(dead);
+    let mut records = world.journal().into_iter();
+    let attempt = records.find(Record::is_attempt).unwrap();
+    attempt.remove().unwrap();
+    leave_blocks(&world, &[(0, "garbage"), (2, &attempt.text)]);
+    let damaged = ("attempts-left.journal, block 0", SweepOutcome::Unreadable);
+
+    let vault = world.vault();
+    for others in [2, 0] {
+        let report = vault.sweep().await.unwrap();
+        let outcomes = report
+            .found
+            .iter()
+            .map(|one| (one.id.as_str(), one.outcome));
+        let outcomes: Vec<_> = outcomes.collect();
+        assert_eq!(outcomes.len(), 1 + others, "{report:?}");
+        assert_eq!(outcomes[0], damaged);
+        if others > 0 {
+            assert_eq!(outcomes[1], ("dead", SweepOutcome::Revoked));
+            assert_eq!(report.found[2].kind, Some(AuthorityKind::Login));
+        }
+        assert!(!report.is_clean());
+    }
+    assert_eq!(
+        world
+            .journal()
+            .iter()
+            .filter(|it| it.block == Some(0))
+            .count(),
+        1
+    );
+    vault.close().await;
+    assert!(world.living().await.is_empty());
+}
+
+/// A kill while a record moved from its block to a file of its own.
+#[tokio::test]
+async fn a_record_in_two_places_is_told_once_and_gone_from_both() {
+    let world = World::start().await;
+    let dead = world.vault();
+    drop(open(&dead, "dead").await);
+    drop(dead);
+    let mut records = world.journal().into_iter();
+    let attempt = records.find(Record::is_attempt).unwrap();
+    leave_blocks(&world, &[(1, &attempt.text)]);
+    assert_eq!(world.journal().len(), 3);
+    let facts = cofferdam::vault::inspect::journal(&world.state()).unwrap();
+    assert_eq!(facts.left.len(), 2, "{facts:?}");
+
+    let vault = world.vault();
+    let report = vault.sweep().await.unwrap();
+    assert!(report.is_clean() && report.found.len() == 2, "{report:?}");
+    vault.close().await;
+    assert!(world.living().await.is_empty());
+    assert!(world.journal().is_empty());
+}
+
+/// A power loss can take the record of an attempt, which was not waited for. The
 /// log-in's file is on the disk, and its end is that of its children.
 #[tokio::test]
-async fn an_attempt_whose_file_a_power_loss_took_ends_with_its_log_in() {
+async fn an_attempt_whose_record_a_power_loss_took_ends_with_its_log_in() {
     for torn in [false, true] {
         let world = World::start().await;
         let dead = world.vault();
         drop(open(&dead, "dead").await);
         drop(dead);
         assert_eq!(world.living().await.len(), 2);
-        let files = world.journal();
-        let attempt = files
-            .iter()
-            .find(|file| file.to_string_lossy().contains("attempt-"));
-        let attempt = attempt.unwrap();
+        let mut records = world.journal().into_iter();
+        let attempt = records.find(Record::is_attempt).unwrap();
         if torn {
-            std::fs::write(attempt, "{\"form\":1,\"ki").unwrap();
+            attempt.rewrite("{\"form\":1,\"ki").unwrap();
         } else {
-            std::fs::remove_file(attempt).unwrap();
+            attempt.remove().unwrap();
         }
         let next = world.vault();
         next.sweep().await.unwrap();

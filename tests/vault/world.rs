@@ -13,7 +13,7 @@ use cofferdam::vault::policy::{
     HOST_POLICY, PolicyCapability, PolicyRules, TokenRole, host_policy, task_policy_name,
 };
 use cofferdam::vault::{Admin, AttemptAuthority, Circle, Session, Vault, VaultConfig, VaultError};
-use cofferdam_devkit::journal;
+use cofferdam_devkit::journal::{self, Record};
 use cofferdam_devkit::openbao::{DevOptions, OpenBao, Provision, Provisioned};
 use cofferdam_devkit::process::private_folder;
 use serde_json::{Value, json};
@@ -85,10 +85,9 @@ impl World {
         self.folder.path().join("state")
     }
 
-    /// The files of the journal that say something.
-    pub(crate) fn journal(&self) -> Vec<PathBuf> {
-        let written = journal::written(&self.state()).unwrap();
-        written.into_iter().map(|(path, _)| path).collect()
+    /// The records of the journal.
+    pub(crate) fn journal(&self) -> Vec<Record> {
+        journal::written(&self.state()).unwrap()
     }
 
     /// A private file beside the others.
@@ -147,8 +146,8 @@ impl World {
     /// The accessors that the journal names.
     pub(crate) fn journalled(&self) -> BTreeSet<String> {
         let mut accessors = BTreeSet::new();
-        for (_, text) in journal::written(&self.state()).unwrap() {
-            for line in text.lines() {
+        for record in self.journal() {
+            for line in record.text.lines() {
                 let line: Value = serde_json::from_str(line).unwrap();
                 accessors.extend(line["accessor"].as_str().map(str::to_owned));
             }

@@ -23,7 +23,7 @@ struct Document<'a> {
     /// True when nothing is left.
     clean: bool,
     found: &'a [Swept],
-    /// Files of processes that live.
+    /// Records of processes that live.
     live: usize,
     /// A fixed word for why Vault could not be asked.
     failure: Option<&'static str>,

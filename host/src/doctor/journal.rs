@@ -35,13 +35,18 @@ pub(super) fn check(state: &Path) -> Vec<Check> {
         let more = format!("{} more tokens were left behind", left.len() - SHOWN);
         checks.push(Check::fault(ID, place.as_str(), more, SWEEP));
     }
-    checks.extend(unreadable.iter().map(|path| {
-        Check::fault(
-            ID,
-            path.display().to_string(),
-            "a file of the journal that is damaged or not of this host's making",
-            "find out who wrote it; a token that it named ends at its `explicit_max_ttl`; then remove it",
-        )
+    checks.extend(unreadable.iter().map(|place| {
+        let (what, cure) = match place.block {
+            None => (
+                "a file of the journal that is damaged or not of this host's making",
+                "find out who wrote it; a token that it named ends at its `explicit_max_ttl`; then remove it",
+            ),
+            Some(_) => (
+                "a record of the journal that is damaged or not of this host's making",
+                "run `cofferdam sweep`, for other records of the file count; find out who wrote this one; a token that it named ends at its `explicit_max_ttl`; then remove the file",
+            ),
+        };
+        Check::fault(ID, place.to_string(), what, cure)
     }));
     if checks.is_empty() {
         let what = format!("nothing was left behind ({live} in use)");

@@ -328,7 +328,7 @@ impl Shared {
             }
         };
         let written = match &login.owner {
-            Owner::Process(accessor) => entry.made(accessor.clone(), Keep::OnDisk),
+            Owner::Process(accessor) => entry.made(accessor.clone(), Keep::OnDisk).synced().await,
             Owner::Lender => Ok(()),
         };
         let login = HostLogin::new(login, Some(entry));

@@ -130,7 +130,7 @@ impl Shared {
         } else {
             Keep::OnDisk
         };
-        let written = entry.made(accessor.clone(), keep);
+        let written = entry.made(accessor.clone(), keep).synced().await;
         let refusal = match (written, difference) {
             (Err(error), _) => Some(VaultError::from(error)),
             (Ok(()), Some(difference)) => Some(VaultError::MintMismatch {

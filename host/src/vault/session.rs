@@ -82,7 +82,7 @@ pub struct VaultIdentity {
 }
 
 /// The owner of one attempt's authority. Closing it is the only way out: one
-/// that is dropped leaves a live token and a journal file for the sweep.
+/// that is dropped leaves a live token and a record in the journal for the sweep.
 pub struct Session {
     handle: SessionHandle,
     shared: Arc<Shared>,
@@ -379,7 +379,7 @@ impl Session {
         }
         if !answered {
             // Vault may be making it at this moment, for a token that it ends.
-            // The book keeps the file, so that a late answer is noted there;
+            // The book keeps the record, so that a late answer is noted there;
             // the last handle lets it go, for the sweep.
             revocation = revocation.but(UNANSWERED);
         } else if let Some(entry) = book.take_entry()
@@ -399,7 +399,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         if self.open.is_some() {
             self.handle.end();
-            // A forgotten handle must not keep its file locked.
+            // A forgotten handle must not keep its record from the sweep.
             self.handle.leases().take_entry();
             self.handle.leases().forget();
             tracing::error!("an attempt's authority was not closed; the next sweep revokes it");

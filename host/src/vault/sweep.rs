@@ -1,6 +1,5 @@
 //! Revoking what a kill left behind.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::client::RunTag;
-use super::journal::{AuthorityKind, Entry, Found, Intent};
+use super::journal::{AuthorityKind, Entry, Found, Intent, Place, Seen};
 use super::lease::LeaseCount;
 use super::logins::HostLogin;
 use super::revoke::Target;
@@ -19,21 +18,21 @@ use super::{VaultError, VaultErrorKind};
 /// What a sweep found and did.
 #[derive(Debug, Default, Serialize)]
 pub struct SweepReport {
-    /// Every file of the journal that belongs to no living process.
+    /// Every record of the journal that belongs to no living process.
     pub found: Vec<Swept>,
-    /// Files of processes that live, and of other sweeps: not touched.
+    /// Records of processes that live, and of other sweeps: not touched.
     pub live: usize,
     /// Why Vault could not be asked, when it could not.
     #[serde(skip)]
     pub failure: Option<VaultError>,
 }
 
-/// One file that was left behind. Its accessor is not part of it.
+/// One record that was left behind. Its accessor is not part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Swept {
-    /// Log-in or attempt; none for a file that cannot be read.
+    /// Log-in or attempt; none for a record that cannot be read.
     pub kind: Option<AuthorityKind>,
-    /// The run's id, the log-in's, or the name of a file that cannot be read.
+    /// The run's id, the log-in's, or where a record is that cannot be read.
     pub id: String,
     /// The task of an attempt.
     pub task: Option<String>,
@@ -55,16 +54,16 @@ pub struct Swept {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum SweepOutcome {
-    /// Vault confirmed that it and its leases are dead; the file is gone.
+    /// Vault confirmed that it and its leases are dead; the record is gone.
     Revoked,
     /// Its process died while it was being made: it was never used, cannot be
-    /// named, and is dead at `expires` at the latest. The file stays until then.
+    /// named, and is dead at `expires` at the latest. The record stays until then.
     InFlight,
-    /// The same, and that time has passed by Vault's clock; the file is gone.
+    /// The same, and that time has passed by Vault's clock; the record is gone.
     Expired,
     /// It belongs to another server, cluster or namespace than the configured one.
     OtherServer,
-    /// The file is damaged or not ours.
+    /// The record is damaged or not ours.
     Unreadable,
     /// Vault could not be asked, or refused: it, or one of its leases, may live.
     Left,
@@ -85,7 +84,7 @@ impl SweepReport {
 }
 
 impl Shared {
-    /// Looks at every file of the journal, children before their parents.
+    /// Looks at every record of the journal, children before their parents.
     ///
     /// The small file work is done inline; every entry that needs Vault waits
     /// for the network, so other tasks are not held up.
@@ -93,24 +92,37 @@ impl Shared {
         self.swept.store(true, Ordering::Release);
         let mut report = SweepReport::default();
         let mut login = None;
+        let mut seen = Seen::default();
         for path in self.journal.names()? {
-            match self.journal.take(&path) {
-                Ok(Found::Nothing) => {}
-                Ok(Found::Live) => report.live += 1,
-                Ok(Found::Left(entry)) => {
-                    let swept = self
-                        .sweep_entry(*entry, &mut login, &mut report.failure)
-                        .await;
-                    report.found.push(swept);
-                }
-                Ok(Found::Unreadable(path)) => {
-                    report
-                        .found
-                        .push(unreadable(&path, SweepOutcome::Unreadable));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a journal file cannot be swept");
-                    report.found.push(unreadable(&path, SweepOutcome::Left));
+            let found = self.journal.take(&path).unwrap_or_else(|error| {
+                tracing::warn!(%error, "a journal file cannot be swept");
+                let place = Place { path, block: None };
+                report.found.push(unreadable(&place, SweepOutcome::Left));
+                Vec::new()
+            });
+            for found in found {
+                match found {
+                    Found::Live(records) => report.live += records,
+                    Found::Left(entry) => {
+                        // What holds for the one holds for the other.
+                        if let Some(number) = seen.earlier(&entry) {
+                            let earlier = report.found.get(number);
+                            if earlier.is_some_and(|swept| swept.outcome.is_settled()) {
+                                entry.done();
+                            }
+                            continue;
+                        }
+                        seen.note(&entry, report.found.len());
+                        let swept = self
+                            .sweep_entry(*entry, &mut login, &mut report.failure)
+                            .await;
+                        report.found.push(swept);
+                    }
+                    Found::Unreadable(place) => {
+                        report
+                            .found
+                            .push(unreadable(&place, SweepOutcome::Unreadable));
+                    }
                 }
             }
         }
@@ -142,7 +154,7 @@ impl Shared {
         {
             SweepOutcome::OtherServer
         } else if entry.accessor().is_some() || !entry.leases().is_empty() {
-            // Once Vault is away, asking again for each file would only take time.
+            // Once Vault is away, asking again for each record would only take time.
             if let Some(error) = failure {
                 swept.reason = Some(error.reason());
                 return swept;
@@ -241,11 +253,16 @@ impl Shared {
     }
 }
 
-fn unreadable(path: &Path, outcome: SweepOutcome) -> Swept {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+fn unreadable(place: &Place, outcome: SweepOutcome) -> Swept {
+    let file = place.path.file_name().unwrap_or_default();
+    let name = Place {
+        path: file.into(),
+        block: place.block,
+    };
     Swept {
         kind: None,
         id: name
+            .to_string()
             .chars()
             .take(120)
             .flat_map(char::escape_debug)

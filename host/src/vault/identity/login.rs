@@ -130,7 +130,7 @@ impl Shared {
             let difference = "a token without accessor, which cannot be revoked".to_owned();
             return Err(mismatch(difference, false));
         };
-        let written = entry.made(accessor.clone(), Keep::OnDisk);
+        let written = entry.made(accessor.clone(), Keep::OnDisk).synced().await;
         let mut refusal = match (written, difference) {
             (Err(error), _) => Some(error.into()),
             (Ok(()), Some(difference)) => Some(mismatch(difference, true)),

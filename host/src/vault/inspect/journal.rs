@@ -1,20 +1,20 @@
 //! What the journal says, without asking Vault and without ending anything.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::vault::journal::{AuthorityKind, Found, Journal, JournalError};
+use crate::vault::journal::{AuthorityKind, Found, Journal, JournalError, Place, Seen};
 
 /// What lies in the journal.
 #[derive(Debug, Default)]
 pub struct JournalFacts {
-    /// Files of processes that live.
+    /// How many records belong to processes that live.
     pub live: usize,
-    /// Files of processes that are gone.
+    /// Records of processes that are gone.
     pub left: Vec<LeftBehind>,
-    /// Files that are damaged or not ours.
-    pub unreadable: Vec<PathBuf>,
+    /// Records that are damaged or not ours.
+    pub unreadable: Vec<Place>,
 }
 
 /// A token whose process is gone. Its accessor is not part of it.
@@ -32,29 +32,33 @@ pub struct LeftBehind {
     pub leases: usize,
 }
 
-/// Looks at every file of the journal below this state folder.
+/// Looks at every record of the journal below this state folder.
 ///
 /// # Errors
 /// When the folder cannot be used, or others can touch it.
 pub fn journal(state: &Path) -> Result<JournalFacts, JournalError> {
     let journal = Journal::new(state);
     let mut facts = JournalFacts::default();
+    let mut seen = Seen::default();
     for path in journal.names()? {
-        match journal.take(&path)? {
-            Found::Live => facts.live += 1,
-            Found::Nothing => {}
-            // Let go again: ending it is the sweep's work.
-            Found::Left(entry) => {
-                let intent = entry.intent();
-                facts.left.push(LeftBehind {
-                    kind: intent.kind,
-                    id: intent.id.clone(),
-                    task: intent.task.clone(),
-                    created: intent.created,
-                    leases: entry.leases().len(),
-                });
+        for found in journal.take(&path)? {
+            match found {
+                Found::Live(records) => facts.live += records,
+                Found::Left(entry) if seen.earlier(&entry).is_some() => {}
+                // Let go again: ending it is the sweep's work.
+                Found::Left(entry) => {
+                    seen.note(&entry, facts.left.len());
+                    let intent = entry.intent();
+                    facts.left.push(LeftBehind {
+                        kind: intent.kind,
+                        id: intent.id.clone(),
+                        task: intent.task.clone(),
+                        created: intent.created,
+                        leases: entry.leases().len(),
+                    });
+                }
+                Found::Unreadable(place) => facts.unreadable.push(place),
             }
-            Found::Unreadable(path) => facts.unreadable.push(path),
         }
     }
     Ok(facts)

@@ -16,3 +16,5 @@ pub use journal::{JournalFacts, LeftBehind, journal};
 pub use login_role::{LoginRole, login_role_pattern};
 pub use reviewer::{EntityFacts, GroupFacts, LoginRoleFacts, Reviewer, TokenRoleFacts};
 pub use rights::Right;
+
+pub use super::journal::Place;

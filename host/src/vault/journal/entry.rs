@@ -1,91 +1,122 @@
-//! One token in the journal: its locked file, and what that says.
+//! One token in the journal.
 
 use std::sync::Arc;
 
 use super::JournalError;
-use super::left::Unsettled;
-use super::record::{self, Intent};
-use super::slot::{Slot, Spares};
-use crate::disk;
+use super::file::LockedFile;
+use super::record::{self, Intent, Record};
+use super::shelf::Shelf;
+use super::slot::Slot;
 use crate::vault::accessor::Accessor;
 use crate::vault::lease::LeaseId;
 
-/// One token. Its file is locked for as long as this value lives; dropping it
-/// leaves the file for the sweep.
+/// One token. No sweep takes it for as long as this value lives; dropping it
+/// leaves it for the sweep.
 pub(in crate::vault) struct Entry {
-    pub(super) slot: Slot,
-    pub(super) unsettled: Unsettled,
-    /// Where the file goes when the token is dead; else it is removed.
-    pub(super) spares: Option<Arc<Spares>>,
-    pub(super) intent: Intent,
-    pub(super) accessor: Option<Accessor>,
-    pub(super) leases: Vec<LeaseId>,
+    pub(super) shelf: Arc<Shelf>,
+    /// None once it is done with.
+    pub(super) slot: Option<Slot>,
+    pub(super) record: Record,
 }
 
-/// What a file has to outlive.
+/// What a record has to outlive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::vault) enum Keep {
     /// A power loss: nothing else would tell of the token.
     OnDisk,
-    /// A killed process. After a power loss the file may be gone or torn. The
+    /// A killed process. After a power loss the record may be gone or torn. The
     /// token is a child of a log-in whose own file is on the disk: the sweep
     /// revokes that one, and Vault its children with it.
     WithLogin,
 }
 
+/// What is in the kernel, so that a kill does not lose it.
+#[must_use = "a power loss may take it until it is synced"]
+pub(in crate::vault) struct Written(Result<Option<Arc<LockedFile>>, JournalError>);
+
 impl Entry {
     /// What was written before the token was asked for.
     pub(in crate::vault) fn intent(&self) -> &Intent {
-        &self.intent
+        &self.record.intent
     }
 
     /// The token's accessor, once it is known.
     pub(in crate::vault) fn accessor(&self) -> Option<&Accessor> {
-        self.accessor.as_ref()
+        self.record.accessor.as_ref()
     }
 
     /// The leases that were noted.
     pub(in crate::vault) fn leases(&self) -> &[LeaseId] {
-        &self.leases
+        &self.record.leases
     }
 
-    /// Adds a lease and waits until the disk has it, as [`Entry::made`].
-    pub(in crate::vault) fn leased(&mut self, lease: &LeaseId) -> Result<(), JournalError> {
-        self.leases.push(lease.clone());
-        self.append(&record::lease_line(lease))
-    }
-
-    /// A sync takes from a tenth of a millisecond to tens of them: meanwhile
-    /// another thread does what else this one had to do.
-    fn append(&mut self, line: &[u8]) -> Result<(), JournalError> {
-        disk::wait(|| {
-            self.slot.write(line)?;
-            self.slot.sync()
-        })
-    }
-
-    /// Adds the accessor; for [`Keep::OnDisk`] waits until the disk has it.
-    pub(in crate::vault) fn made(
-        &mut self,
-        accessor: Accessor,
-        keep: Keep,
-    ) -> Result<(), JournalError> {
+    /// Adds the accessor. For [`Keep::OnDisk`] the token may be used once this is
+    /// [`Written::synced`], and else once that is no error.
+    pub(in crate::vault) fn made(&mut self, accessor: Accessor, keep: Keep) -> Written {
         let line = record::made_line(&accessor);
-        self.accessor = Some(accessor);
-        match keep {
-            Keep::OnDisk => self.append(&line),
-            // A write into the page cache: it outlives a killed process.
-            Keep::WithLogin => self.slot.write(&line),
+        self.record.accessor = Some(accessor);
+        if keep == Keep::OnDisk {
+            self.record.keep = keep;
         }
+        let file = self.write(&line);
+        Written(file.map(|file| (keep == Keep::OnDisk).then_some(file)))
+    }
+
+    /// Adds a lease. When this returns it is in the kernel; its credential may be
+    /// used once this is [`Written::synced`].
+    pub(in crate::vault) fn leased(&mut self, lease: &LeaseId) -> Written {
+        self.record.leases.push(lease.clone());
+        self.record.keep = Keep::OnDisk;
+        Written(self.write(&record::lease_line(lease)).map(Some))
     }
 
     /// Forgets the token: it is dead, or was never made. Inline: it takes
     /// microseconds.
-    pub(in crate::vault) fn done(self) {
-        self.unsettled.settle();
-        match self.spares {
-            Some(spares) => spares.put(self.slot),
-            None => self.slot.remove(),
+    pub(in crate::vault) fn done(mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.shelf.left.settle(|| slot.place());
+            slot.done();
+        }
+    }
+
+    /// Adds a line whose content the record has already; what is to be synced.
+    ///
+    /// Where a block has no room for it, a sync failed, or somebody removed the
+    /// file, the record moves to a file of its own. What it comes from stays
+    /// until the disk has that one.
+    fn write(&mut self, line: &[u8]) -> Result<Arc<LockedFile>, JournalError> {
+        match &mut self.slot {
+            Some(slot) if slot.takes(line) => {
+                slot.write(line)?;
+                Ok(Arc::clone(&slot.file))
+            }
+            slot => {
+                let own = self.shelf.create_whole(&self.record)?;
+                let file = Arc::clone(&own.file);
+                if let Some(old) = slot.replace(own) {
+                    file.replaces(old);
+                }
+                Ok(file)
+            }
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.shelf.leave(slot, &self.record);
+        }
+    }
+}
+
+impl Written {
+    /// Waits until the disk has it too, if it has to. Whoever drops the future
+    /// gives up the waiting; the line stays.
+    pub(in crate::vault) async fn synced(self) -> Result<(), JournalError> {
+        match self.0? {
+            Some(file) => file.synced().await,
+            None => Ok(()),
         }
     }
 }

@@ -1,27 +1,19 @@
-//! Which files nobody of this process will clear any more.
+//! What nobody of this process will clear any more.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::place::Place;
 use crate::lock::Mutex;
 
-/// The files that tell of something which may live, and belong to nobody who
+/// The places that tell of something which may live, and belong to nobody who
 /// lives in this process.
 #[derive(Debug, Default)]
 pub(super) struct Left {
-    paths: Mutex<HashSet<PathBuf>>,
+    places: Mutex<HashSet<Place>>,
     /// How many, so that whoever ends well, as nearly all do, takes no lock.
     count: AtomicUsize,
-}
-
-/// One file that tells of something which may live. Dropped, it is left.
-#[derive(Debug)]
-pub(super) struct Unsettled {
-    left: Arc<Left>,
-    path: PathBuf,
-    settled: bool,
 }
 
 impl Left {
@@ -31,51 +23,48 @@ impl Left {
     }
 
     /// All there are.
-    pub(super) fn all(&self) -> Vec<PathBuf> {
-        self.change(|paths| paths.iter().cloned().collect())
+    pub(super) fn all(&self) -> Vec<Place> {
+        self.change(|places| places.iter().cloned().collect())
+    }
+
+    /// One more.
+    pub(super) fn add(&self, place: Place) {
+        self.change(|places| places.insert(place));
+    }
+
+    /// All that this one told of is dead, or stands elsewhere.
+    pub(super) fn settle(&self, place: impl FnOnce() -> Place) {
+        if self.count() > 0 {
+            let place = place();
+            self.change(|places| places.remove(&place));
+        }
     }
 
     /// Forgets some: they are gone.
-    pub(super) fn forget<'a>(&self, gone: impl Iterator<Item = &'a PathBuf>) {
-        self.change(|paths| {
-            for path in gone {
-                paths.remove(path);
+    pub(super) fn forget<'a>(&self, gone: impl Iterator<Item = &'a Place>) {
+        self.change(|places| {
+            for place in gone {
+                places.remove(place);
             }
         });
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut HashSet<PathBuf>) -> T) -> T {
-        let mut paths = self.paths.lock();
-        let changed = change(&mut paths);
-        self.count.store(paths.len(), Ordering::Relaxed);
+    /// Only these blocks of a file still say something.
+    pub(super) fn keep_blocks(&self, path: &Path, said: &[u32]) {
+        if self.count() > 0 {
+            self.change(|places| {
+                places.retain(|place| {
+                    place.path != path || place.block.is_none_or(|block| said.contains(&block))
+                });
+            });
+        }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut HashSet<Place>) -> T) -> T {
+        let mut places = self.places.lock();
+        let changed = change(&mut places);
+        self.count.store(places.len(), Ordering::Relaxed);
         changed
-    }
-}
-
-impl Unsettled {
-    pub(super) fn new(left: &Arc<Left>, path: &Path) -> Self {
-        Self {
-            left: Arc::clone(left),
-            path: path.to_owned(),
-            settled: false,
-        }
-    }
-
-    /// All that it told of is dead.
-    pub(super) fn settle(mut self) {
-        self.settled = true;
-        if self.left.count() > 0 {
-            self.left.forget([&self.path].into_iter());
-        }
-    }
-}
-
-impl Drop for Unsettled {
-    fn drop(&mut self) {
-        if !self.settled {
-            let path = std::mem::take(&mut self.path);
-            self.left.change(|paths| paths.insert(path));
-        }
     }
 }
 
@@ -83,19 +72,40 @@ impl Drop for Unsettled {
 mod tests {
     use super::*;
 
+    fn place(name: &str, block: Option<u32>) -> Place {
+        Place {
+            path: name.into(),
+            block,
+        }
+    }
+
     #[test]
-    fn what_is_dropped_is_left_until_it_is_settled() {
-        let left = Arc::new(Left::default());
-        let take = |name: &str| Unsettled::new(&left, Path::new(name));
-        take("a").settle();
-        assert_eq!(left.count(), 0);
+    fn what_is_left_counts_until_it_is_settled() {
+        let left = Left::default();
+        left.settle(|| unreachable!("nothing is left"));
         for name in ["a", "b", "b"] {
-            drop(take(name));
+            left.add(place(name, None));
         }
         assert_eq!(left.count(), 2);
-        take("b").settle();
-        assert_eq!(left.all(), [Path::new("a")]);
+        left.settle(|| place("b", None));
+        assert_eq!(left.all(), [place("a", None)]);
         left.forget(left.all().iter());
         assert_eq!(left.count(), 0);
+    }
+
+    #[test]
+    fn each_block_of_a_file_is_left_by_itself() {
+        let left = Left::default();
+        for block in 0..3 {
+            left.add(place("a", Some(block)));
+        }
+        left.add(place("b", Some(0)));
+        left.settle(|| place("a", Some(0)));
+        assert_eq!(left.count(), 3);
+        // Another process cleared a block meanwhile.
+        left.keep_blocks(Path::new("a"), &[0, 2]);
+        let mut all = left.all();
+        all.sort_by_key(ToString::to_string);
+        assert_eq!(all, [place("a", Some(2)), place("b", Some(0))]);
     }
 }

@@ -1,15 +1,16 @@
-//! What a journal file says, in lines of JSON: an intent, the accessor, leases.
+//! What the journal says of one token, in lines of JSON: an intent, the accessor, leases.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Keep;
 use crate::vault::accessor::Accessor;
 use crate::vault::lease::LeaseId;
 
-/// The form of the files; another number is left alone.
+/// The form of the lines; another number is left alone.
 const FORM: u8 = 1;
 
-/// What kind of token a file stands for.
+/// What kind of token a record stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -21,7 +22,7 @@ pub enum AuthorityKind {
 }
 
 /// The first line: written before the token is asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::vault) struct Intent {
     form: u8,
@@ -61,12 +62,15 @@ struct Leased {
     lease: LeaseId,
 }
 
-/// A file as it was read.
+/// What is known of one token.
+#[derive(Clone)]
 pub(super) struct Record {
     pub(super) intent: Intent,
     /// None when the token had not been used.
     pub(super) accessor: Option<Accessor>,
     pub(super) leases: Vec<LeaseId>,
+    /// What it has to outlive.
+    pub(super) keep: Keep,
     /// How many whole lines make no sense.
     pub(super) unreadable: usize,
 }
@@ -103,8 +107,8 @@ impl Intent {
         self
     }
 
-    /// A name for a new file. It has an id of its own: attempts that follow
-    /// each other share a file.
+    /// A name for a file of its own. It has an id of its own too: a run may have
+    /// several attempts.
     pub(super) fn file_name(&self) -> String {
         format!("{}-{}.json", self.kind, uuid::Uuid::now_v7())
     }
@@ -112,6 +116,35 @@ impl Intent {
     /// The first line.
     pub(super) fn line(&self) -> Vec<u8> {
         line(self)
+    }
+}
+
+impl Record {
+    /// Nothing but this is known yet.
+    pub(super) fn new(intent: Intent) -> Self {
+        Self {
+            intent,
+            accessor: None,
+            leases: Vec::new(),
+            keep: Keep::WithLogin,
+            unreadable: 0,
+        }
+    }
+
+    /// All of it.
+    pub(super) fn lines(&self) -> Vec<u8> {
+        let mut lines = self.intent.line();
+        lines.extend(self.accessor.iter().flat_map(made_line));
+        lines.extend(self.leases.iter().flat_map(lease_line));
+        lines
+    }
+
+    /// Whether this is the other one, and nothing that the other one names is
+    /// missing here. No two intents are the same to the nanosecond.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.intent == other.intent
+            && (other.accessor.is_none() || self.accessor == other.accessor)
+            && (other.leases.iter()).all(|lease| self.leases.contains(lease))
     }
 }
 
@@ -142,7 +175,7 @@ fn line(value: &impl Serialize) -> Vec<u8> {
     line
 }
 
-/// Reads a file. `None` when it is not of our making. A later line that was
+/// Reads the lines of one token. `None` when it is not of our making. A later line that was
 /// cut off counts as absent: what it names had not been used. One that makes
 /// no sense, such as two that were glued together, takes nothing from the
 /// others: what they name can still be ended.
@@ -152,12 +185,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Record> {
     if intent.form != FORM {
         return None;
     }
-    let mut record = Record {
-        intent,
-        accessor: None,
-        leases: Vec::new(),
-        unreadable: 0,
-    };
+    let mut record = Record::new(intent);
     for line in lines.filter(|line| line.ends_with(b"\n")) {
         if let Ok(Leased { lease }) = serde_json::from_slice(line) {
             record.leases.push(lease);

@@ -162,7 +162,7 @@ impl SessionHandle {
                 reason = error.reason(),
                 "an unused lease could not be revoked; it ends with the attempt's token"
             );
-            // The attempt's end says so, and its file stays for the sweep.
+            // The attempt's end says so, and its record stays for the sweep.
             self.leases().note_lost();
         }
     }

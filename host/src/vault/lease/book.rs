@@ -1,4 +1,4 @@
-//! The leases of one attempt, and the journal file that names them.
+//! The leases of one attempt, and the journal's record that names them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -8,7 +8,6 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{LeaseId, LeaseState};
 use crate::lock::Mutex;
-use crate::priority::on_the_pool;
 use crate::vault::VaultError;
 use crate::vault::journal::Entry;
 use crate::vault::stats::{Counters, LiveLease};
@@ -28,7 +27,7 @@ const ASKS: Duration = Duration::from_secs(2);
 /// What one attempt leased.
 pub(in crate::vault) struct LeaseBook {
     /// Taken out at the end.
-    entry: Arc<Mutex<Option<Entry>>>,
+    entry: Mutex<Option<Entry>>,
     leases: Mutex<Vec<Held>>,
     numbered: AtomicU32,
     lost: AtomicU32,
@@ -49,7 +48,7 @@ struct Held {
 impl LeaseBook {
     pub(in crate::vault) fn new(entry: Entry, counters: &Arc<Counters>) -> Self {
         Self {
-            entry: Arc::new(Mutex::new(Some(entry))),
+            entry: Mutex::new(Some(entry)),
             leases: Mutex::default(),
             numbered: AtomicU32::new(0),
             lost: AtomicU32::new(0),
@@ -83,14 +82,14 @@ impl LeaseBook {
         self.lost.load(Ordering::Acquire) > 0
     }
 
-    /// Writes a lease into the journal and waits until the disk has it.
+    /// Writes a lease into the journal and waits until the disk has it. It is
+    /// written when this first waits: who gives up the waiting leaves it there.
     pub(super) async fn note(&self, id: &LeaseId) -> Result<(), VaultError> {
-        let (entry, id) = (Arc::clone(&self.entry), id.clone());
-        let noted = on_the_pool(move || match entry.lock().as_mut() {
-            Some(entry) => entry.leased(&id).map_err(VaultError::from),
-            None => Err(VaultError::Closed),
-        });
-        noted.await.unwrap_or(Err(VaultError::Closed))
+        let written = match self.entry.lock().as_mut() {
+            Some(entry) => entry.leased(id),
+            None => return Err(VaultError::Closed),
+        };
+        Ok(written.synced().await?)
     }
 
     /// The number of the next lease of this attempt, from 1.
@@ -155,7 +154,7 @@ impl LeaseBook {
         self.leases.lock().clear();
     }
 
-    /// The journal file.
+    /// The journal's record.
     pub(in crate::vault) fn take_entry(&self) -> Option<Entry> {
         self.entry.lock().take()
     }

@@ -2,7 +2,7 @@
 //! attempt, keeps alive while it is asked to, and ends.
 //!
 //! An attempt's token asks for the credential; everything after that is done
-//! with the host's own: a lease is named in the attempt's journal file before
+//! with the host's own: a lease is named in the attempt's journal record before
 //! its credential is used, renewed in the background, and revoked in so many
 //! words when the attempt ends. The server would end it with the token too, but
 //! at a time of its own.

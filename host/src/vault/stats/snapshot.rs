@@ -18,7 +18,7 @@ pub struct Stats {
     pub live_leases: u64,
     /// The log-ins of the process.
     pub log_ins: LogInStats,
-    /// Files of the journal that tell of something which may live, and which
+    /// Records of the journal that tell of something which may live, and which
     /// belong to nobody in this process: ends that were not complete, and what
     /// its sweeps found of dead processes and could not settle. What another
     /// process sweeps is noticed at this one's next sweep.
