@@ -221,11 +221,13 @@ impl AuditLog {
                 pending: Vec::with_capacity(4 << 10),
             }),
         }));
-        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        // Not from /proc, of which a hardened unit shows its own processes only.
+        let hostname = rustix::system::uname();
+        let hostname = hostname.nodename().to_str().ok();
         let first = ChainStarted {
             chain: &chain,
             host_version: env!("CARGO_PKG_VERSION"),
-            hostname: hostname.as_deref().map(str::trim),
+            hostname,
             pid: std::process::id(),
             previous,
         };

@@ -47,6 +47,15 @@ fn chain(count: usize) -> (Vec<Vec<u8>>, Digest) {
     (lines, sealed.head)
 }
 
+#[test]
+fn a_chain_names_its_machine_and_its_process() {
+    let (lines, _) = chain(0);
+    let first: serde_json::Value = serde_json::from_slice(&lines[0]).unwrap();
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(first["hostname"], machine.trim());
+    assert_eq!(first["pid"], std::process::id());
+}
+
 fn ended() -> Event<'static> {
     Event::RunEnded {
         outcome: "done",

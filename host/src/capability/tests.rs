@@ -1,12 +1,14 @@
 //! The frame of every call, seen from the audit; `keys` and `reveal` behind it.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use wasmtime::component::{Resource, ResourceTable};
 
+use super::attempt::AT_ONCE;
 use super::bindings::cofferdam::capabilities::{http, keys, reveal, types};
 use super::testing::{Stage, audit_lines, audit_text};
 use super::{Attempt, CredentialSource, DenialKind, View};
@@ -147,6 +149,26 @@ async fn an_errand_that_is_broken_off_is_over_and_in_the_audit_before_the_attemp
     attempt.leave().await;
     attempt.end();
     assert_eq!(audit_lines(&folder)[1]["outcome"], "interrupted");
+}
+
+#[tokio::test]
+async fn much_is_not_looked_through_where_it_holds_up_others() {
+    let (attempt, _folder) = stage().attempt();
+    assert!(
+        pin!(attempt.before_work_on(AT_ONCE))
+            .now_or_never()
+            .is_some()
+    );
+    assert!(!attempt.share().is_used_up());
+    let mut much = pin!(attempt.before_work_on(AT_ONCE + 1));
+    assert!(much.as_mut().now_or_never().is_none(), "it goes on here");
+    assert!(attempt.share().is_used_up());
+    much.await;
+    assert!(
+        pin!(attempt.before_work_on(AT_ONCE + 1))
+            .now_or_never()
+            .is_some()
+    );
 }
 
 #[tokio::test]

@@ -309,6 +309,8 @@ mod tests {
             assert!(pod.contains(&format!("runAsUser: {user}\n")), "{user}");
             assert!(access.knows(&Peer::plain(user, &[])), "{user}");
         }
+        // With `fsGroup` and without it, the group is let into the state at each start.
+        assert!(pod.contains("fsGroupChangePolicy: OnRootMismatch\n"));
         assert!(access.may_run(&Peer::plain(50_000, &[]), &task("any")));
         assert!(!access.may_run(&Peer::plain(8_520, &[]), &task("any")));
     }

@@ -1,5 +1,5 @@
 //! `hello`: how many runs in a second, audit and results synced, and how long one
-//! waits at half of that.
+//! waits at half of that, and at half of what has to be reached.
 
 use std::path::Path;
 
@@ -37,6 +37,7 @@ pub(super) fn measure(effort: Effort, report: &mut Report, plot: Option<&Path>) 
     load(&["--runs", "2000"])?;
     let reached = number(&load(&[])?, "per_second")?;
     let waited = load(&["--rate", &(reached / 2.0).to_string()])?;
+    let waited_at_half_rate = load(&["--rate", &(RATE / 2.0).to_string()])?;
     report.add(Figure::at_least(
         "serve: hello, runs",
         "/s",
@@ -47,6 +48,11 @@ pub(super) fn measure(effort: Effort, report: &mut Report, plot: Option<&Path>) 
         "serve: hello at half of that, p99",
         "ms",
         (number(&waited, "p99")?, WAIT),
+    ))?;
+    report.add(Figure::at_most(
+        "serve: hello at 5,000/s, p99",
+        "ms",
+        (number(&waited_at_half_rate, "p99")?, WAIT),
     ))?;
     if let Some(file) = plot {
         let mut points = Vec::new();

@@ -65,6 +65,27 @@ async fn a_secret_split_over_chunks_is_redacted() {
     assert!(!text.contains(head) && !text.contains(tail), "{text}");
 }
 
+/// A few kilobytes that stand for megabytes.
+#[tokio::test]
+async fn what_much_comes_of_is_taken_in_many_turns() {
+    let zeros = vec![0; 4 << 20];
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&zeros).unwrap();
+    let body = encoder.finish().unwrap();
+    let server = Server::with_body("content-encoding: gzip\r\n", &body).await;
+    let (attempt, _audit) = attempt_with(&bearer(server.port));
+    let mut response = call(&attempt, get("x")).await.unwrap();
+    let mut read = std::pin::pin!(read_all(&mut response));
+    let mut turns = 0;
+    let text = std::future::poll_fn(|cx| {
+        turns += 1;
+        read.as_mut().poll(cx)
+    });
+    assert_eq!(text.await.unwrap().len(), zeros.len());
+    // The network alone makes for a few.
+    assert!(turns > 10, "{turns}");
+}
+
 #[tokio::test]
 async fn a_compressed_reflection_is_decoded_and_redacted() {
     let text = format!("before {TOKEN} after");
