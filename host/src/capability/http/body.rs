@@ -33,6 +33,8 @@ struct Source {
     decoder: Decoder,
     scrubber: Option<Scrubber>,
     decoded: Vec<u8>,
+    /// What was received and decoded since others had a turn.
+    since: usize,
     limit: usize,
     deadline: Instant,
 }
@@ -61,6 +63,7 @@ impl Body {
                 decoder,
                 scrubber: (!secrets.is_empty()).then(|| secrets.scrubber()),
                 decoded: Vec::new(),
+                since: 0,
                 limit,
                 deadline,
             }),
@@ -172,19 +175,13 @@ impl Source {
             .map_err(|error| Failed::Transport(transport::classify(&error)))?;
         match &chunk {
             Some(chunk) => {
-                let mut since = 0;
                 for piece in chunk.chunks(self.decoder.piece()) {
-                    since += self.take(clean, |decoder, out| decoder.push(piece, out))?;
-                    if since >= AT_ONCE {
-                        since = 0;
-                        // A task that has had enough of this thread goes on elsewhere.
-                        yield_now().await;
-                    }
+                    self.since += piece.len();
+                    let decode = |decoder: &mut Decoder, out: &mut _| decoder.push(piece, out);
+                    self.take(clean, decode).await?;
                 }
             }
-            None => {
-                self.take(clean, Decoder::finish)?;
-            }
+            None => self.take(clean, Decoder::finish).await?,
         }
         Ok(match chunk {
             Some(chunk) => Pulled::More(chunk.len() as u64),
@@ -192,22 +189,30 @@ impl Source {
         })
     }
 
-    /// Decodes, appends what is certainly clean, and says how much it was.
-    fn take(
+    /// Decodes, and appends what is certainly clean.
+    async fn take(
         &mut self,
         clean: &mut Vec<u8>,
         decode: impl FnOnce(&mut Decoder, &mut Vec<u8>) -> Result<(), DecodeError>,
-    ) -> Result<usize, Failed> {
+    ) -> Result<(), Failed> {
         self.decoded.clear();
         decode(&mut self.decoder, &mut self.decoded).map_err(|error| match error {
             DecodeError::TooLarge => Failed::too_large(self.limit),
             DecodeError::Malformed => Failed::Transport(TransportError::Protocol),
         })?;
-        match &mut self.scrubber {
-            Some(scrubber) => scrubber.push(&self.decoded, clean),
-            None => clean.extend_from_slice(&self.decoded),
+        for part in self.decoded.chunks(AT_ONCE) {
+            match &mut self.scrubber {
+                Some(scrubber) => scrubber.push(part, clean),
+                None => clean.extend_from_slice(part),
+            }
+            self.since += part.len();
+            if self.since >= AT_ONCE {
+                self.since = 0;
+                // A task that has had enough of this thread goes on elsewhere.
+                yield_now().await;
+            }
         }
-        Ok(self.decoded.len())
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::server::budget::Share;
 use crate::server::live::{LiveRun, Phase};
 use crate::server::metrics::Running;
 use crate::server::queue::{Ticket, Turn};
-use crate::server::store::{Pace, StoreError, Unkept};
+use crate::server::store::{Member, Pace, StoreError, Unkept};
 
 /// A run that can do nothing but answer is written down when it is not over by then.
 const BRIEF: Duration = Duration::from_millis(2);
@@ -37,7 +37,6 @@ impl Service {
             waited_for,
             room,
         } = place;
-        let _member = (live.pace() == Pace::Unhurried).then(|| inner.store.join());
         let is_brief = live.is_awaited && live.only_answers() && !inner.watched.store_is_failing();
         let mut run = Box::pin(self.run(&live, prepared, request, (ticket, room)));
         let (over, running, turn) = if is_brief {
@@ -80,7 +79,7 @@ impl Service {
         prepared: PreparedTask,
         request: RunRequest,
         (ticket, room): (Ticket, Share),
-    ) -> (Over, Running<'_>, Option<Turn>) {
+    ) -> (Over, Running<'_>, (Option<Turn>, Option<Member>)) {
         live.moved(Phase::Queued);
         // Who is cancelled while he waits is reported, and needs no turn for it.
         let turn = tokio::select! {
@@ -89,6 +88,7 @@ impl Service {
             () = live.cancel.token().cancelled() => None,
         };
         live.moved(Phase::Running);
+        let member = (live.pace() == Pace::Unhurried).then(|| self.0.store.join());
         let running = self.0.metrics.begun(request.task());
         let log = Arc::clone(&live.log);
         let cancel = live.cancel.clone();
@@ -96,7 +96,7 @@ impl Service {
         let over = over.await;
         // The input went with the run.
         drop(room);
-        (over, running, turn)
+        (over, running, (turn, member))
     }
 
     /// Writes down that a run began, unless it is over by then.

@@ -94,11 +94,25 @@ impl Entry {
                 let own = self.shelf.create_whole(&self.record)?;
                 let file = Arc::clone(&own.file);
                 if let Some(old) = slot.replace(own) {
-                    file.replaces(old);
+                    replace(&file, old);
                 }
                 Ok(file)
             }
         }
+    }
+}
+
+/// Has this file take the place of `old`. When that was to replace something and a sync
+/// of it failed, nobody was told that its lines are on the disk: what it was to replace
+/// is what counts there, and of many failures in a row two files are left.
+fn replace(file: &LockedFile, old: Slot) {
+    let older = old.file.has_failed().then(|| old.file.take_replaced());
+    match older.flatten() {
+        Some(older) => {
+            file.replaces(older);
+            old.done();
+        }
+        None => file.replaces(old),
     }
 }
 

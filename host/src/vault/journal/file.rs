@@ -1,6 +1,6 @@
 //! A file of the journal: locked, and synced for all who wait at one time.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -45,9 +45,13 @@ impl LockedFile {
                 .map_err(JournalError::io(&path, "created"))?;
             // A sweep may lock the file first, find it blank and remove it:
             // then our lock is on a file without a name, and we start anew.
-            file.lock().map_err(JournalError::io(&path, "locked"))?;
-            if !is_unlinked(&file, &path)? {
-                return Ok(Self::of(file, path));
+            match file.try_lock() {
+                Ok(()) if !is_unlinked(&file, &path)? => return Ok(Self::of(file, path)),
+                // Whoever has it now removes it.
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(JournalError::io(&path, "locked")(error));
+                }
             }
         }
         Err(JournalError::io(folder, "locked")(
@@ -89,10 +93,14 @@ impl LockedFile {
         self.replaced.lock().is_some()
     }
 
+    /// What this file takes the place of, which is then another's to end.
+    pub(super) fn take_replaced(&self) -> Option<Slot> {
+        self.replaced.lock().take()
+    }
+
     /// Ends what this file takes the place of.
     pub(super) fn replace(&self) {
-        let old = self.replaced.lock().take();
-        if let Some(old) = old {
+        if let Some(old) = self.take_replaced() {
             old.done();
         }
     }
@@ -105,12 +113,12 @@ impl LockedFile {
         self.checked(&self.path, synced)?;
         let folder = self.folder();
         let named = self.named.get_or_try_init(|| async {
-            let folder = folder.to_owned();
-            let synced = on_the_pool(move || sync_folder(&folder)).await;
-            synced.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")))
+            let open = self.open_folder()?;
+            let synced = on_the_pool(move || foremost(|| open.sync_all())).await;
+            let synced = synced.unwrap_or_else(|_| Err(io::Error::other("the runtime ends")));
+            self.checked(folder, synced)
         });
-        let named = named.await.copied();
-        self.checked(folder, named)?;
+        named.await?;
         self.replace();
         Ok(())
     }
@@ -119,7 +127,8 @@ impl LockedFile {
     pub(super) fn synced_here(&self) -> Result<(), JournalError> {
         self.checked(&self.path, self.syncs.sync_here())?;
         if !self.named.initialized() {
-            self.checked(self.folder(), sync_folder(self.folder()))?;
+            let open = self.open_folder()?;
+            self.checked(self.folder(), foremost(|| open.sync_all()))?;
             // Somebody else may have been as fast.
             let _ = self.named.set(());
         }
@@ -153,10 +162,23 @@ impl LockedFile {
         self.syncs.made()
     }
 
+    /// Whether the disk has its name.
+    #[cfg(test)]
+    pub(super) fn is_named(&self) -> bool {
+        self.named.initialized()
+    }
+
     /// As if a sync had failed.
     #[cfg(test)]
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
+    }
+
+    /// One that cannot be opened, as when there is no descriptor left, says nothing about
+    /// what is on the disk: the next try may do.
+    fn open_folder(&self) -> Result<File, JournalError> {
+        let folder = self.folder();
+        File::open(folder).map_err(JournalError::io(folder, "opened"))
     }
 
     fn folder(&self) -> &Path {
@@ -169,10 +191,6 @@ impl LockedFile {
             JournalError::io(path, "synced")(error)
         })
     }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    foremost(|| File::open(folder)?.sync_all())
 }
 
 /// Whether the open file is no longer what its name leads to: it was removed, or

@@ -20,6 +20,9 @@ use super::{Entry, JournalError};
 /// them, as long as they may be, have two thirds of this.
 const MAX_FILE: u64 = 1 << 20;
 
+/// Stands for a block that cannot be read.
+const DAMAGED: &[u8] = b"?";
+
 /// What a sweep finds behind a name. A file without any of these is gone or says
 /// nothing: then nothing is alive that it would tell of.
 pub(in crate::vault) enum Found {
@@ -62,52 +65,84 @@ pub(super) fn take(shelf: &Arc<Shelf>, path: &Path) -> Result<Vec<Found>, Journa
     if is_unlinked(&file, path)? {
         return Ok(Vec::new());
     }
-    let most = if is_segment {
-        u64::from(MOST_BLOCKS) * BLOCK as u64
+    let said = if is_segment {
+        blocks(&file)
     } else {
-        MAX_FILE
+        let mut text = Vec::new();
+        (&file)
+            .take(MAX_FILE)
+            .read_to_end(&mut text)
+            .map_err(JournalError::io(path, "read"))?;
+        vec![(0, text)]
     };
-    let mut text = Vec::new();
-    (&file)
-        .take(most + 1)
-        .read_to_end(&mut text)
-        .map_err(JournalError::io(path, "read"))?;
-    let block = if is_segment { BLOCK } else { text.len().max(1) };
-    let said: Vec<_> = (0..)
-        .zip(text.chunks(block))
+    let said: Vec<_> = (said.into_iter())
         .filter(|(_, text)| !is_blank(text))
         .collect();
     if said.is_empty() {
         // Killed between creating and writing or after clearing, or about to
-        // write: then the owner waits for our lock and sees that the name is
-        // gone.
+        // write: then the owner sees our lock, or that the name is gone.
         std::fs::remove_file(path).map_err(JournalError::io(path, "removed"))?;
         return Ok(Vec::new());
     }
     let file = LockedFile::of(file, path.to_owned());
     if is_segment {
-        return Ok(blocks(shelf, file, &said));
+        return Ok(left_in(shelf, file, &said));
     }
-    Ok(vec![match read(&text) {
+    Ok(vec![match said.first().and_then(|(_, text)| read(text)) {
         Some((record, length)) => left(shelf, Slot::found(file, length), record),
         None => Found::Unreadable(whole(path)),
     }])
 }
 
+/// The blocks of a segment. One that the disk does not give is damaged and takes nothing
+/// from the others.
+pub(super) fn blocks(file: &File) -> Vec<(u32, Vec<u8>)> {
+    // One too many shows that there are more than there may be.
+    let blocks = (0..=MOST_BLOCKS).map_while(|number| {
+        let mut text = vec![0; BLOCK];
+        match read_at(file, &mut text, u64::from(number) * BLOCK as u64) {
+            Ok(0) => None,
+            Ok(length) => {
+                text.truncate(length);
+                Some((number, text))
+            }
+            Err(error) => {
+                tracing::warn!(%error, number, "a block of the journal cannot be read");
+                Some((number, DAMAGED.to_vec()))
+            }
+        }
+    });
+    blocks.collect()
+}
+
+/// Reads until there is no room or no more.
+fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut length = 0;
+    while let Some(room) = into.get_mut(length..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, at + length as u64) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
 /// What these blocks of a segment tell.
-fn blocks(shelf: &Arc<Shelf>, file: LockedFile, said: &[(u32, &[u8])]) -> Vec<Found> {
+fn left_in(shelf: &Arc<Shelf>, file: LockedFile, said: &[(u32, Vec<u8>)]) -> Vec<Found> {
     let numbers: Vec<_> = said.iter().map(|(number, _)| *number).collect();
     shelf.left.keep_blocks(&file.path, &numbers);
     // Those that cannot be read, or are too many, keep the file.
     let used = u32::try_from(said.len()).unwrap_or(u32::MAX);
     let segment = Segment::swept(file, used);
-    let found = said.iter().map(|&(number, text)| match read(text) {
-        Some((record, length)) if number < MOST_BLOCKS => {
-            left(shelf, Slot::block(&segment, number, length), record)
+    let found = said.iter().map(|(number, text)| match read(text) {
+        Some((record, length)) if *number < MOST_BLOCKS => {
+            left(shelf, Slot::block(&segment, *number, length), record)
         }
         _ => Found::Unreadable(Place {
             path: segment.file.path.clone(),
-            block: Some(number),
+            block: Some(*number),
         }),
     });
     found.collect()
@@ -147,6 +182,7 @@ fn is_segment(path: &Path) -> bool {
     name.starts_with(b"attempts-") && name.ends_with(b".journal")
 }
 
+/// After a power loss a disk may have the first part only of what was cleared.
 fn is_blank(text: &[u8]) -> bool {
     text.first().is_none_or(|&byte| byte == 0)
 }

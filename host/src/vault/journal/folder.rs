@@ -33,6 +33,8 @@ impl Journal {
     /// thread takes.
     pub(in crate::vault) fn begin(&self, intent: Intent) -> Result<Entry, JournalError> {
         self.shelf.check()?;
+        // One each time: what is in the way may be there still.
+        self.shelf.retry_one_stranded();
         let record = Record::new(intent);
         let block = match record.intent.kind {
             AuthorityKind::Attempt => self.block(&record.lines())?,

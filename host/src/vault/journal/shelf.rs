@@ -26,7 +26,7 @@ pub(super) struct Shelf {
     checked: AtomicBool,
     pub(super) left: Left,
     /// Dropped, and no file of their own could be made for them.
-    stranded: Mutex<Vec<(Slot, Record)>>,
+    stranded: Mutex<VecDeque<(Slot, Record)>>,
     /// Files that take a block's place and wait for the disk.
     moving: Mutex<VecDeque<Arc<LockedFile>>>,
 }
@@ -74,11 +74,11 @@ impl Shelf {
                 Err(error) => {
                     tracing::warn!(%error, "a record stays where only this process's end frees it");
                     self.left.add(slot.place());
-                    return self.stranded.lock().push((slot, record.clone()));
+                    return self.stranded.lock().push_back((slot, record.clone()));
                 }
             }
         } else {
-            slot
+            self.told_whole(slot, record)
         };
         self.left.add(slot.place());
         if !slot.is_whole() {
@@ -92,6 +92,24 @@ impl Shelf {
             }
         }
         slot.file.unlock();
+    }
+
+    /// A file that lacks a line which could not be written is made anew, if it can be.
+    fn told_whole(&self, slot: Slot, record: &Record) -> Slot {
+        let lines = record.lines().len() as u64;
+        if record.unreadable > 0 || slot.length.is_some_and(|length| length >= lines) {
+            return slot;
+        }
+        match self.create_whole(record) {
+            Ok(own) => {
+                own.file.replaces(slot);
+                own
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a record that was left lacks its last line");
+                slot
+            }
+        }
     }
 
     /// Once the disk has this file, what it takes the place of is done with. Until
@@ -144,8 +162,14 @@ impl Shelf {
 
     /// Tries again to make files for those that have none of their own.
     pub(super) fn retry_stranded(self: &Arc<Self>) {
-        let stranded = std::mem::take(&mut *self.stranded.lock());
-        for (slot, record) in stranded {
+        let stranded = self.stranded.lock().len();
+        (0..stranded).for_each(|_| self.retry_one_stranded());
+    }
+
+    /// The same for one of them.
+    pub(super) fn retry_one_stranded(self: &Arc<Self>) {
+        let stranded = self.stranded.lock().pop_front();
+        if let Some((slot, record)) = stranded {
             self.left.settle(|| slot.place());
             self.leave(slot, &record);
         }

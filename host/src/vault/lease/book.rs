@@ -63,7 +63,9 @@ impl LeaseBook {
         if self.ended.load(Ordering::Acquire) {
             return Err(VaultError::Closed);
         }
-        if self.leases.lock().len() >= MAX_LEASES {
+        // Those that could not be kept count too: the journal has a line of each.
+        let noted = (self.entry.lock().as_ref()).map_or(0, |entry| entry.leases().len());
+        if noted >= MAX_LEASES {
             return Err(VaultError::TooManyLeases { limit: MAX_LEASES });
         }
         if self.lost.load(Ordering::Acquire) >= MAX_LOST {

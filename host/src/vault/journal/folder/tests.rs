@@ -524,6 +524,43 @@ async fn after_a_sync_that_failed_a_new_segment_begins() {
     assert_eq!(file(&journal), healthy.file.path);
 }
 
+/// A guest that asks again and again while no sync succeeds.
+#[tokio::test]
+async fn of_many_failures_in_a_row_two_files_are_left() {
+    let state = state();
+    let journal = Journal::new(state.path());
+    let mut entry = begun(&journal, "a");
+    let block = segment(&journal).file.path.clone();
+    for number in 1..20 {
+        slot(&entry).file.fail();
+        drop(entry.leased(&lease(number)));
+        assert!(block.exists());
+        assert!(names(&journal).len() <= 3, "{:?}", names(&journal));
+    }
+    assert_eq!(
+        look(&journal, &block).live,
+        1,
+        "the block is what the disk has"
+    );
+    slot(&entry).file.fail();
+    entry.leased(&lease(20)).synced().await.expect("synced");
+    assert_eq!(look(&journal, &block).live, 0);
+    let (_folder, after) = killed(&journal);
+    let own = unheld(&after, &after.names().expect("listed")[0]);
+    assert_eq!(own.left[0].leases().len(), 20);
+    entry.done();
+}
+
+/// A block that the disk does not give.
+#[test]
+fn what_cannot_be_read_of_a_segment_takes_nothing_from_the_others() {
+    let state = state();
+    let file = std::fs::File::open(state.path()).expect("a folder, which nobody can read");
+    let blocks = find::blocks(&file);
+    assert_eq!(blocks.len(), MOST_BLOCKS as usize + 1);
+    assert!(blocks.iter().all(|(_, text)| text == b"?"));
+}
+
 /// A real failure: of a file that has no disk.
 #[tokio::test]
 async fn a_failed_sync_is_told_to_all_who_wait() {
@@ -552,11 +589,14 @@ async fn no_line_counts_before_the_name_of_its_file_is_on_the_disk() {
     std::fs::rename(&folder, &elsewhere).expect("moved");
     assert!(written.synced().await.is_err());
     std::fs::rename(&elsewhere, &folder).expect("back");
-    assert!(segment(&journal).file.has_failed());
+    // It was not opened: what the disk has is known, and the next one asks again.
+    let mut late = begun(&journal, "b");
+    assert_eq!(slot(&late).file.path, slot(&early).file.path);
+    assert!(!segment(&journal).file.is_named());
+    late.leased(&lease(1)).synced().await.expect("synced");
+    assert!(segment(&journal).file.is_named());
 
     // Once it is there, nobody asks again.
-    let mut late = begun(&journal, "b");
-    late.leased(&lease(1)).synced().await.expect("synced");
     let written = late.leased(&lease(2));
     std::fs::rename(&folder, &elsewhere).expect("moved");
     written.synced().await.expect("synced");
