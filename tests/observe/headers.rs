@@ -7,16 +7,9 @@ use cofferdam::scrub::SecretSet;
 use cofferdam::vault::path::KvPath;
 use futures_util::future::join_all;
 
-use super::world::{Watched, asked, declare, lines};
+use super::world::{OWN, Watched, asked, declare, lines};
 use crate::in_process::{attempt, runner};
 use crate::vault::world::{World, attempt_of, open};
-
-/// Requests of the process itself.
-const OWN: [&str; 3] = [
-    "auth/approle/login",
-    "auth/token/renew-self",
-    "auth/token/revoke-self",
-];
 
 #[tokio::test]
 async fn vaults_audit_tells_which_run_asked() {

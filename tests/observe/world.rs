@@ -11,7 +11,14 @@ use crate::common::{api, install, signer, world};
 use crate::guide::{section, type_in};
 
 /// The header, as it stands in Vault's audit.
-pub(super) const HEADER: &str = "x-cofferdam-run";
+pub(crate) const HEADER: &str = "x-cofferdam-run";
+
+/// Requests of the process itself.
+pub(crate) const OWN: [&str; 3] = [
+    "auth/approle/login",
+    "auth/token/renew-self",
+    "auth/token/revoke-self",
+];
 
 /// What a test needs.
 pub(crate) struct Watched {
@@ -106,7 +113,7 @@ impl Watched {
 }
 
 /// Sends the traces of this installation to this address.
-pub(super) fn trace(world: &World, collector: &str) {
+pub(crate) fn trace(world: &World, collector: &str) {
     let file = "cofferdam.toml";
     let text = std::fs::read_to_string(world.path(file)).unwrap();
     let table = format!("{text}\n[telemetry]\notlp = \"{collector}\"\n");

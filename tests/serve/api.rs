@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 
 use cofferdam_devkit::upstream::Upstream;
+use http_body_util::BodyExt as _;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
@@ -127,6 +128,56 @@ async fn http_2_is_spoken_over_the_socket() {
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.version(), http::Version::HTTP_2);
     }
+}
+
+/// A run is submitted, read, and read on over one connection.
+#[tokio::test]
+async fn a_log_that_broke_off_is_read_on_over_http_2() {
+    let stage = Stage::bare("").await;
+    let stream = tokio::net::UnixStream::connect(stage.socket()).await;
+    let (executor, io) = (TokioExecutor::new(), TokioIo::new(stream.unwrap()));
+    let (mut sender, connection) = http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let talk = json!({ "do": "talk", "every_ms": 20, "lines": 40 });
+    let request = http::Request::post("http://x/v1/runs")
+        .header("content-type", "application/json")
+        .header("idempotency-key", "k")
+        .body(serde_json::to_string(&submission("probe", talk)).unwrap());
+    let answer = sender.send_request(request.unwrap()).await.unwrap();
+    assert_eq!(answer.version(), http::Version::HTTP_2);
+    assert!(answer.status().is_success(), "{answer:?}");
+    let view = answer.into_body().collect().await.unwrap().to_bytes();
+    let view: Value = serde_json::from_slice(&view).unwrap();
+    let run = view["run"].as_str().unwrap();
+
+    let mut log = async |after: &str| {
+        let request = http::Request::get(format!("http://x/v1/runs/{run}/log"))
+            .header("last-event-id", after)
+            .body(String::new());
+        let answer = sender.send_request(request.unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.into_body()
+    };
+    let ids = |events: &str| {
+        let ids = events.lines().filter_map(|line| line.strip_prefix("id: "));
+        ids.map(|id| id.parse().unwrap()).collect::<Vec<u64>>()
+    };
+    // Its stream ends in the middle of the run; the connection does not.
+    let mut first = log("0").await;
+    let mut begun = String::new();
+    while ids(&begun).len() < 5 {
+        let frame = first.frame().await.unwrap().unwrap();
+        begun.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+    }
+    drop(first);
+    let mut all = ids(&begun);
+    assert!(all.len() < 40, "it was over before: {begun}");
+    let after = all.last().unwrap().to_string();
+    let rest = log(&after).await.collect().await.unwrap().to_bytes();
+    let rest = std::str::from_utf8(&rest).unwrap();
+    assert!(rest.contains("event: end"), "{rest}");
+    all.extend(ids(rest));
+    assert_eq!(all, (1..=40).collect::<Vec<_>>());
 }
 
 /// Every series, with every field of its labels where one shows, is in docs/OPERATE.md.

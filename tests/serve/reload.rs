@@ -5,11 +5,12 @@ use std::time::Duration;
 use cofferdam::api::CancelledBy;
 use cofferdam::run::Outcome;
 use cofferdam_devkit::upstream::{Recorded, Upstream};
+use cofferdam_devkit::world::World;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::stage::{Stage, refusal, report, submission};
-use crate::common::{TOKEN, alive, api, becomes, canceller, guest};
+use crate::common::{TOKEN, alive, api, becomes, binary, canceller, guest};
 
 #[tokio::test]
 async fn a_run_keeps_the_grants_that_it_began_with() {
@@ -72,6 +73,72 @@ async fn a_run_keeps_the_authority_that_it_began_with() {
     stage.ends_clean().await;
 }
 
+/// Has the service read everything again, and waits until it has.
+async fn reloaded(stage: &Stage) {
+    let told = || stage.log().matches("were read again").count();
+    let before = told();
+    stage.signal(Signal::HUP);
+    becomes("all is read again", async || told() > before).await;
+}
+
+#[tokio::test]
+async fn a_component_is_compiled_once_for_as_long_as_somebody_has_it() {
+    let world = World::bare(binary()).unwrap().cold();
+    let install = |world: &World, task: &str, component: &str| {
+        world.task(task, &guest(component), "").unwrap();
+    };
+    install(&world, "work", "probe");
+    install(&world, "hello", "hello");
+    let stage = Stage::of(world, "").await;
+    // What was compiled is in the service's memory and nowhere else: not even root writes into
+    // a folder that is gone.
+    std::fs::remove_dir_all(stage.world.path("cache")).unwrap();
+    let compiled = |component: &str| {
+        let file = format!("{component}.wasm");
+        let log = stage.log();
+        let lines = log.lines().filter(|line| line.contains(&file));
+        lines
+            .filter(|line| line.contains("compiling a component"))
+            .count()
+    };
+    let numbers = || ["probe", "hello", "second-try"].map(compiled);
+    assert_eq!(numbers(), [1, 1, 0]);
+    // The same bytes under a new name are the same component.
+    install(&stage.world, "again", "probe");
+    for _ in 0..2 {
+        reloaded(&stage).await;
+        assert_eq!(numbers(), [1, 1, 0]);
+    }
+    std::fs::remove_file(stage.world.path("grants/again.toml")).unwrap();
+
+    // No task has it any more, but a run has.
+    let sleep = json!({ "do": "sleep", "ms": 600_000 });
+    let run = stage.submit("work", sleep).await.unwrap();
+    stage.running(run).await;
+    install(&stage.world, "work", "second-try");
+    reloaded(&stage).await;
+    install(&stage.world, "work", "probe");
+    reloaded(&stage).await;
+    assert_eq!(numbers(), [1, 1, 1]);
+
+    // Nobody has it any more: its memory is given back, so it is compiled anew. This is the
+    // control too: nothing else knew it.
+    stage.client().cancel(run).await.unwrap();
+    assert_eq!(report(&stage.end_of(run).await).exit, 130);
+    becomes("it is forgotten", async || {
+        install(&stage.world, "work", "second-try");
+        reloaded(&stage).await;
+        install(&stage.world, "work", "probe");
+        reloaded(&stage).await;
+        compiled("probe") == 2
+    })
+    .await;
+    assert!(!stage.world.path("cache").exists());
+    assert_eq!(compiled("hello"), 1, "a task has had it all the time");
+    let echo = json!({ "do": "echo", "value": 1 });
+    assert_eq!(stage.run("work", echo).await.exit, 0);
+}
+
 #[tokio::test]
 async fn one_bad_file_keeps_all_as_it_was_and_says_so() {
     let stage = Stage::bare("").await;
@@ -129,7 +196,7 @@ async fn one_bad_file_keeps_all_as_it_was_and_says_so() {
 
 #[tokio::test]
 async fn one_that_cannot_be_used_is_no_reason_not_to_serve_the_others() {
-    let world = cofferdam_devkit::world::World::bare(crate::common::binary()).unwrap();
+    let world = World::bare(binary()).unwrap();
     world.task("hello", &guest("hello"), "").unwrap();
     world.task("probe", &guest("probe"), "").unwrap();
     world

@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use cofferdam::api::RunState;
+use cofferdam::client::LogEvent;
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
 use serde_json::json;
@@ -102,10 +103,19 @@ async fn a_run_that_died_with_its_service_is_lost_and_its_authority_too() {
     let world = world().await;
     let upstream = Upstream::start().unwrap();
     install(&world, "caller", "probe-http", &api(&upstream.address()));
+    world.task("probe", &guest("probe"), "").unwrap();
     let mut stage = Stage::of(world, "").await;
     let submission = submission("caller", get("never"));
     let submitted = stage.client().submit("k", &submission).await.unwrap();
     let run = submitted.view.run;
+    // One that has said something, and somebody has read it.
+    let talk = json!({ "do": "talk", "every_ms": 20, "lines": 10_000 });
+    let talker = stage.submit("probe", talk).await.unwrap();
+    let mut reader = stage.client().log(talker, 0).await.unwrap();
+    for _ in 0..3 {
+        let event = reader.next().await.unwrap();
+        assert!(matches!(event, LogEvent::Line(_)), "{event:?}");
+    }
     let task = vec!["cofferdam-task-caller".to_owned()];
     minted(stage.world.bao().unwrap(), "caller", 1).await;
     stage.kill();
@@ -122,9 +132,18 @@ async fn a_run_that_died_with_its_service_is_lost_and_its_authority_too() {
     let audit = stage.world.audit().unwrap();
     let lost = audit
         .iter()
-        .find(|line| line["event"] == "run_lost")
+        .find(|line| line["event"] == "run_lost" && line["run"] == json!(run))
         .unwrap();
     assert_eq!((&lost["run"], &lost["swept"]), (&json!(run), &json!(true)));
+    // Its lines died with the service: who reads on, and who begins anew, is told its end.
+    assert!(reader.next().await.is_err(), "the kill broke it off");
+    for after in [0, 3] {
+        let mut reader = stage.client().log(talker, after).await.unwrap();
+        match reader.next().await.unwrap() {
+            LogEvent::End(end) => assert_eq!(end.state, RunState::Lost),
+            line => panic!("after {after}: {line:?}"),
+        }
+    }
     stage.ends_clean().await;
 }
 

@@ -18,7 +18,8 @@ pub enum Record {
         /// The task.
         task: String,
         /// What it may use; absent when its grants or its component cannot be
-        /// used, which its report then tells.
+        /// used, which its report then tells, and when a service was asked for a
+        /// run that was over before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         terms: Option<Terms>,
     },

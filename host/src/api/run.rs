@@ -232,7 +232,8 @@ pub struct RunView {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
-    /// What it may use; told while the run is not over.
+    /// What it may use; told while the run is not over, and in the answer to a
+    /// new submission that does not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
     /// How it ended: what `cofferdam run --format json` prints. There is none

@@ -38,6 +38,15 @@ impl Loaded {
         *slot = Some(task.clone());
         Ok(task)
     }
+
+    /// Forgets what nobody holds any more; who wants it again loads it again.
+    pub(super) fn forget_unused(&self) {
+        self.0.lock().retain(|_, slot| {
+            // A second holder of the slot loads it now, or is about to take what is in it. As
+            // long as the table is locked there is no new one, so this does not wait.
+            Arc::strong_count(slot) > 1 || slot.lock().as_ref().is_some_and(LoadedTask::is_shared)
+        });
+    }
 }
 
 /// Compiles one component after the other.

@@ -73,6 +73,11 @@ impl LoadedTask {
         &self.0.habit
     }
 
+    /// Whether there are other clones of it.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     fn covered_by(&self, grants: &Grants, path: &Path) -> Result<(), LoadError> {
         match grants::uncovered(self.imports(), grants).into_iter().next() {
             Some(uncovered) => Err(LoadError::Uncovered {
@@ -106,6 +111,12 @@ impl Engine {
         let task = self.inner().loaded.get_or_load(grants.digest, load)?;
         task.covered_by(grants, &path)?;
         Ok(task)
+    }
+
+    /// Gives back the memory of the components that nobody holds any more. One that is
+    /// wanted again is loaded again.
+    pub fn forget_unused(&self) {
+        self.inner().loaded.forget_unused();
     }
 
     /// Whether the pool is large enough for what the grants allow.

@@ -194,6 +194,12 @@ impl Runner {
         prepared.await.unwrap_or(Err(RunError::Panic))
     }
 
+    /// Gives back the memory of the components that no prepared task and no run has any
+    /// more.
+    pub fn forget_unused(&self) {
+        self.0.engine.forget_unused();
+    }
+
     /// Runs one attempt, from the request to the report. It always ends in a
     /// report, and it goes on to its end when the caller drops the future.
     pub async fn run(

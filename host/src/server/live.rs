@@ -187,6 +187,14 @@ impl LiveRun {
         self.view_in(state, report)
     }
 
+    /// The same with its terms, even if it is over.
+    pub(super) fn view_with_terms(&self) -> RunView {
+        RunView {
+            terms: Some(self.terms.clone()),
+            ..self.view()
+        }
+    }
+
     /// The same without its report.
     pub(super) fn view_without_report(&self) -> RunView {
         self.view_in(self.state().unwrap_or(RunState::Queued), None)

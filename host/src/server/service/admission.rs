@@ -190,10 +190,13 @@ impl Service {
         let Some(live) = &taken.live else {
             return self.view(peer, taken.run).await;
         };
-        if let Some(wait) = wait {
-            let _ = tokio::time::timeout(wait, live.ended()).await;
-            self.secure(live).await?;
-        }
+        let Some(wait) = wait else {
+            // Who begins a run and does not wait for it is told what it may use, however fast
+            // it was: `cofferdam run` says so before the first line.
+            return Ok(live.view_with_terms());
+        };
+        let _ = tokio::time::timeout(wait, live.ended()).await;
+        self.secure(live).await?;
         Ok(live.view())
     }
 

@@ -172,6 +172,9 @@ impl Service {
             .queue
             .set(places(&config.server.limits, &config.engine));
         inner.settings.store(Arc::new(settings));
+        // Otherwise each deployment would take memory for good. What a run has that is under
+        // way stays; the next reload forgets it.
+        inner.runner.forget_unused();
         self.shut_out();
         Ok(())
     }
