@@ -18,10 +18,10 @@ use super::stage::{Stage, refusal, report, submission, vaulted};
 use crate::common::{alive, binary, get, guest};
 
 /// A small file system at a folder.
-struct Disk(PathBuf);
+pub(super) struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(path: &Path) -> Self {
+    pub(super) fn mount(path: &Path) -> Self {
         fs::create_dir_all(path).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]);
@@ -34,7 +34,7 @@ impl Disk {
     }
 
     /// Takes all the room there is.
-    fn fill(&self) {
+    pub(super) fn fill(&self) {
         let mut ballast = fs::File::options()
             .create(true)
             .append(true)
@@ -50,7 +50,7 @@ impl Disk {
         assert_eq!(refused.kind(), std::io::ErrorKind::StorageFull);
     }
 
-    fn free(&self) {
+    pub(super) fn free(&self) {
         fs::remove_file(self.0.join("ballast")).unwrap();
     }
 }
