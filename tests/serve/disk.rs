@@ -69,7 +69,7 @@ async fn troubles(stage: &Stage) -> Vec<String> {
     bad.map(|check| check.name).collect()
 }
 
-async fn becomes(stage: &Stage, wanted: &[&str]) {
+pub(super) async fn becomes(stage: &Stage, wanted: &[&str]) {
     let begun = Instant::now();
     loop {
         let found = troubles(stage).await;
@@ -295,7 +295,9 @@ async fn without_room_for_the_journal_no_token_is_minted() {
         "{told}"
     );
     assert_eq!(stage.world.bao().unwrap().minted().unwrap(), minted);
+    becomes(&stage, &["journal"]).await;
     disk.free();
+    becomes(&stage, &[]).await;
     let done = stage.run("caller", get("status/200")).await;
     assert_eq!(done.exit, 0, "{done:?}");
     stage.ends_clean().await;

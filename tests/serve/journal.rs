@@ -12,12 +12,12 @@ use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
 use serde_json::{Value, json};
 
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::stage::{Stage, report, result, vaulted};
 use crate::common::{alive, api, becomes, get, install, signer, world};
 
 /// A small disk that only the journal is on.
-fn disk(world: &World) -> Disk {
+fn mount(world: &World) -> Disk {
     let state = world.path("state");
     fs::create_dir_all(&state).unwrap();
     fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
@@ -28,7 +28,7 @@ fn disk(world: &World) -> Disk {
 async fn a_full_journal_mints_no_token_and_keeps_none_alive() {
     let upstream = Upstream::start().unwrap();
     let world = vaulted(&upstream).await;
-    let disk = disk(&world);
+    let disk = mount(&world);
     let mut stage = Stage::of(world, "").await;
     let held = stage.held(&upstream).await;
     disk.fill();
@@ -39,6 +39,7 @@ async fn a_full_journal_mints_no_token_and_keeps_none_alive() {
     let told = format!("{:?}", refused.outcome);
     assert!(told.contains("No space"), "{told}");
     assert_eq!(bao.minted().unwrap(), minted);
+    disk::becomes(&stage, &["journal"]).await;
     assert_eq!(alive(bao, "caller").await, 1);
     upstream.release();
     stage.held_ended(&upstream, held).await;
@@ -46,8 +47,10 @@ async fn a_full_journal_mints_no_token_and_keeps_none_alive() {
     // Its block is free now, on the disk that is as full as before.
     let done = stage.run("caller", get("status/200")).await;
     assert_eq!(done.exit, 0, "{done:?}");
+    disk::becomes(&stage, &["journal"]).await;
     // Two at once need more room.
     disk.free();
+    disk::becomes(&stage, &[]).await;
     upstream.hold();
     let held = stage.held(&upstream).await;
     let done = stage.run("caller", get("status/200")).await;
@@ -113,7 +116,7 @@ impl Leasing {
         install(&world, "caller", "probe-all", &grants);
         let vault = Proxy::start(bao.socket()).unwrap();
         world.vault_at(&vault.address()).unwrap();
-        let disk = disk(&world);
+        let disk = mount(&world);
         let leasing = Self {
             stage: Stage::of(world, "").await,
             postgres,
@@ -219,6 +222,7 @@ async fn a_lease_that_cannot_be_written_down_is_not_used_and_ended() {
     assert_eq!(leasing.used(), noted.len());
     let asked = leasing.bao().answers_to("database/creds").unwrap();
     assert_eq!(asked.len(), LEASES, "each was made");
+    disk::becomes(&leasing.stage, &["journal"]).await;
     leasing.upstream.release();
     let told = report(&leasing.stage.end_of(run).await);
     result(&told);
@@ -227,6 +231,7 @@ async fn a_lease_that_cannot_be_written_down_is_not_used_and_ended() {
     assert_eq!((leasing.leases().await, leasing.users().await), (vec![], 0));
     assert_eq!(alive(leasing.bao(), "caller").await, 0);
     leasing.disk.free();
+    disk::becomes(&leasing.stage, &[]).await;
     leasing.ends_clean().await;
 }
 
