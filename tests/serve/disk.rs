@@ -18,10 +18,10 @@ use super::stage::{Stage, refusal, report, submission, vaulted};
 use crate::common::{alive, binary, get, guest};
 
 /// A small file system at a folder.
-struct Disk(PathBuf);
+pub(super) struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(path: &Path) -> Self {
+    pub(super) fn mount(path: &Path) -> Self {
         fs::create_dir_all(path).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs"]);
@@ -34,7 +34,7 @@ impl Disk {
     }
 
     /// Takes all the room there is.
-    fn fill(&self) {
+    pub(super) fn fill(&self) {
         let mut ballast = fs::File::options()
             .create(true)
             .append(true)
@@ -50,7 +50,7 @@ impl Disk {
         assert_eq!(refused.kind(), std::io::ErrorKind::StorageFull);
     }
 
-    fn free(&self) {
+    pub(super) fn free(&self) {
         fs::remove_file(self.0.join("ballast")).unwrap();
     }
 }
@@ -69,7 +69,7 @@ async fn troubles(stage: &Stage) -> Vec<String> {
     bad.map(|check| check.name).collect()
 }
 
-async fn becomes(stage: &Stage, wanted: &[&str]) {
+pub(super) async fn becomes(stage: &Stage, wanted: &[&str]) {
     let begun = Instant::now();
     loop {
         let found = troubles(stage).await;
@@ -295,7 +295,9 @@ async fn without_room_for_the_journal_no_token_is_minted() {
         "{told}"
     );
     assert_eq!(stage.world.bao().unwrap().minted().unwrap(), minted);
+    becomes(&stage, &["journal"]).await;
     disk.free();
+    becomes(&stage, &[]).await;
     let done = stage.run("caller", get("status/200")).await;
     assert_eq!(done.exit, 0, "{done:?}");
     stage.ends_clean().await;

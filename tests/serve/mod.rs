@@ -6,6 +6,7 @@ mod bad_days;
 mod cancel;
 mod command;
 mod disk;
+mod journal;
 mod leaks;
 mod log;
 mod observed;

@@ -83,6 +83,13 @@ async fn a_caller_that_submits_too_fast_is_slowed_down() {
         }
     }
     assert!(refused >= 5, "{refused} of 20 were refused");
+    // As it stands on the wire.
+    let hello = submission("hello", json!({ "name": "x" }));
+    let mut answers = (0..20).map(|_| stage.post(&stage.key(), &hello));
+    let answer = answers.find(|answer| answer.starts_with("HTTP/1.1 429 "));
+    let answer = answer.expect("twenty at once are too fast again");
+    assert!(answer.contains("in a second"), "{answer}");
+    assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     stage.submit("hello", json!({ "name": "x" })).await.unwrap();
 }
@@ -113,6 +120,7 @@ async fn bodies_take_room_before_they_are_read_and_give_it_back() {
     let refused = String::from_utf8(stage.ask(&announced("more", 700_000))).unwrap();
     assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
     assert!(refused.contains("more memory"), "{refused}");
+    assert!(refused.contains("\r\nretry-after: 1\r\n"), "{refused}");
     assert!(begun.elapsed() < Duration::from_secs(10));
     // A small one has room beside it, and when the large one is gone so has another.
     assert_eq!(stage.run("hello", json!({ "name": "x" })).await.exit, 0);

@@ -22,7 +22,7 @@ pub struct Readiness {
 /// One thing that the service depends on.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Check {
-    /// `audit`, `store`, `vault`, `drain`.
+    /// `audit`, `store`, `journal`, `vault`, `drain`.
     pub name: String,
     /// Whether it is as it should be.
     pub ok: bool,

@@ -7,7 +7,7 @@ use crate::api::{Check, VaultHealth, VaultNode};
 use crate::audit::AuditError;
 use crate::diagnostic::with_causes;
 use crate::lock::Mutex;
-use crate::vault::NodeHealth;
+use crate::vault::{JournalError, NodeHealth};
 
 /// What was seen last.
 #[derive(Default)]
@@ -17,6 +17,7 @@ pub(super) struct Watched(Mutex<Seen>);
 struct Seen {
     audit: Option<String>,
     store: Option<String>,
+    journal: Option<String>,
     vault: Option<(Instant, Vec<VaultNode>)>,
 }
 
@@ -35,6 +36,15 @@ impl Watched {
         note(
             "the kept results",
             &mut self.0.lock().store,
+            seen.err().map(|error| error as _),
+        );
+    }
+
+    /// Tokens and leases can be written down before they are used, or not.
+    pub(super) fn journal(&self, seen: Result<(), &JournalError>) {
+        note(
+            "the journal",
+            &mut self.0.lock().journal,
             seen.err().map(|error| error as _),
         );
     }
@@ -85,6 +95,7 @@ impl Watched {
         vec![
             check("audit", seen.audit.clone()),
             check("store", seen.store.clone()),
+            check("journal", seen.journal.clone()),
             check("vault", (!vault.ok).then(|| nodes.join(", "))),
         ]
     }

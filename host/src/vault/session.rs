@@ -20,8 +20,9 @@ use super::revoke::{NO_TIME, Tie};
 use super::shared::Shared;
 use super::stats::LiveToken;
 use super::sweep::SweepReport;
-use super::{VaultError, VaultErrorKind};
+use super::{JournalError, VaultError, VaultErrorKind};
 use crate::name::TaskName;
+use crate::priority::on_the_pool;
 use crate::scrub::SecretSet;
 
 /// How long the end of the process waits for the sweep that its first attempt
@@ -301,6 +302,20 @@ impl Vault {
     /// token stands in the report.
     pub async fn sweep(&self) -> Result<SweepReport, VaultError> {
         self.0.sweep().await
+    }
+
+    /// Whether the journal can be written: tries to where it could not be before.
+    ///
+    /// # Errors
+    /// When it still cannot.
+    pub async fn probe_journal(&self) -> Result<(), JournalError> {
+        if !self.0.journal.is_troubled() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.0);
+        let probed = on_the_pool(move || shared.journal.probe()).await;
+        // Else the runtime ends.
+        probed.unwrap_or(Ok(()))
     }
 
     /// Ends the log-in of this process; `None` when there was none of its own

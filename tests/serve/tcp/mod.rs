@@ -8,4 +8,5 @@ mod publisher;
 mod secrets;
 mod signer;
 mod site;
+mod slow;
 mod tokens;

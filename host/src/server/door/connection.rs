@@ -17,9 +17,15 @@ use tower_service::Service as _;
 use super::Visit;
 
 /// How long a connection may be silent before its first request, and between
-/// two; and how long the head of a request may take. One that is not known has
-/// as long to say who it is.
+/// two; and how long the head of a request may take, over HTTP/2 until a ping is sent. One
+/// that is not known has as long to say who it is.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long the answer to a ping may take over HTTP/2. Also what bounds the head of a
+/// request there, with the silence before the ping: nothing may come between the parts of a
+/// head, so that no ping is answered meanwhile. Who answers pings may stay; how many such
+/// connections there are is counted.
+const PONG: Duration = Duration::from_secs(20);
 
 /// How long a caller may take in nothing of an answer that is being sent.
 const STANDSTILL: Duration = Duration::from_secs(30);
@@ -58,7 +64,8 @@ where
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
-        .keep_alive_interval(SILENCE);
+        .keep_alive_interval(SILENCE)
+        .keep_alive_timeout(PONG);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(STANDSTILL));
     let stream = Box::pin(stream);

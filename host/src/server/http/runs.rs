@@ -124,7 +124,9 @@ pub(super) async fn show(
 
 /// Cancel a run; answers when it is over and its authority is closed.
 ///
-/// A run that is over already is shown as it is.
+/// A run that is over already is shown as it is. When Vault does not confirm within seconds
+/// that the authority is closed, `revocation.complete` of the report is false; the service
+/// closes it later.
 #[utoipa::path(
     post,
     path = "/v1/runs/{run}/cancel",

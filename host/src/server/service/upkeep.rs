@@ -133,6 +133,10 @@ impl Service {
             let probed = inner.store.probe().await;
             inner.watched.store(probed.as_ref().copied());
         }
+        if let Some(vault) = inner.runner.vault() {
+            let probed = vault.probe_journal().await;
+            inner.watched.journal(probed.as_ref().copied());
+        }
         inner.settings.load().pace.tidy();
     }
 

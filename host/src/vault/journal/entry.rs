@@ -32,7 +32,11 @@ pub(in crate::vault) enum Keep {
 
 /// What is in the kernel, so that a kill does not lose it.
 #[must_use = "a power loss may take it until it is synced"]
-pub(in crate::vault) struct Written(Result<Option<Arc<LockedFile>>, JournalError>);
+pub(in crate::vault) struct Written {
+    /// What is to be synced.
+    file: Result<Option<Arc<LockedFile>>, JournalError>,
+    shelf: Arc<Shelf>,
+}
 
 impl Entry {
     /// What was written before the token was asked for.
@@ -59,7 +63,7 @@ impl Entry {
             self.record.keep = keep;
         }
         let file = self.write(&line);
-        Written(file.map(|file| (keep == Keep::OnDisk).then_some(file)))
+        self.written(file.map(|file| (keep == Keep::OnDisk).then_some(file)))
     }
 
     /// Adds a lease. When this returns it is in the kernel; its credential may be
@@ -67,7 +71,13 @@ impl Entry {
     pub(in crate::vault) fn leased(&mut self, lease: &LeaseId) -> Written {
         self.record.leases.push(lease.clone());
         self.record.keep = Keep::OnDisk;
-        Written(self.write(&record::lease_line(lease)).map(Some))
+        let file = self.write(&record::lease_line(lease));
+        self.written(file.map(Some))
+    }
+
+    fn written(&self, file: Result<Option<Arc<LockedFile>>, JournalError>) -> Written {
+        let shelf = Arc::clone(&self.shelf);
+        Written { file, shelf }
     }
 
     /// Forgets the token: it is dead, or was never made. Inline: it takes
@@ -128,9 +138,11 @@ impl Written {
     /// Waits until the disk has it too, if it has to. Whoever drops the future
     /// gives up the waiting; the line stays.
     pub(in crate::vault) async fn synced(self) -> Result<(), JournalError> {
-        match self.0? {
-            Some(file) => file.synced().await,
-            None => Ok(()),
-        }
+        let synced = match self.file {
+            Ok(Some(file)) => file.synced().await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        synced.inspect_err(|_| self.shelf.note_trouble())
     }
 }

@@ -32,6 +32,11 @@ impl Journal {
     /// microsecond, making a file tens of them, about what the switch to another
     /// thread takes.
     pub(in crate::vault) fn begin(&self, intent: Intent) -> Result<Entry, JournalError> {
+        let begun = self.try_begin(intent);
+        begun.inspect_err(|_| self.shelf.note_trouble())
+    }
+
+    fn try_begin(&self, intent: Intent) -> Result<Entry, JournalError> {
         self.shelf.check()?;
         // One each time: what is in the way may be there still.
         self.shelf.retry_one_stranded();
@@ -50,6 +55,29 @@ impl Journal {
             slot: Some(slot),
             record,
         })
+    }
+
+    /// Whether something could not be written, and no probe has succeeded since.
+    pub(in crate::vault) fn is_troubled(&self) -> bool {
+        self.shelf.is_troubled()
+    }
+
+    /// Makes a file with a block, as the next attempt may have to, and removes it. It waits
+    /// for the disk.
+    pub(in crate::vault) fn probe(&self) -> Result<(), JournalError> {
+        self.shelf.forget_trouble();
+        let probed = self.try_probe();
+        probed.inspect_err(|_| self.shelf.note_trouble())
+    }
+
+    fn try_probe(&self) -> Result<(), JournalError> {
+        let segment = Segment::create(&self.shelf)?;
+        let probed = segment.take(&[]).and_then(|slot| {
+            slot.into_iter().for_each(Slot::done);
+            segment.file.synced_here()
+        });
+        segment.retire();
+        probed
     }
 
     /// A block of the segment with these lines, when it has one for them. A new

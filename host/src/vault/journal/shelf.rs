@@ -24,6 +24,8 @@ use crate::priority::on_the_pool;
 pub(super) struct Shelf {
     pub(super) folder: PathBuf,
     checked: AtomicBool,
+    /// Something could not be written or synced, and no probe has succeeded since.
+    is_troubled: AtomicBool,
     pub(super) left: Left,
     /// Dropped, and no file of their own could be made for them.
     stranded: Mutex<VecDeque<(Slot, Record)>>,
@@ -37,10 +39,25 @@ impl Shelf {
         Self {
             folder,
             checked: AtomicBool::new(false),
+            is_troubled: AtomicBool::new(false),
             left: Left::default(),
             stranded: Mutex::default(),
             moving: Mutex::default(),
         }
+    }
+
+    /// Something could not be written or synced.
+    pub(super) fn note_trouble(&self) {
+        self.is_troubled.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_troubled(&self) -> bool {
+        self.is_troubled.load(Ordering::Relaxed)
+    }
+
+    /// Forgets it. Before a probe, so that what fails beside the probe is not lost.
+    pub(super) fn forget_trouble(&self) {
+        self.is_troubled.store(false, Ordering::Relaxed);
     }
 
     /// A new file; in a new folder when somebody removed the old one.
@@ -72,6 +89,7 @@ impl Shelf {
                     own
                 }
                 Err(error) => {
+                    self.note_trouble();
                     tracing::warn!(%error, "a record stays where only this process's end frees it");
                     self.left.add(slot.place());
                     return self.stranded.lock().push_back((slot, record.clone()));

@@ -990,3 +990,27 @@ fn creating_and_sweeping_at_once_loses_nothing() {
         stop.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn what_could_not_be_written_is_told_until_a_probe_succeeds_which_leaves_nothing() {
+    let state = state();
+    let journal = Journal::new(state.path());
+    let folder = state.path().join("journal");
+    DirBuilder::new().mode(0o700).create(&folder).expect("made");
+    let open_to = |mode| {
+        let mode = PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&folder, mode).expect("changed");
+    };
+    assert!(!journal.is_troubled());
+    open_to(0o755);
+    assert!(journal.begin(intent("a")).is_err());
+    assert!(journal.is_troubled());
+    assert!(journal.probe().is_err());
+    assert!(journal.is_troubled(), "it is told until it works");
+    open_to(0o700);
+    journal.probe().expect("it works");
+    assert!(!journal.is_troubled());
+    assert_eq!(names(&journal), Vec::<String>::new());
+    journal.begin(intent("b")).expect("begun").done();
+    assert!(!journal.is_troubled());
+}
