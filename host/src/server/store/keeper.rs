@@ -72,6 +72,14 @@ pub(super) struct Post<C> {
     thread: Thread,
 }
 
+/// How many shared a commit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Came {
+    all: usize,
+    /// Of them, those in a hurry.
+    hurried: usize,
+}
+
 /// What is on its way to the thread.
 #[derive(Default)]
 struct Queue {
@@ -172,28 +180,31 @@ impl<S: Shape> Keeper<S> {
 
     /// Ends when nobody is left who could write.
     fn keep(mut self) {
-        let mut were = 1;
+        let mut were = Came::default();
         while let Some(first) = self.next.take().or_else(|| self.writes.recv().ok()) {
             self.gather(first.pace, were);
             let batch = self.batch(first);
-            were = batch.len();
+            were = Came::default();
             for write in &batch {
                 self.queue.of(write.pace).fetch_sub(1, SeqCst);
+                were.all += 1;
+                were.hurried += usize::from(write.pace == Pace::Soon);
             }
             self.settle(batch);
         }
     }
 
     /// Waits for those that will share a commit with one of this pace.
-    fn gather(&self, pace: Pace, were: usize) {
+    fn gather(&self, pace: Pace, were: Came) {
         if pace == Pace::Unhurried {
-            let longest = patience(were, EACH_UNHURRIED, LONGEST_UNHURRIED);
+            let longest = patience(were.all, EACH_UNHURRIED, LONGEST_UNHURRIED);
             self.queue.wait(Instant::now() + longest);
             if !self.queue.is_hurried() {
                 return;
             }
         }
-        thread::sleep(patience(were, EACH, LONGEST));
+        // Who is in a hurry does not wait for more of those who are not.
+        thread::sleep(patience(were.hurried, EACH, LONGEST));
     }
 
     /// Those that share a commit with this one.
