@@ -348,13 +348,27 @@ mod tests {
         let own = || getpriority_process(None).unwrap();
         let mut polite = take(&lane, async move { on_the_pool(own).await });
         assert_eq!(polite.result().await.unwrap(), here);
-        // As it would be: while that thread is busy, the next one is started by the lane.
-        let (end, ended) = std::sync::mpsc::channel::<()>();
-        let busy = tokio::task::spawn_blocking(move || ended.recv());
-        let mut plain = take(&lane, async move { tokio::task::spawn_blocking(own).await });
-        assert_eq!(plain.result().await.unwrap(), LOW);
-        drop(end);
-        assert!(busy.await.unwrap().is_err());
+        // As it would be: once all threads that there are have work, the next one is started
+        // by the lane.
+        let mut busy = Vec::new();
+        let mut seen = Vec::new();
+        while seen.last() != Some(&LOW) && seen.len() < 8 {
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            let (begin, begun) = oneshot::channel();
+            let work = tokio::task::spawn_blocking(move || {
+                begin.send(()).unwrap();
+                ended.recv().unwrap_err()
+            });
+            busy.push((end, work));
+            begun.await.unwrap();
+            let mut plain = take(&lane, async move { tokio::task::spawn_blocking(own).await });
+            seen.push(plain.result().await.unwrap());
+        }
+        assert_eq!(seen.last(), Some(&LOW), "{seen:?}");
+        for (end, work) in busy {
+            drop(end);
+            work.await.unwrap();
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
