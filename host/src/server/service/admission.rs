@@ -203,23 +203,9 @@ impl Service {
     /// Returns once a run is on the disk that was begun, is not over and may have been
     /// left for later.
     async fn secure(&self, live: &LiveRun) -> Result<(), Refused> {
-        if live.is_over() || live.is_noted() {
-            return Ok(());
-        }
-        match self
-            .0
-            .store
-            .begin(live.run, &live.record(None), live.pace())
-            .await
-        {
-            Ok(()) => {
-                live.noted();
-                Ok(())
-            }
-            Err(error) => {
-                self.0.watched.store(Err(&error));
-                Err(unwritten(live.run))
-            }
+        match live.is_over() || live.is_noted() || self.note(live).await {
+            true => Ok(()),
+            false => Err(unwritten(live.run)),
         }
     }
 

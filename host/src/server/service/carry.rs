@@ -48,17 +48,11 @@ impl Service {
                 () = self.note_later(&live) => run.await,
             }
         } else {
-            if let Err(error) = inner
-                .store
-                .begin(live.run, &live.record(None), live.pace())
-                .await
-            {
-                inner.watched.store(Err(&error));
+            if !self.note(&live).await {
                 inner.registry.lock().refuse(&live);
                 live.moved(Phase::Refused);
                 return;
             }
-            live.noted();
             run.await
         };
         live.over();
@@ -102,14 +96,21 @@ impl Service {
     /// Writes down that a run began, unless it is over by then.
     async fn note_later(&self, live: &LiveRun) {
         tokio::time::sleep(BRIEF).await;
-        match self
-            .0
-            .store
-            .begin(live.run, &live.record(None), live.pace())
-            .await
-        {
-            Ok(()) => live.noted(),
-            Err(error) => self.0.watched.store(Err(&error)),
+        self.note(live).await;
+    }
+
+    /// Writes down that a run began; whether the disk has it.
+    pub(super) async fn note(&self, live: &LiveRun) -> bool {
+        let (store, record) = (&self.0.store, live.record(None));
+        match store.begin(live.run, &record, live.pace()).await {
+            Ok(()) => {
+                live.noted();
+                true
+            }
+            Err(error) => {
+                self.0.watched.store(Err(&error));
+                false
+            }
         }
     }
 

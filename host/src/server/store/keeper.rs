@@ -319,7 +319,7 @@ mod tests {
         }
     }
 
-    /// The way to a thread that waits for more, of so many runs; what of it is left after
+    /// Whether a thread that waits for more, of so many runs under way, still does after
     /// each of these writes.
     fn is_waiting_after(runs: usize, paces: &[Pace]) -> Vec<bool> {
         let queue = Arc::new(Queue::default());
