@@ -4,6 +4,7 @@ mod activation;
 mod api;
 mod bad_days;
 mod cancel;
+mod client;
 mod command;
 mod disk;
 mod journal;
