@@ -9,12 +9,16 @@ use serde_json::json;
 
 use super::world::{World, config, open};
 
+/// A process that is gone, and left the token of one attempt and its log-in.
+async fn leave_one(world: &World) {
+    let dead = world.vault();
+    drop(open(&dead, "dead").await);
+}
+
 #[tokio::test]
 async fn a_sweep_revokes_what_was_left_and_touches_nobody_who_lives() {
     let world = World::start().await;
-    let dead = world.vault();
-    drop(open(&dead, "dead").await);
-    drop(dead);
+    leave_one(&world).await;
     let left = world.living().await;
     assert_eq!(left.len(), 2, "a log-in and a child outlive their process");
 
@@ -45,9 +49,7 @@ async fn a_sweep_revokes_what_was_left_and_touches_nobody_who_lives() {
 #[tokio::test]
 async fn a_sweep_reports_and_hides_accessors() {
     let world = World::start().await;
-    let dead = world.vault();
-    drop(open(&dead, "dead").await);
-    drop(dead);
+    leave_one(&world).await;
     let left = world.journalled();
 
     let vault = world.vault();
@@ -78,9 +80,7 @@ async fn a_sweep_reports_and_hides_accessors() {
 #[tokio::test]
 async fn the_first_attempt_sweeps_too() {
     let world = World::start().await;
-    let dead = world.vault();
-    drop(open(&dead, "dead").await);
-    drop(dead);
+    leave_one(&world).await;
     let vault = world.vault();
     assert!(open(&vault, "next").await.close().await.complete);
     assert!(vault.close().await.expect("a log-in").complete);
@@ -203,9 +203,7 @@ async fn a_token_of_another_cluster_is_not_taken_for_dead() {
 #[tokio::test]
 async fn a_file_that_names_no_cluster_is_swept_by_its_address() {
     let world = World::start().await;
-    let dead = world.vault();
-    drop(open(&dead, "dead").await);
-    drop(dead);
+    leave_one(&world).await;
     for record in world.journal() {
         let (intent, rest) = record.text.split_once('\n').unwrap();
         let mut intent: serde_json::Value = serde_json::from_str(intent).unwrap();
@@ -225,9 +223,7 @@ async fn a_file_that_names_no_cluster_is_swept_by_its_address() {
 async fn a_torn_line_keeps_nothing_else_from_the_sweep() {
     for torn in ["accessor", "lease"] {
         let world = World::start().await;
-        let dead = world.vault();
-        drop(open(&dead, "dead").await);
-        drop(dead);
+        leave_one(&world).await;
         let mut records = world.journal().into_iter();
         let attempt = records.find(Record::is_attempt).unwrap();
         let (intent, accessor) = attempt.text.split_once('\n').unwrap();
@@ -271,9 +267,7 @@ fn leave_blocks(world: &World, blocks: &[(usize, &str)]) {
 #[tokio::test]
 async fn a_damaged_block_keeps_nothing_else_from_the_sweep() {
     let world = World::start().await;
-    let dead = world.vault();
-    drop(open(&dead, "dead").await);
-    drop(dead);
+    leave_one(&world).await;
     let mut records = world.journal().into_iter();
     let attempt = records.find(Record::is_attempt).unwrap();
     attempt.remove().unwrap();
@@ -312,9 +306,7 @@ async fn a_damaged_block_keeps_nothing_else_from_the_sweep() {
 #[tokio::test]
 async fn a_record_in_two_places_is_told_once_and_gone_from_both() {
     let world = World::start().await;
-    let dead = world.vault();
-    drop(open(&dead, "dead").await);
-    drop(dead);
+    leave_one(&world).await;
     let mut records = world.journal().into_iter();
     let attempt = records.find(Record::is_attempt).unwrap();
     leave_blocks(&world, &[(1, &attempt.text)]);
@@ -336,9 +328,7 @@ async fn a_record_in_two_places_is_told_once_and_gone_from_both() {
 async fn an_attempt_whose_record_a_power_loss_took_ends_with_its_log_in() {
     for torn in [false, true] {
         let world = World::start().await;
-        let dead = world.vault();
-        drop(open(&dead, "dead").await);
-        drop(dead);
+        leave_one(&world).await;
         assert_eq!(world.living().await.len(), 2);
         let mut records = world.journal().into_iter();
         let attempt = records.find(Record::is_attempt).unwrap();
@@ -357,9 +347,7 @@ async fn an_attempt_whose_record_a_power_loss_took_ends_with_its_log_in() {
 #[tokio::test]
 async fn a_sweep_without_vault_keeps_everything() {
     let world = World::start().await;
-    let dead = world.vault();
-    drop(open(&dead, "dead").await);
-    drop(dead);
+    leave_one(&world).await;
     let text = world.approle("");
     // The same server's name, but nothing behind it.
     let address = world.bao.address();
