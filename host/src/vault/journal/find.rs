@@ -66,7 +66,7 @@ pub(super) fn take(shelf: &Arc<Shelf>, path: &Path) -> Result<Vec<Found>, Journa
         return Ok(Vec::new());
     }
     let said = if is_segment {
-        blocks(&file)
+        blocks(&file).map_err(JournalError::io(path, "inspected"))?
     } else {
         let mut text = Vec::new();
         (&file)
@@ -96,23 +96,24 @@ pub(super) fn take(shelf: &Arc<Shelf>, path: &Path) -> Result<Vec<Found>, Journa
 
 /// The blocks of a segment. One that the disk does not give is damaged and takes nothing
 /// from the others.
-pub(super) fn blocks(file: &File) -> Vec<(u32, Vec<u8>)> {
+pub(super) fn blocks(file: &File) -> io::Result<Vec<(u32, Vec<u8>)>> {
+    let there = file.metadata()?.len().div_ceil(BLOCK as u64);
     // One too many shows that there are more than there may be.
-    let blocks = (0..=MOST_BLOCKS).map_while(|number| {
+    let there = u32::try_from(there)
+        .unwrap_or(u32::MAX)
+        .min(MOST_BLOCKS + 1);
+    let blocks = (0..there).map(|number| {
         let mut text = vec![0; BLOCK];
         match read_at(file, &mut text, u64::from(number) * BLOCK as u64) {
-            Ok(0) => None,
-            Ok(length) => {
-                text.truncate(length);
-                Some((number, text))
-            }
+            Ok(length) => text.truncate(length),
             Err(error) => {
                 tracing::warn!(%error, number, "a block of the journal cannot be read");
-                Some((number, DAMAGED.to_vec()))
+                text = DAMAGED.to_vec();
             }
         }
+        (number, text)
     });
-    blocks.collect()
+    Ok(blocks.collect())
 }
 
 /// Reads until there is no room or no more.

@@ -161,3 +161,39 @@ impl LeaseBook {
         self.entry.lock().take()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::vault::journal::{AuthorityKind, Intent, Journal};
+
+    /// A guest that asks again and again for what cannot be kept.
+    #[tokio::test]
+    async fn leases_that_were_noted_and_not_kept_count_too() {
+        let state = tempfile::tempdir().unwrap();
+        let intent = Intent::new(
+            AuthorityKind::Attempt,
+            "a".to_owned(),
+            None,
+            "http://127.0.0.1:1".to_owned(),
+            None,
+            Timestamp::UNIX_EPOCH,
+            Duration::from_secs(60),
+        );
+        let entry = Journal::new(state.path()).begin(intent).unwrap();
+        let book = LeaseBook::new(entry, &Arc::default());
+        for number in 0..MAX_LEASES {
+            book.admit().unwrap();
+            let id = LeaseId::try_from(format!("a/creds/b/{number}")).unwrap();
+            book.note(&id).await.unwrap();
+        }
+        assert!(book.all().is_empty());
+        let refused = book.admit().unwrap_err();
+        assert!(
+            matches!(refused, VaultError::TooManyLeases { .. }),
+            "{refused:?}"
+        );
+    }
+}
