@@ -15,9 +15,10 @@ use crate::disk::Syncs;
 use crate::lock::Mutex;
 use crate::priority::{foremost, on_the_pool};
 
-/// How often a new file is made again because a sweep caught it blank. Each
-/// round needs a sweep at the very moment; more than a few mean something else.
-const MAX_ROUNDS: u32 = 16;
+/// How often a new file is made again because a sweep caught it blank. Each round needs a
+/// sweep at the very moment, as one that looks again and again on a busy machine often is (16
+/// in a row were seen); so many mean something else.
+const MAX_ROUNDS: u32 = 256;
 
 /// Locked for as long as this value lives, unless it is let go before.
 pub(super) struct LockedFile {

@@ -359,6 +359,15 @@ fn refuses_folders_that_others_can_touch() {
     }
 }
 
+/// Says so when it is dropped.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn creating_and_sweeping_at_once_loses_nothing() {
     let state = state();
@@ -376,6 +385,8 @@ fn creating_and_sweeping_at_once_loses_nothing() {
                 }
             }
         });
+        // Whatever becomes of what follows, or the other thread would never end.
+        let _stop = Stop(&stop);
         // Log-ins get a new file each time.
         for kind in [AuthorityKind::Login, AuthorityKind::Attempt] {
             for round in 0..2000 {
@@ -390,6 +401,5 @@ fn creating_and_sweeping_at_once_loses_nothing() {
                 }
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
 }
