@@ -137,6 +137,18 @@ pub(crate) fn until_asked(seen: &mut u32, longest: Duration) {
     *seen = FOREMOST.asked.load(SeqCst);
 }
 
+/// Whether turns of the lowest priority are being taken.
+pub(crate) fn turns_are_taken() -> bool {
+    FOREMOST.turns.load(SeqCst) > 0
+}
+
+/// Has the calling thread sleep no longer than it asks for: without this up to 50 µs.
+pub(crate) fn sleep_exactly() {
+    if let Err(error) = set_current_timer_slack(NonZeroU64::new(1)) {
+        tracing::warn!(%error, "a thread sleeps longer than it should");
+    }
+}
+
 /// The turns that a thread of the background takes.
 pub(crate) struct Manners {
     /// It is of the lowest priority.
@@ -148,8 +160,8 @@ impl Manners {
     /// Of the calling thread, which has entered this priority.
     pub(crate) fn of(priority: Background) -> Self {
         let makes_way = priority == Background::Lowest;
-        if makes_way && let Err(error) = set_current_timer_slack(NonZeroU64::new(1)) {
-            tracing::warn!(%error, "a thread for background work rests longer than it should");
+        if makes_way {
+            sleep_exactly();
         }
         Self {
             makes_way,
@@ -157,8 +169,9 @@ impl Manners {
         }
     }
 
-    /// Takes a turn, when it may. It rests now and then, so that others who are in no group
-    /// of ours have the processor too.
+    /// Takes a turn, when it may. Before it the kernel may give the processor to whoever woke
+    /// meanwhile; now and then the thread rests, so that others who are in no group of ours have
+    /// it too.
     pub(crate) fn take(&mut self, turn: impl FnOnce()) {
         if !self.makes_way {
             return turn();
@@ -166,6 +179,8 @@ impl Manners {
         if self.rested.elapsed() >= STRETCH {
             thread::sleep(REST);
             self.rested = Instant::now();
+        } else {
+            thread::yield_now();
         }
         let _taken = Taken::begin();
         turn();

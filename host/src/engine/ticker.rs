@@ -6,11 +6,17 @@ use std::thread;
 use std::time::Duration;
 
 use super::LoadError;
-use crate::priority::until_asked;
+use crate::priority::{sleep_exactly, turns_are_taken, until_asked};
 
 /// How often a running guest is interrupted so that its neighbours get their
 /// turn. It is what one guest can delay another at once.
 const TICK: Duration = Duration::from_millis(1);
+
+/// The same while guests of the lowest priority have the processor. The kernel may hand it
+/// to a thread that wakes only when they next enter it, as a tick makes them do: EEVDF
+/// (since Linux 6.6) lets whoever has it go on while the other is not "eligible", and that
+/// is looked at again only then, or at its own tick, every 4 ms by a clock of 250 Hz.
+const SHORT_TICK: Duration = Duration::from_micros(250);
 
 /// The same while no guest does anything: waking up for nobody costs power, and
 /// time of whoever shares the processor.
@@ -44,6 +50,7 @@ pub(super) fn start(engine: &wasmtime::Engine) -> Result<Arc<Activity>, LoadErro
     let activity = Arc::new(Activity::default());
     let seen = Arc::clone(&activity);
     let ticker = move || {
+        sleep_exactly();
         let (mut last, mut idle, mut asked) = (0, 0_u32, 0);
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
@@ -55,7 +62,11 @@ pub(super) fn start(engine: &wasmtime::Engine) -> Result<Arc<Activity>, LoadErro
                 0
             };
             last = turns;
-            let pause = if idle < IDLE_AFTER { TICK } else { IDLE_TICK };
+            let pause = match idle < IDLE_AFTER {
+                true if turns_are_taken() => SHORT_TICK,
+                true => TICK,
+                false => IDLE_TICK,
+            };
             until_asked(&mut asked, pause);
         }
     };
