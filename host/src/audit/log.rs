@@ -428,8 +428,11 @@ impl Unsynced {
 }
 
 impl AuditLog {
-    /// Writes what is pending.
-    fn flush(&self) -> Result<(), AuditError> {
+    /// Writes what is pending: it outlasts this process then.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn flush(&self) -> Result<(), AuditError> {
         let mut chain = self.0.chain.lock();
         if chain.closed {
             let path = self.0.path.clone();
@@ -484,9 +487,22 @@ impl AuditLog {
     /// A log whose every write fails: on Linux, `/dev/full`.
     pub(crate) fn on_full_disk() -> Self {
         let path = PathBuf::from("/dev/full");
-        let file = Arc::new(OpenOptions::new().write(true).open(&path).unwrap());
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        Self::on(file, path)
+    }
+
+    /// A log that takes lines and cannot be synced: there is no disk behind `/dev/null`.
+    pub(crate) fn without_a_disk() -> Self {
+        let path = PathBuf::from("/dev/null");
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        assert!(file.sync_data().is_err(), "it can be synced");
+        Self::on(file, path)
+    }
+
+    fn on(file: File, path: PathBuf) -> Self {
+        let file = Arc::new(file);
         Self(Arc::new(Shared {
-            id: "full".to_owned(),
+            id: "test".to_owned(),
             syncs: Syncs::new(Arc::clone(&file)),
             file,
             path,

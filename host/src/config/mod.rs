@@ -17,7 +17,7 @@ pub use error::ConfigError;
 pub use host::HostConfig;
 pub use server::{
     Account, Allow, JwtConfig, KeySetPlace, NamePattern, ResultsConfig, ServerConfig, ServerLimits,
-    TaskPattern, TcpConfig,
+    SyncedEnds, TaskPattern, TcpConfig,
 };
 pub use telemetry::{Collector, TelemetryConfig};
 

@@ -1,7 +1,7 @@
 //! A run that is not over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -13,6 +13,7 @@ use super::log::RunLog;
 use super::store::{KeyHash, Pace, Record, Weight};
 use crate::api::{Attempt, CancelledBy, RunState, RunView, Terms};
 use crate::caller::Owner;
+use crate::config::SyncedEnds;
 use crate::digest::Digest;
 use crate::lock::Mutex;
 use crate::name::TaskName;
@@ -37,8 +38,22 @@ pub(super) struct LiveRun {
     pub(super) cancel: Cancellation,
     times: Mutex<Times>,
     phase: watch::Sender<Phase>,
-    /// Whether it is on the disk that it began.
-    noted: AtomicBool,
+    /// What is written down of it: one of `Noted`.
+    noted: AtomicU8,
+}
+
+/// What is written down of a run while it is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Noted {
+    Nothing,
+    /// That it began is on its way to the disk.
+    Asked,
+    /// That is on the disk.
+    Kept,
+    /// Nothing, and its end is told before the disk has that: nothing may be on the disk
+    /// that its end would have to take back.
+    Early,
 }
 
 #[derive(Default)]
@@ -105,7 +120,7 @@ impl LiveRun {
             cancel: Cancellation::default(),
             times: Mutex::default(),
             phase: watch::Sender::new(Phase::Submitted),
-            noted: AtomicBool::new(false),
+            noted: AtomicU8::new(Noted::Nothing as u8),
         }
     }
 
@@ -132,14 +147,34 @@ impl LiveRun {
         self.phase.send_replace(phase);
     }
 
+    /// That it began is to be written down; false when that is too late.
+    pub(super) fn note(&self) -> bool {
+        self.note_as(Noted::Asked) != Noted::Early as u8
+    }
+
+    /// Whether its end is told before the disk has it: it can do nothing but answer,
+    /// and nothing of it was written down before. Nothing will be from now on.
+    pub(super) fn is_early(&self, synced: SyncedEnds) -> bool {
+        let may_be = synced == SyncedEnds::Grants && self.is_awaited && self.only_answers();
+        may_be && self.note_as(Noted::Early) == Noted::Nothing as u8
+    }
+
+    /// What it was before, and still is unless that was nothing.
+    fn note_as(&self, noted: Noted) -> u8 {
+        let (nothing, noted) = (Noted::Nothing as u8, noted as u8);
+        let was =
+            (self.noted).compare_exchange(nothing, noted, Ordering::Relaxed, Ordering::Relaxed);
+        was.unwrap_or_else(|other| other)
+    }
+
     /// It is on the disk that it began.
     pub(super) fn noted(&self) {
-        self.noted.store(true, Ordering::Relaxed);
+        self.noted.store(Noted::Kept as u8, Ordering::Relaxed);
     }
 
     /// Whether that is on the disk.
     pub(super) fn is_noted(&self) -> bool {
-        self.noted.load(Ordering::Relaxed)
+        self.noted.load(Ordering::Relaxed) == Noted::Kept as u8
     }
 
     /// Notes the moment of its end, before that is kept.
@@ -248,11 +283,10 @@ mod tests {
     use super::*;
     use crate::grants::RunLimits;
 
-    #[test]
-    fn a_run_that_was_not_begun_is_told_to_nobody() {
+    fn live(grants: &[&str], is_awaited: bool) -> LiveRun {
         let peer = Peer::unix((1, 1, None), &[]);
         let attempt = r#"{"dag_id": "tests"}"#;
-        let live = LiveRun::new(Facts {
+        LiveRun::new(Facts {
             run: Uuid::now_v7(),
             key: KeyHash::of(&peer.owner, "k"),
             peer: Arc::new(peer),
@@ -260,11 +294,37 @@ mod tests {
             task: "hello".parse().unwrap(),
             attempt: serde_json::from_str(attempt).unwrap(),
             terms: Terms {
-                grants: Vec::new(),
+                grants: grants.iter().map(ToString::to_string).collect(),
                 limits: RunLimits::default(),
             },
-            is_awaited: false,
-        });
+            is_awaited,
+        })
+    }
+
+    #[test]
+    fn only_who_can_do_nothing_but_answer_is_told_before_the_disk_has_it() {
+        let early = |live: &LiveRun| live.is_early(SyncedEnds::Grants);
+        assert!(early(&live(&[], true)));
+        assert!(!live(&[], true).is_early(SyncedEnds::All));
+        assert!(!early(&live(&[], false)), "nobody waits");
+        assert!(!early(&live(&["http.billing"], true)), "it can do more");
+        // That it began is on its way to the disk, or there.
+        let asked = live(&[], true);
+        assert!(asked.note() && !early(&asked));
+        asked.noted();
+        assert!(asked.is_noted() && !early(&asked));
+    }
+
+    #[test]
+    fn of_who_is_told_early_nothing_else_is_written() {
+        let live = live(&[], true);
+        assert!(live.is_early(SyncedEnds::Grants));
+        assert!(!live.note() && !live.is_noted());
+    }
+
+    #[test]
+    fn a_run_that_was_not_begun_is_told_to_nobody() {
+        let live = live(&[], false);
         assert_eq!(live.told().unwrap().state, RunState::Queued);
         live.moved(Phase::Running);
         assert_eq!(live.told().unwrap().state, RunState::Running);

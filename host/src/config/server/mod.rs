@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 pub use allow::{Account, Allow, NamePattern, TaskPattern};
 pub use jwt::{JwtConfig, KeySetPlace};
 pub use limits::ServerLimits;
-pub use results::ResultsConfig;
+pub use results::{ResultsConfig, SyncedEnds};
 pub use tcp::TcpConfig;
 
 use super::value::{self, Range};

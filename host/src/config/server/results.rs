@@ -23,6 +23,23 @@ pub struct ResultsConfig {
     /// The same of one caller. Default 2 GiB.
     #[serde(deserialize_with = "disk_per_caller")]
     pub disk_per_caller: usize,
+    /// Whose end waits for the disk before it is told. Default `grants`.
+    pub sync: SyncedEnds,
+}
+
+/// The runs whose end is on the disk, in the audit and in the results, before anybody is told.
+///
+/// The end of any other is told once it is written: it outlasts the service then, and is on
+/// the disk a fiftieth of a second later. A power loss in between may take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncedEnds {
+    /// All but those that can do nothing but answer, for they have no grants, whose caller
+    /// waits for that answer, and of which nothing had to be written down before.
+    #[default]
+    Grants,
+    /// All.
+    All,
 }
 
 impl ResultsConfig {
@@ -59,6 +76,7 @@ impl Default for ResultsConfig {
             most: Self::MOST.default,
             disk: Self::DISK.default,
             disk_per_caller: Self::DISK_PER_CALLER.default,
+            sync: SyncedEnds::default(),
         }
     }
 }

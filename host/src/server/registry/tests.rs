@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::config::SyncedEnds;
 
 const MIB: u64 = 1 << 20;
 
@@ -10,6 +11,7 @@ const RESULTS: ResultsConfig = ResultsConfig {
     most: 10,
     disk: 8 << 20,
     disk_per_caller: 6 << 20,
+    sync: SyncedEnds::Grants,
 };
 
 /// A registry, and the clock by which its runs end.

@@ -101,6 +101,11 @@ impl Service {
 
     /// Writes down that a run began; whether the disk has it.
     pub(super) async fn note(&self, live: &LiveRun) -> bool {
+        if !live.note() {
+            // Its end is being written down.
+            live.ended().await;
+            return true;
+        }
         let (store, record) = (&self.0.store, live.record(None));
         match store.begin(live.run, &record, live.pace()).await {
             Ok(()) => {
@@ -127,7 +132,16 @@ impl Service {
         let record = live.record(Some(Arc::clone(&report)));
         let (report, failure) = match over.audit().cloned() {
             Some(audit) => {
-                let kept = (inner.store).put_after(audit, live.run, &record, live.pace());
+                let is_early = live.is_early(inner.settings.load().results.sync);
+                let kept = async {
+                    match is_early {
+                        true => inner.store.put_early(audit, live.run, &record).await,
+                        false => {
+                            let pace = live.pace();
+                            (inner.store.put_after(audit, live.run, &record, pace)).await
+                        }
+                    }
+                };
                 match kept.instrument(over.sealing()).await {
                     Ok(()) => {
                         running.ended(over.report());

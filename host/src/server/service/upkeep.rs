@@ -133,6 +133,10 @@ impl Service {
             let probed = inner.store.probe().await;
             inner.watched.store(probed.as_ref().copied());
         }
+        if let Some(error) = inner.store.refused() {
+            // Tried with the next tick: until then whoever asks is told.
+            inner.watched.store(Err(&error));
+        }
         if let Some(vault) = inner.runner.vault() {
             let probed = vault.probe_journal().await;
             inner.watched.journal(probed.as_ref().copied());

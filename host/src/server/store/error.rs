@@ -51,11 +51,13 @@ pub enum StoreError {
 }
 
 /// Why the end of a run is not kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(in crate::server) enum Unkept {
     /// Its audit did not get to the disk; the store was not asked.
-    Audit(Arc<AuditError>),
+    #[error("the audit is not on the disk")]
+    Audit(#[source] Arc<AuditError>),
     /// The store failed.
+    #[error(transparent)]
     Store(StoreError),
 }
 

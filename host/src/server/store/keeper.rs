@@ -1,25 +1,18 @@
-//! The thread that writes.
+//! The thread that writes, and waits for the disk.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
-use super::database::{Database, Shape, Writer};
-use super::{StoreError, Unkept};
-use crate::audit::{AuditError, AuditLog, Unsynced};
+use super::database::Shape;
+use super::inbox::{Inbox, Write, patience, with_audit};
+use super::pen::Pen;
+use super::{Pace, StoreError, Unkept};
+use crate::audit::AuditLog;
 use crate::priority::foremost;
-
-/// Writes that share one commit at most.
-const BATCH: usize = 4_097;
-
-/// What they write together, in bytes. One that is larger has a commit of its own: nobody
-/// waits for more than that, and nobody's write fails with it.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// How long each that came the last time lets the next ones wait.
 const EACH: Duration = Duration::from_micros(40);
@@ -35,33 +28,10 @@ const LONGEST_UNHURRIED: Duration = Duration::from_millis(7);
 /// processors busy meanwhile.
 const ONE_IN: usize = 4;
 
-/// How much a write minds waiting for others that share its commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Pace {
-    /// Whoever waits has little else to wait for.
-    Soon,
-    /// Nobody waits, or the run asks Vault or a server as well, which takes longer.
-    Unhurried,
-}
-
-/// Changes that belong together.
-pub(super) struct Write<C> {
-    pub(super) changes: Vec<C>,
-    pub(super) pace: Pace,
-    /// What has to be on the disk before.
-    pub(super) audit: Option<Unsynced>,
-    /// Who waits until they are on the disk.
-    pub(super) done: oneshot::Sender<Result<(), Unkept>>,
-}
-
 /// The state of the thread.
 pub(super) struct Keeper<S: Shape> {
-    writes: Receiver<Write<S::Change>>,
-    /// The one that did not fit into the batch before.
-    next: Option<Write<S::Change>>,
-    /// None after a failure, until it could be opened again. Closed first.
-    writer: Option<Writer<S>>,
-    database: Arc<Database<S>>,
+    inbox: Inbox<S>,
+    pen: Arc<Pen<S>>,
     queue: Arc<Queue>,
 }
 
@@ -153,18 +123,12 @@ impl<C> Post<C> {
 }
 
 impl<S: Shape> Keeper<S> {
-    pub(super) fn start(
-        name: &str,
-        database: Arc<Database<S>>,
-        writer: Writer<S>,
-    ) -> Result<Post<S::Change>, StoreError> {
+    pub(super) fn start(name: &str, pen: Arc<Pen<S>>) -> Result<Post<S::Change>, StoreError> {
         let (writes, received) = mpsc::channel();
         let queue = Arc::new(Queue::default());
         let keeper = Self {
-            writes: received,
-            next: None,
-            writer: Some(writer),
-            database,
+            inbox: Inbox::new(received),
+            pen,
             queue: Arc::clone(&queue),
         };
         let thread = thread::Builder::new()
@@ -181,9 +145,9 @@ impl<S: Shape> Keeper<S> {
     /// Ends when nobody is left who could write.
     fn keep(mut self) {
         let mut were = Came::default();
-        while let Some(first) = self.next.take().or_else(|| self.writes.recv().ok()) {
+        while let Ok(first) = self.inbox.first() {
             self.gather(first.pace, were);
-            let batch = self.batch(first);
+            let batch = self.inbox.batch(first);
             were = Came::default();
             for write in &batch {
                 self.queue.of(write.pace).fetch_sub(1, SeqCst);
@@ -207,29 +171,15 @@ impl<S: Shape> Keeper<S> {
         thread::sleep(patience(were.hurried, EACH, LONGEST));
     }
 
-    /// Those that share a commit with this one.
-    fn batch(&mut self, first: Write<S::Change>) -> Vec<Write<S::Change>> {
-        let mut bytes = size::<S>(&first);
-        let mut batch = vec![first];
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
-            let Ok(write) = self.writes.try_recv() else {
-                break;
-            };
-            bytes += size::<S>(&write);
-            if bytes > BATCH_BYTES {
-                self.next = Some(write);
-                break;
-            }
-            batch.push(write);
-        }
-        batch
-    }
-
     /// Syncs the audit that has to be there before, commits, and tells.
-    fn settle(&mut self, batch: Vec<Write<S::Change>>) {
+    fn settle(&self, batch: Vec<Write<S::Change>>) {
         let (batch, kept) = foremost(|| {
-            let batch = with_audit(batch);
-            let kept = self.commit(&batch);
+            let batch = with_audit(batch, AuditLog::sync_here);
+            let changes = batch.iter().flat_map(|write| &write.changes);
+            let kept = match batch.is_empty() {
+                true => Ok(()),
+                false => self.pen.keep(changes),
+            };
             (batch, kept)
         });
         for write in batch {
@@ -237,74 +187,12 @@ impl<S: Shape> Keeper<S> {
             let _ = write.done.send(kept.clone().map_err(Unkept::Store));
         }
     }
-
-    fn commit(&mut self, batch: &[Write<S::Change>]) -> Result<(), StoreError> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            none => none.insert(self.database.writer()?),
-        };
-        let changes = batch.iter().flat_map(|write| &write.changes);
-        let written = writer.write(changes);
-        written.map_err(|error| {
-            // What is on the disk is unknown: the next one opens the file again, and
-            // has the whole log written anew.
-            self.writer = None;
-            StoreError::database(self.database.path(), error)
-        })
-    }
-}
-
-fn size<S: Shape>(write: &Write<S::Change>) -> usize {
-    write.changes.iter().map(S::size).sum()
-}
-
-/// How long to wait for more, when so many came together the last time. Two syncs and a
-/// commit cost the processor as much as some short runs do, however many share them:
-/// the more there are, the more it is worth. One who comes alone does not wait.
-fn patience(were: usize, each: Duration, longest: Duration) -> Duration {
-    match u32::try_from(were).unwrap_or(u32::MAX) {
-        0 | 1 => Duration::ZERO,
-        many => each.saturating_mul(many).min(longest),
-    }
-}
-
-/// Syncs each chain once; those whose chain fails are told, and left out.
-fn with_audit<C>(batch: Vec<Write<C>>) -> Vec<Write<C>> {
-    let mut chains: Vec<(AuditLog, Result<(), Arc<AuditError>>)> = Vec::new();
-    let mut left = Vec::with_capacity(batch.len());
-    for write in batch {
-        let synced = match &write.audit {
-            Some(audit) => sync(&mut chains, audit.log()),
-            None => Ok(()),
-        };
-        match synced {
-            Ok(()) => left.push(write),
-            Err(error) => {
-                let _ = write.done.send(Err(Unkept::Audit(error)));
-            }
-        }
-    }
-    left
-}
-
-/// Syncs a chain, unless it was among those.
-fn sync(
-    chains: &mut Vec<(AuditLog, Result<(), Arc<AuditError>>)>,
-    chain: &AuditLog,
-) -> Result<(), Arc<AuditError>> {
-    if let Some((_, synced)) = chains.iter().find(|(known, _)| known.is(chain)) {
-        return synced.clone();
-    }
-    let synced = chain.sync_here().map_err(Arc::new);
-    chains.push((chain.clone(), synced.clone()));
-    synced
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     /// How long a thread waits for more at most that ought not to.

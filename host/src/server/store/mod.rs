@@ -5,22 +5,28 @@
 //! A run is written down before it can do anything, so that a service that comes back
 //! knows what it lost and a repeated submission is not run again, and when it is over,
 //! before anybody is told; one that can do nothing but answer, and whose caller waits for
-//! that, once, at its end. Writers that wait at the same time share one commit and with it
-//! one sync, and before it one sync of the audit. What is large is written and synced first,
+//! that, once, at its end. All these wait for the disk, but that last one: it is told its end
+//! once audit and result are written, which outlasts this process, and the disk is asked for
+//! them a moment later. Writers that wait at the same time share one commit and one sync of
+//! it, and before it one sync of the audit. What is large is written and synced first,
 //! in the other file: those who have little to tell do not wait for it.
 
 mod apart;
 mod checkpoint;
 mod database;
+mod early;
 mod error;
 mod heads;
+mod inbox;
 mod keeper;
+mod pen;
 mod record;
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -29,7 +35,7 @@ use uuid::Uuid;
 
 pub use error::StoreError;
 pub(super) use error::Unkept;
-pub(super) use keeper::{Member, Pace};
+pub(super) use keeper::Member;
 pub(super) use record::{Head, KeptLog, KeyHash, Record, Weight};
 
 use super::log::Page;
@@ -37,8 +43,11 @@ use crate::api::RunView;
 use crate::audit::Unsynced;
 use apart::Large;
 use database::{Database, Shape, Writer};
+use early::{Early, Refused};
 use heads::Heads;
-use keeper::{Keeper, Post, Write};
+use inbox::Write;
+use keeper::{Keeper, Post};
+use pen::Pen;
 
 /// The files below the state folder.
 const FILE: &str = "results.db";
@@ -53,10 +62,22 @@ const FORGET: u64 = 16 << 20;
 const TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
+/// How much a write minds waiting for others that share its commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Whoever waits has little else to wait for.
+    Soon,
+    /// Nobody waits, or the run asks Vault or a server as well, which takes longer.
+    Unhurried,
+}
+
 /// The kept runs. Dropping the last clone ends the threads that write.
 #[derive(Clone)]
 pub(super) struct Store {
     heads: Half<Heads>,
+    /// The way to `results.db` for those who do not wait for the disk.
+    early: Sender<Write<heads::Change>>,
+    refused: Refused,
     large: Half<Large>,
 }
 
@@ -82,6 +103,7 @@ impl Claim {
 /// One file: its readers, and the way to its writer.
 struct Half<S: Shape> {
     post: Post<S::Change>,
+    pen: Arc<Pen<S>>,
     database: Arc<Database<S>>,
 }
 
@@ -89,6 +111,7 @@ impl<S: Shape> Clone for Half<S> {
     fn clone(&self) -> Self {
         Self {
             post: self.post.clone(),
+            pen: Arc::clone(&self.pen),
             database: Arc::clone(&self.database),
         }
     }
@@ -97,8 +120,13 @@ impl<S: Shape> Clone for Half<S> {
 impl<S: Shape> Half<S> {
     fn start(name: &str, (database, writer): (Database<S>, Writer<S>)) -> Result<Self, StoreError> {
         let database = Arc::new(database);
-        let post = Keeper::start(name, Arc::clone(&database), writer)?;
-        Ok(Self { post, database })
+        let pen = Arc::new(Pen::new(Arc::clone(&database), writer));
+        let post = Keeper::start(name, Arc::clone(&pen))?;
+        Ok(Self {
+            post,
+            pen,
+            database,
+        })
     }
 
     /// Makes changes; returns when they are on the disk.
@@ -117,17 +145,25 @@ impl<S: Shape> Half<S> {
         audit: Option<Unsynced>,
         pace: Pace,
     ) -> Result<(), Unkept> {
-        let (done, answer) = oneshot::channel();
-        self.post.send(Write {
-            changes,
-            pace,
-            audit,
-            done,
-        });
-        // A thread that is gone has dropped the write, and with it who would tell.
-        let told = answer.await;
-        told.unwrap_or(Err(Unkept::Store(StoreError::Stopped)))
+        sent(|done| {
+            self.post.send(Write {
+                changes,
+                pace,
+                audit,
+                done,
+            });
+        })
+        .await
     }
+}
+
+/// Hands a write over, and waits until it is settled.
+async fn sent(send: impl FnOnce(oneshot::Sender<Result<(), Unkept>>)) -> Result<(), Unkept> {
+    let (done, answer) = oneshot::channel();
+    send(done);
+    // A thread that is gone has dropped the write, and with it who would tell.
+    let told = answer.await;
+    told.unwrap_or(Err(Unkept::Store(StoreError::Stopped)))
 }
 
 impl Store {
@@ -140,8 +176,16 @@ impl Store {
         let Claim { state, file } = claim;
         let heads = Database::open(&state.join(FILE), Arc::clone(&file))?;
         let large = Database::open(&state.join(LARGE_FILE), file)?;
+        let heads = Half::start("results", heads)?;
+        let (pen, keeper, refused) = (
+            Arc::clone(&heads.pen),
+            heads.post.clone(),
+            Refused::default(),
+        );
         Ok(Self {
-            heads: Half::start("results", heads)?,
+            early: Early::start("results-early", pen, keeper, refused.clone())?,
+            heads,
+            refused,
             large: Half::start("results-large", large)?,
         })
     }
@@ -177,17 +221,59 @@ impl Store {
         record: &Record,
         pace: Pace,
     ) -> Result<(), Unkept> {
+        // The audit is synced in any case: whether it is, is told apart.
+        let (changes, failure) = self.end(run, record).await;
+        self.heads.send(changes, Some(audit), pace).await?;
+        failure.map_or(Ok(()), |error| Err(Unkept::Store(error)))
+    }
+
+    /// Writes down one run and its audit; returns when both outlast this process. The disk
+    /// has them a moment later, unless the power fails.
+    ///
+    /// # Errors
+    /// As [`Store::put_after`].
+    pub(super) async fn put_early(
+        &self,
+        audit: Unsynced,
+        run: Uuid,
+        record: &Record,
+    ) -> Result<(), Unkept> {
+        let (changes, failure) = self.end(run, record).await;
+        sent(|done| {
+            // When the thread is gone it is dropped, and whoever waits for it learns that.
+            drop(self.early.send(Write {
+                changes,
+                pace: Pace::Soon,
+                audit: Some(audit),
+                done,
+            }));
+        })
+        .await?;
+        failure.map_or(Ok(()), |error| Err(Unkept::Store(error)))
+    }
+
+    /// How often the disk was waited for because of `results.db`.
+    #[cfg(test)]
+    fn syncs(&self) -> usize {
+        self.heads.pen.syncs()
+    }
+
+    /// Why the disk did not take what [`Store::put_early`] wrote; once.
+    pub(super) fn refused(&self) -> Option<StoreError> {
+        self.refused.take()
+    }
+
+    /// What writes down the end of a run, once what is large of it is on the disk; why
+    /// nothing does.
+    async fn end(&self, run: Uuid, record: &Record) -> (Vec<heads::Change>, Option<StoreError>) {
         let head = match self.put_parts(run, record).await {
             Ok(()) => written(run, &record.head),
             Err(error) => Err(error),
         };
-        // The audit is synced in any case: whether it is, is told apart.
-        let (changes, failure) = match head {
+        match head {
             Ok(head) => (vec![heads::Change::Put(run, head)], None),
             Err(error) => (Vec::new(), Some(error)),
-        };
-        self.heads.send(changes, Some(audit), pace).await?;
-        failure.map_or(Ok(()), |error| Err(Unkept::Store(error)))
+        }
     }
 
     /// What is large, before the head that names it: a head without it would be a lie.

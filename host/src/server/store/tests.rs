@@ -1,3 +1,4 @@
+mod early;
 mod sharing;
 
 use std::sync::mpsc;
@@ -70,6 +71,17 @@ fn id(record: &Record) -> Uuid {
 
 fn gone(record: &Record) -> (Uuid, Weight) {
     (id(record), record.head.weight())
+}
+
+/// The last line of a run in an audit.
+fn ended(audit: &AuditLog, run: Uuid) -> Unsynced {
+    let event = Event::RunEnded {
+        outcome: "done",
+        limits: &[],
+        exit: 0,
+        cancelled_by: None,
+    };
+    audit.recorder(&run.to_string()).last(&event).unwrap()
 }
 
 fn open(folder: &Path) -> Result<Store, StoreError> {
@@ -349,10 +361,6 @@ async fn the_audit_is_synced_though_a_large_result_is_not_kept() {
     let store = open(folder.path()).unwrap();
     let other = Connection::open(folder.path().join(LARGE_FILE)).unwrap();
     other.execute_batch("drop table reports").unwrap();
-    let event = Event::LoginClosed {
-        revoked: true,
-        reason: None,
-    };
     let record = much(1, 100_000);
     let run = id(&record);
     for (audit, fails) in [
@@ -362,9 +370,8 @@ async fn the_audit_is_synced_though_a_large_result_is_not_kept() {
             false,
         ),
     ] {
-        let last = audit.recorder("r").last(&event).unwrap();
         let unkept = store
-            .put_after(last, run, &record, Pace::Soon)
+            .put_after(ended(&audit, run), run, &record, Pace::Soon)
             .await
             .unwrap_err();
         assert_eq!(matches!(unkept, Unkept::Audit(_)), fails, "{unkept:?}");
