@@ -26,7 +26,7 @@ const LONGEST_UNHURRIED: Duration = Duration::from_millis(7);
 
 /// One in so many of the unhurried runs under way may wait for the others: those keep the
 /// processors busy meanwhile.
-const ONE_IN: usize = 4;
+const ONE_IN: usize = 2;
 
 /// The state of the thread.
 pub(super) struct Keeper<S: Shape> {
@@ -241,8 +241,8 @@ mod tests {
     #[test]
     fn who_is_in_no_hurry_waits_for_some_of_the_others() {
         let few = [Pace::Unhurried; 3];
-        assert_eq!(is_waiting_after(12, &few), [true, true, false]);
-        assert_eq!(is_waiting_after(4, &few[..1]), [false], "one of four");
+        assert_eq!(is_waiting_after(6, &few), [true, true, false]);
+        assert_eq!(is_waiting_after(2, &few[..1]), [false], "one of two");
     }
 
     #[test]
