@@ -7,7 +7,7 @@ use cofferdam::api::RunState;
 use cofferdam::client::LogEvent;
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::World;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::stage::{Stage, refusal, report, submission};
@@ -48,29 +48,36 @@ async fn a_restarted_service_knows_what_was() {
 
 #[tokio::test]
 async fn an_answer_that_was_waited_for_outlives_a_kill() {
-    let mut stage = Stage::bare("").await;
-    let many = (0..60).map(|number| {
-        let client = stage.client();
-        async move {
-            let submission = submission("hello", json!({ "name": format!("no. {number}") }));
-            let key = format!("k{number}");
-            let taken = client.submit_and_wait(&key, &submission, 60).await.unwrap();
-            (client, key, submission, taken.view)
+    // Whether or not the disk had it when it was told.
+    for config in ["", "[server.results]\nsync = \"all\"\n"] {
+        let mut stage = Stage::bare(config).await;
+        let many = (0..60).map(|number| {
+            let client = stage.client();
+            async move {
+                let submission = submission("hello", json!({ "name": format!("no. {number}") }));
+                let key = format!("k{number}");
+                let taken = client.submit_and_wait(&key, &submission, 60).await.unwrap();
+                (client, key, submission, taken.view)
+            }
+        });
+        let told = futures_util::future::join_all(many).await;
+        // The moment after the last answer.
+        stage.kill();
+        let audit = stage.world.audit().unwrap();
+        stage.start().await;
+        for (client, key, submission, before) in told {
+            assert_eq!(report(&before).exit, 0);
+            let again = client.submit(&key, &submission).await.unwrap();
+            assert!(again.replayed);
+            assert_eq!(again.view.run, before.run);
+            assert_eq!(
+                again.view.report.unwrap().get(),
+                before.report.unwrap().get()
+            );
+            let run = json!(before.run);
+            let is_end = |line: &Value| line["event"] == "run_ended" && line["run"] == run;
+            assert!(audit.iter().any(is_end), "{config}: {run} in the audit");
         }
-    });
-    let told = futures_util::future::join_all(many).await;
-    // The moment after the last answer.
-    stage.kill();
-    stage.start().await;
-    for (client, key, submission, before) in told {
-        assert_eq!(report(&before).exit, 0);
-        let again = client.submit(&key, &submission).await.unwrap();
-        assert!(again.replayed);
-        assert_eq!(again.view.run, before.run);
-        assert_eq!(
-            again.view.report.unwrap().get(),
-            before.report.unwrap().get()
-        );
     }
 }
 

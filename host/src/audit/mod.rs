@@ -19,6 +19,7 @@ mod tests;
 
 pub use error::AuditError;
 pub use event::{Decision, Event, OutcomeKind, Statement};
+pub(crate) use files::sync_chains;
 pub use files::{ChainStart, chain_files, chain_start};
 pub use log::{AuditLog, AuditOptions, AuditRef, Link, Recorder, SealedAudit, Unsynced};
 pub use timeline::{Shown, show};

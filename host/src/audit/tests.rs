@@ -426,3 +426,17 @@ proptest! {
         prop_assert_eq!(report.is_consistent() && report.anchor.is_some(), spliced == whole);
     }
 }
+
+#[test]
+fn what_killed_processes_wrote_is_synced_and_what_cannot_be_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        drop(AuditLog::create(folder.path()).unwrap());
+    }
+    sync_chains(folder.path()).unwrap();
+    // There is no disk behind it.
+    let other = folder.path().join("0.jsonl");
+    std::os::unix::fs::symlink("/dev/null", &other).unwrap();
+    let error = sync_chains(folder.path()).unwrap_err();
+    assert!(matches!(error, AuditError::Io { path, .. } if path == other));
+}

@@ -164,6 +164,20 @@ fn reads_a_file_that_only_we_can_write() {
     ");
 }
 
+#[test]
+fn whose_end_waits_for_the_disk_is_one_of_two() {
+    let of = |text: &str| parse(text).map(|config| config.server.results.sync);
+    let with = |value: &str| format!("[server.results]\nsync = {value}\n");
+    assert_eq!(of("").unwrap(), SyncedEnds::Grants);
+    assert_eq!(of(&with("\"grants\"")).unwrap(), SyncedEnds::Grants);
+    assert_eq!(of(&with("\"all\"")).unwrap(), SyncedEnds::All);
+    for value in ["\"none\"", "true", "[]"] {
+        let error = of(&with(value)).unwrap_err().to_string();
+        assert!(error.contains("cofferdam.toml:2:8"), "{error}");
+        assert!(error.contains("sync"), "{error}");
+    }
+}
+
 /// A `[server.tcp]` with these lines after what it must have.
 fn tcp(lines: &str) -> String {
     format!(

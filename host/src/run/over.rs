@@ -7,7 +7,7 @@ use super::{RunReport, spans};
 use crate::audit::{AuditError, AuditLog, SealedAudit, Unsynced};
 
 /// A run that is over: its authority is closed and its last fact is in the chain.
-/// Nobody may be told before that fact is on the disk.
+/// Nobody may be told before that fact is on the disk, unless it is [`Over::early`].
 pub(crate) struct Over {
     /// As it is once the audit is on the disk.
     report: RunReport,
@@ -44,6 +44,12 @@ impl Over {
             audit: None,
             span: Span::none(),
         }
+    }
+
+    /// The same, to be told before that is on the disk, which the report says.
+    pub(crate) fn early(mut self) -> Self {
+        self.report.audit.synced = false;
+        self
     }
 
     /// As it will be told.

@@ -88,7 +88,8 @@ pub struct AuditReport {
     /// the chain could not be written to its end.
     #[schema(value_type = Option<String>)]
     pub head: Option<Digest>,
-    /// Whether the audit reached the disk.
+    /// Whether the disk had the audit when this was told. A service asks the disk a
+    /// moment later where a run can do nothing but answer (`sync` of `[server.results]`).
     pub synced: bool,
 }
 

@@ -16,7 +16,7 @@ use super::over::{Over, unsealed};
 use super::spans;
 use super::{Cancellation, RevocationReport, RunError, RunReport, RunRequest};
 use crate::api::Terms;
-use crate::audit::{AuditError, AuditLog, Event, Recorder, SealedAudit};
+use crate::audit::{AuditError, AuditLog, Event, Recorder, SealedAudit, sync_chains};
 use crate::capability::LogSink;
 use crate::capability::http::HttpClients;
 use crate::capability::network::ForbiddenOrigin;
@@ -286,6 +286,22 @@ impl Runner {
             self.0.audit.store(Arc::new(next));
         }
         Ok(())
+    }
+
+    /// Has the disk take what killed services left in the audit.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn sync_earlier(&self) -> Result<(), AuditError> {
+        sync_chains(&self.0.config.audit)
+    }
+
+    /// Has the disk take all lines of the current chain so far.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn sync_audit(&self) -> Result<(), AuditError> {
+        self.0.audit.load().sync_here()
     }
 
     /// Writes down which grants runs begin with from now on.

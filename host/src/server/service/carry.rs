@@ -128,11 +128,15 @@ impl Service {
         running: Running<'_>,
     ) -> (Arc<RawValue>, Timestamp) {
         let inner = &*self.0;
+        let is_early = over.audit().is_some() && live.is_early(inner.settings.load().results.sync);
+        let over = match is_early {
+            true => over.early(),
+            false => over,
+        };
         let report: Arc<RawValue> = raw(over.report()).into();
         let record = live.record(Some(Arc::clone(&report)));
         let (report, failure) = match over.audit().cloned() {
             Some(audit) => {
-                let is_early = live.is_early(inner.settings.load().results.sync);
                 let kept = async {
                     match is_early {
                         true => inner.store.put_early(audit, live.run, &record).await,

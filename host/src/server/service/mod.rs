@@ -32,6 +32,7 @@ use super::watch::Watched;
 use crate::api::ProblemKind;
 use crate::config::{HostConfig, ServerConfig, ServerLimits};
 use crate::lock::Mutex;
+use crate::priority::on_the_pool;
 use crate::run::{Canceller, Runner};
 use upkeep::Left;
 
@@ -94,8 +95,15 @@ impl Service {
         let config = runner.config();
         let (server, engine) = (config.server.clone(), config.engine);
         let vault = runner.vault().cloned();
-        let opened = tokio::task::spawn_blocking(|| Store::open(claim)).await;
-        let store = opened.unwrap_or(Err(StoreError::Stopped))?;
+        let earlier = runner.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            // Ends that an earlier service told may be in neither; the audit first.
+            if let Err(error) = earlier.sync_earlier() {
+                tracing::warn!(%error, "what an earlier service wrote to the audit may not be on the disk");
+            }
+            Store::open(claim)
+        });
+        let store = opened.await.unwrap_or(Err(StoreError::Stopped))?;
         let (catalogue, broken) = Catalogue::load(&runner).await?;
         for one in &broken {
             tracing::error!(problem = %one.problem, "a task cannot be used");
@@ -316,7 +324,17 @@ impl Service {
 
     /// Ends the service's log-in. No run is under way any more.
     pub(super) async fn close(self) {
-        shut(self.0.runner.clone()).await;
+        let (runner, store) = (self.0.runner.clone(), &self.0.store);
+        // What was told early, and the disk was not asked for yet.
+        let audit = runner.clone();
+        let synced = on_the_pool(move || audit.sync_audit()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::error!(%error, "the audit's last lines may not be on the disk");
+        }
+        if let Err(error) = store.sync().await {
+            tracing::error!(%error, "the last results may not be on the disk");
+        }
+        shut(runner).await;
     }
 }
 

@@ -185,7 +185,15 @@ impl<S: Shape> Writer<S> {
             }
             // What is in the log may be there for the system only, and not on the disk:
             // written anew and synced it is both.
-            connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;
+            let is_busy =
+                connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0))?;
+            if is_busy {
+                // Whoever takes it over is soon done: the next write tries again.
+                return Err(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+                    None,
+                ));
+            }
             if is_new {
                 let tables = S::TABLES;
                 connection.execute_batch(&format!(

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::database::Shape;
 use super::inbox::{Inbox, Write, patience, with_audit};
@@ -139,10 +140,10 @@ impl<S: Shape> Early<S> {
     fn hear(&mut self) {
         self.asked.retain_mut(|asked| {
             let unkept = match asked.try_recv() {
-                Err(oneshot::error::TryRecvError::Empty) => return true,
+                Err(TryRecvError::Empty) => return true,
+                Ok(Ok(())) => return false,
                 Ok(Err(unkept)) => unkept,
-                // One without an answer: the service ends.
-                Ok(Ok(())) | Err(oneshot::error::TryRecvError::Closed) => return false,
+                Err(TryRecvError::Closed) => Unkept::Store(StoreError::Stopped),
             };
             tracing::error!(
                 error = with_causes(&unkept),
@@ -157,12 +158,16 @@ impl<S: Shape> Early<S> {
 
     /// Asks the disk for what is owed.
     fn ask(&mut self) {
-        for audit in self.owed.take().into_iter().flat_map(|owed| owed.audits) {
+        let Some(owed) = self.owed.take() else {
+            return;
+        };
+        // The results also where an audit fails.
+        for audit in owed.audits.into_iter().map(Some).chain([None]) {
             let (done, asked) = oneshot::channel();
             self.keeper.send(Write {
                 changes: Vec::new(),
                 pace: Pace::Unhurried,
-                audit: Some(audit),
+                audit,
                 done,
             });
             self.asked.push(asked);

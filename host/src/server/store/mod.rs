@@ -258,6 +258,14 @@ impl Store {
         self.heads.pen.syncs()
     }
 
+    /// Returns when all that was written so far is on the disk.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub(super) async fn sync(&self) -> Result<(), StoreError> {
+        self.heads.write(Vec::new(), Pace::Soon).await
+    }
+
     /// Why the disk did not take what [`Store::put_early`] wrote; once.
     pub(super) fn refused(&self) -> Option<StoreError> {
         self.refused.take()

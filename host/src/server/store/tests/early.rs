@@ -106,8 +106,10 @@ async fn an_audit_that_the_disk_refuses_afterwards_takes_no_more() {
     let audit = AuditLog::without_a_disk();
     let (one, other) = (record(1), record(2));
     let last = ended(&audit, id(&one));
+    let before = store.syncs();
     store.put_early(last, id(&one), &one).await.unwrap();
     becomes("the chain is closed", || audit.is_closed()).await;
+    becomes("its result is synced", || store.syncs() > before).await;
     let event = Event::LoginClosed {
         revoked: true,
         reason: None,
