@@ -322,19 +322,20 @@ impl Service {
         inner.carried.wait().await;
     }
 
-    /// Ends the service's log-in. No run is under way any more.
+    /// Ends the service's log-in, and has the disk take what it was not asked for yet. No
+    /// run is under way any more.
     pub(super) async fn close(self) {
-        let (runner, store) = (self.0.runner.clone(), &self.0.store);
-        // What was told early, and the disk was not asked for yet.
+        let runner = &self.0.runner;
+        // First: a disk that hangs keeps no credential alive.
+        shut(runner.clone()).await;
+        // What was told early; the audit before the results.
         let audit = runner.clone();
-        let synced = on_the_pool(move || audit.sync_audit()).await;
-        if let Ok(Err(error)) = synced {
+        if let Ok(Err(error)) = on_the_pool(move || audit.sync_audit()).await {
             tracing::error!(%error, "the audit's last lines may not be on the disk");
         }
-        if let Err(error) = store.sync().await {
+        if let Err(error) = self.0.store.sync().await {
             tracing::error!(%error, "the last results may not be on the disk");
         }
-        shut(runner).await;
     }
 }
 
