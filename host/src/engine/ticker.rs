@@ -56,14 +56,16 @@ pub(super) fn start(engine: &wasmtime::Engine) -> Result<Arc<Activity>, LoadErro
             engine.increment_epoch();
             drop(engine);
             let turns = seen.0.load(Ordering::Relaxed);
-            idle = if turns == last {
+            // A long turn of the lane is no idleness.
+            let is_taken = turns_are_taken();
+            idle = if turns == last && !is_taken {
                 idle.saturating_add(1)
             } else {
                 0
             };
             last = turns;
             let pause = match idle < IDLE_AFTER {
-                true if turns_are_taken() => SHORT_TICK,
+                _ if is_taken => SHORT_TICK,
                 true => TICK,
                 false => IDLE_TICK,
             };
