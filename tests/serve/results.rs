@@ -65,6 +65,12 @@ async fn an_answer_that_was_waited_for_outlives_a_kill() {
         stage.kill();
         let audit = stage.world.audit().unwrap();
         stage.start().await;
+        // One that lasts is written down before, and waits for the disk all the same.
+        let waited = (told.iter()).filter(|(.., view)| report(view).audit.synced);
+        match config.is_empty() {
+            true => assert!(waited.count() < told.len(), "nobody was told early"),
+            false => assert_eq!(waited.count(), told.len()),
+        }
         for (client, key, submission, before) in told {
             assert_eq!(report(&before).exit, 0);
             let again = client.submit(&key, &submission).await.unwrap();

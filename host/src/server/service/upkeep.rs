@@ -133,7 +133,7 @@ impl Service {
             let probed = inner.store.probe().await;
             inner.watched.store(probed.as_ref().copied());
         }
-        if let Some(error) = inner.store.refused() {
+        if let Some(error) = inner.store.late_failure() {
             // Tried with the next tick: until then whoever asks is told.
             inner.watched.store(Err(&error));
         }

@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::database::Shape;
-use super::inbox::{Inbox, Write, patience, with_audit};
+use super::half::{Half, sent};
+use super::inbox::{EACH, Inbox, LONGEST, Write, patience, with_audit};
 use super::keeper::Post;
 use super::pen::Pen;
 use super::{Pace, StoreError, Unkept};
@@ -20,12 +21,6 @@ use crate::lock::Mutex;
 /// How long after they were told the disk is asked to take what was written.
 pub(super) const LATER: Duration = Duration::from_millis(20);
 
-/// How long each that came the last time lets the next ones wait.
-const EACH: Duration = Duration::from_micros(40);
-
-/// The longest that they wait.
-const LONGEST: Duration = Duration::from_millis(2);
-
 /// The state of the thread.
 pub(super) struct Early<S: Shape> {
     inbox: Inbox<S>,
@@ -35,16 +30,51 @@ pub(super) struct Early<S: Shape> {
     owed: Option<Owed>,
     /// What the disk was asked for and has not answered.
     asked: Vec<oneshot::Receiver<Result<(), Unkept>>>,
-    refused: Refused,
+    failure: LateFailure,
 }
 
-/// That the disk refused what was told already, until somebody takes notice.
-#[derive(Clone, Default)]
-pub(super) struct Refused(Arc<Mutex<Option<StoreError>>>);
+/// The way to the thread.
+pub(super) struct EarlyPost<C> {
+    writes: Sender<Write<C>>,
+    failure: LateFailure,
+}
 
-impl Refused {
-    pub(super) fn take(&self) -> Option<StoreError> {
-        self.0.lock().take()
+/// Why the disk did not take what was told already, until somebody takes notice.
+type LateFailure = Arc<Mutex<Option<StoreError>>>;
+
+impl<C> Clone for EarlyPost<C> {
+    fn clone(&self) -> Self {
+        Self {
+            writes: self.writes.clone(),
+            failure: Arc::clone(&self.failure),
+        }
+    }
+}
+
+impl<C> EarlyPost<C> {
+    /// Makes changes; returns when they and their audit outlast this process.
+    pub(super) async fn send(&self, changes: Vec<C>, audit: Unsynced) -> Result<(), Unkept> {
+        sent(|done| {
+            // When the thread is gone it is dropped, and whoever waits for it learns that.
+            drop(self.writes.send(Write {
+                changes,
+                pace: Pace::Soon,
+                audit: Some(audit),
+                done,
+            }));
+        })
+        .await
+    }
+
+    /// As if the thread were gone.
+    #[cfg(test)]
+    pub(super) fn lose(&mut self) {
+        self.writes = mpsc::channel().0;
+    }
+
+    /// Why the disk did not take what was written; once.
+    pub(super) fn failure(&self) -> Option<StoreError> {
+        self.failure.lock().take()
     }
 }
 
@@ -57,26 +87,22 @@ struct Owed {
 
 impl<S: Shape> Early<S> {
     /// The thread ends when nobody is left who could write.
-    pub(super) fn start(
-        name: &str,
-        pen: Arc<Pen<S>>,
-        keeper: Post<S::Change>,
-        refused: Refused,
-    ) -> Result<Sender<Write<S::Change>>, StoreError> {
+    pub(super) fn start(name: &str, half: &Half<S>) -> Result<EarlyPost<S::Change>, StoreError> {
         let (writes, received) = mpsc::channel();
+        let failure = LateFailure::default();
         let early = Self {
             inbox: Inbox::new(received),
-            pen,
-            keeper,
+            pen: Arc::clone(&half.pen),
+            keeper: half.post.clone(),
             owed: None,
             asked: Vec::new(),
-            refused,
+            failure: Arc::clone(&failure),
         };
         thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || early.work())
             .map_err(|error| StoreError::Thread(Arc::new(error)))?;
-        Ok(writes)
+        Ok(EarlyPost { writes, failure })
     }
 
     fn work(mut self) {
@@ -150,7 +176,7 @@ impl<S: Shape> Early<S> {
                 "runs without grants that were told their end may not be on the disk"
             );
             if let Unkept::Store(error) = unkept {
-                *self.refused.0.lock() = Some(error);
+                *self.failure.lock() = Some(error);
             }
             false
         });

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::Unkept;
 use super::database::Shape;
-use super::{Pace, Unkept};
 use crate::audit::{AuditError, AuditLog, Unsynced};
 
 /// Writes that share one commit at most.
@@ -16,6 +16,21 @@ const BATCH: usize = 4_097;
 /// What they write together, in bytes. One that is larger has a commit of its own: nobody
 /// waits for more than that, and nobody's write fails with it.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// How long each that came the last time lets the next ones wait.
+pub(super) const EACH: Duration = Duration::from_micros(40);
+
+/// The longest that they wait.
+pub(super) const LONGEST: Duration = Duration::from_millis(2);
+
+/// How much a write minds waiting for others that share its commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Pace {
+    /// Whoever waits has little else to wait for.
+    Soon,
+    /// Nobody waits, or the run asks Vault or a server as well, which takes longer.
+    Unhurried,
+}
 
 /// Changes that belong together.
 pub(super) struct Write<C> {

@@ -8,19 +8,13 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::database::Shape;
-use super::inbox::{Inbox, Write, patience, with_audit};
+use super::inbox::{EACH, Inbox, LONGEST, Write, patience, with_audit};
 use super::pen::Pen;
 use super::{Pace, StoreError, Unkept};
 use crate::audit::AuditLog;
 use crate::priority::foremost;
 
-/// How long each that came the last time lets the next ones wait.
-const EACH: Duration = Duration::from_micros(40);
-
-/// The longest that they wait.
-const LONGEST: Duration = Duration::from_millis(2);
-
-/// The same when none of them is in a hurry, and the longest of that.
+/// [`EACH`] when none of them is in a hurry, and the longest of that.
 const EACH_UNHURRIED: Duration = Duration::from_millis(2);
 const LONGEST_UNHURRIED: Duration = Duration::from_millis(7);
 

@@ -16,6 +16,7 @@ mod checkpoint;
 mod database;
 mod early;
 mod error;
+mod half;
 mod heads;
 mod inbox;
 mod keeper;
@@ -26,15 +27,14 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 pub use error::StoreError;
 pub(super) use error::Unkept;
+pub(super) use inbox::Pace;
 pub(super) use keeper::Member;
 pub(super) use record::{Head, KeptLog, KeyHash, Record, Weight};
 
@@ -42,12 +42,10 @@ use super::log::Page;
 use crate::api::RunView;
 use crate::audit::Unsynced;
 use apart::Large;
-use database::{Database, Shape, Writer};
-use early::{Early, Refused};
+use database::Database;
+use early::{Early, EarlyPost};
+use half::Half;
 use heads::Heads;
-use inbox::Write;
-use keeper::{Keeper, Post};
-use pen::Pen;
 
 /// The files below the state folder.
 const FILE: &str = "results.db";
@@ -62,22 +60,12 @@ const FORGET: u64 = 16 << 20;
 const TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
-/// How much a write minds waiting for others that share its commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
-    /// Whoever waits has little else to wait for.
-    Soon,
-    /// Nobody waits, or the run asks Vault or a server as well, which takes longer.
-    Unhurried,
-}
-
 /// The kept runs. Dropping the last clone ends the threads that write.
 #[derive(Clone)]
 pub(super) struct Store {
     heads: Half<Heads>,
     /// The way to `results.db` for those who do not wait for the disk.
-    early: Sender<Write<heads::Change>>,
-    refused: Refused,
+    early: EarlyPost<heads::Change>,
     large: Half<Large>,
 }
 
@@ -100,72 +88,6 @@ impl Claim {
     }
 }
 
-/// One file: its readers, and the way to its writer.
-struct Half<S: Shape> {
-    post: Post<S::Change>,
-    pen: Arc<Pen<S>>,
-    database: Arc<Database<S>>,
-}
-
-impl<S: Shape> Clone for Half<S> {
-    fn clone(&self) -> Self {
-        Self {
-            post: self.post.clone(),
-            pen: Arc::clone(&self.pen),
-            database: Arc::clone(&self.database),
-        }
-    }
-}
-
-impl<S: Shape> Half<S> {
-    fn start(name: &str, (database, writer): (Database<S>, Writer<S>)) -> Result<Self, StoreError> {
-        let database = Arc::new(database);
-        let pen = Arc::new(Pen::new(Arc::clone(&database), writer));
-        let post = Keeper::start(name, Arc::clone(&pen))?;
-        Ok(Self {
-            post,
-            pen,
-            database,
-        })
-    }
-
-    /// Makes changes; returns when they are on the disk.
-    async fn write(&self, changes: Vec<S::Change>, pace: Pace) -> Result<(), StoreError> {
-        let written = self.send(changes, None, pace).await;
-        written.map_err(|unkept| match unkept {
-            Unkept::Store(error) => error,
-            // There was none to sync.
-            Unkept::Audit(_) => StoreError::Stopped,
-        })
-    }
-
-    async fn send(
-        &self,
-        changes: Vec<S::Change>,
-        audit: Option<Unsynced>,
-        pace: Pace,
-    ) -> Result<(), Unkept> {
-        sent(|done| {
-            self.post.send(Write {
-                changes,
-                pace,
-                audit,
-                done,
-            });
-        })
-        .await
-    }
-}
-
-/// Hands a write over, and waits until it is settled.
-async fn sent(send: impl FnOnce(oneshot::Sender<Result<(), Unkept>>)) -> Result<(), Unkept> {
-    let (done, answer) = oneshot::channel();
-    send(done);
-    // A thread that is gone has dropped the write, and with it who would tell.
-    let told = answer.await;
-    told.unwrap_or(Err(Unkept::Store(StoreError::Stopped)))
-}
-
 impl Store {
     /// Opens the files, or makes them (0600), and finishes what was written to their logs.
     /// It does not look through them: see [`Store::check`].
@@ -177,15 +99,9 @@ impl Store {
         let heads = Database::open(&state.join(FILE), Arc::clone(&file))?;
         let large = Database::open(&state.join(LARGE_FILE), file)?;
         let heads = Half::start("results", heads)?;
-        let (pen, keeper, refused) = (
-            Arc::clone(&heads.pen),
-            heads.post.clone(),
-            Refused::default(),
-        );
         Ok(Self {
-            early: Early::start("results-early", pen, keeper, refused.clone())?,
+            early: Early::start("results-early", &heads)?,
             heads,
-            refused,
             large: Half::start("results-large", large)?,
         })
     }
@@ -239,16 +155,13 @@ impl Store {
         record: &Record,
     ) -> Result<(), Unkept> {
         let (changes, failure) = self.end(run, record).await;
-        sent(|done| {
-            // When the thread is gone it is dropped, and whoever waits for it learns that.
-            drop(self.early.send(Write {
-                changes,
-                pace: Pace::Soon,
-                audit: Some(audit),
-                done,
-            }));
-        })
-        .await?;
+        match self.early.send(changes, audit.clone()).await {
+            // The thread is gone. The other one tells them later.
+            Err(Unkept::Store(StoreError::Stopped)) => {
+                return self.put_after(audit, run, record, Pace::Soon).await;
+            }
+            written => written?,
+        }
         failure.map_or(Ok(()), |error| Err(Unkept::Store(error)))
     }
 
@@ -267,8 +180,8 @@ impl Store {
     }
 
     /// Why the disk did not take what [`Store::put_early`] wrote; once.
-    pub(super) fn refused(&self) -> Option<StoreError> {
-        self.refused.take()
+    pub(super) fn late_failure(&self) -> Option<StoreError> {
+        self.early.failure()
     }
 
     /// What writes down the end of a run, once what is large of it is on the disk; why

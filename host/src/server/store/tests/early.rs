@@ -44,7 +44,7 @@ async fn it_is_told_when_it_is_written_and_the_disk_is_asked_soon() {
         .await;
     }
     assert!(was_before, "the disk was waited for each time");
-    assert!(store.refused().is_none());
+    assert!(store.late_failure().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,12 +133,28 @@ async fn results_that_the_disk_refuses_afterwards_are_told_once() {
     let told = Mutex::new(None);
     becomes("it is told", || {
         let mut told = told.lock();
-        *told = told.take().or_else(|| store.refused());
+        *told = told.take().or_else(|| store.late_failure());
         told.is_some()
     })
     .await;
-    assert!(store.refused().is_none(), "once");
+    assert!(store.late_failure().is_none(), "once");
     // It is opened anew, and keeps.
     store.probe().await.unwrap();
+    assert!(get(&store, id(&record)).await.is_some());
+}
+
+/// Without the thread the other one tells, once the disk has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_its_thread_is_gone_the_disk_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path()).unwrap();
+    let audit = AuditLog::create(&folder.path().join("audit")).unwrap();
+    let record = record(1);
+    store.early.lose();
+    let before = syncs(&store, &audit);
+    let last = ended(&audit, id(&record));
+    store.put_early(last, id(&record), &record).await.unwrap();
+    let now = syncs(&store, &audit);
+    assert!(now.0 > before.0 && now.1 > before.1, "{before:?} {now:?}");
     assert!(get(&store, id(&record)).await.is_some());
 }
