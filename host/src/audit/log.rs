@@ -1,5 +1,8 @@
 //! The chain and its file.
 
+#[cfg(test)]
+mod broken;
+
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write as _;
@@ -480,39 +483,4 @@ fn digest(hash: &Hash) -> Digest {
     // 64 hex digits of our own fill 32 bytes exactly.
     let _ = hex::decode_to_slice(hash, &mut bytes);
     Digest::from_bytes(bytes)
-}
-
-#[cfg(test)]
-impl AuditLog {
-    /// A log whose every write fails: on Linux, `/dev/full`.
-    pub(crate) fn on_full_disk() -> Self {
-        let path = PathBuf::from("/dev/full");
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
-        Self::on(file, path)
-    }
-
-    /// A log that takes lines and cannot be synced: there is no disk behind `/dev/null`.
-    pub(crate) fn without_a_disk() -> Self {
-        let path = PathBuf::from("/dev/null");
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
-        assert!(file.sync_data().is_err(), "it can be synced");
-        Self::on(file, path)
-    }
-
-    fn on(file: File, path: PathBuf) -> Self {
-        let file = Arc::new(file);
-        Self(Arc::new(Shared {
-            id: "test".to_owned(),
-            syncs: Syncs::new(Arc::clone(&file)),
-            file,
-            path,
-            options: AuditOptions::default(),
-            chain: Mutex::new(Chain {
-                end: End::START,
-                written: End::START,
-                closed: false,
-                pending: Vec::new(),
-            }),
-        }))
-    }
 }
