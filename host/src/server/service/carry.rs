@@ -99,7 +99,7 @@ impl Service {
         self.note(live).await;
     }
 
-    /// Writes down that a run began; whether the disk has it.
+    /// Writes down that a run began; whether the disk has it, or it is over by then.
     pub(super) async fn note(&self, live: &LiveRun) -> bool {
         if !live.note() {
             // Its end is being written down.
