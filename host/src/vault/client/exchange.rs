@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
-use super::fault::fault;
+use super::fault::{fault, late};
 use super::nodes::Node;
 use super::run_tag::RUN;
 use super::spans;
@@ -32,11 +36,11 @@ impl Client {
         node: &Node,
         call: &Call,
         token: Option<&Secret>,
-        timeout: Duration,
+        limit: Duration,
     ) -> Result<Reply, VaultError> {
         let asked = self.counters.ask(call.operation);
         let span = spans::request(call.operation, &call.method, &call.path, node);
-        let asking = self.ask(node, call, token, timeout);
+        let asking = self.ask(node, call, token, limit);
         let answer = asking.instrument(span.clone()).await;
         let outcome = match &answer {
             Ok(reply) => RequestOutcome::of(reply.status),
@@ -52,78 +56,87 @@ impl Client {
         node: &Node,
         call: &Call,
         token: Option<&Secret>,
-        timeout: Duration,
+        limit: Duration,
     ) -> Result<Reply, VaultError> {
         let operation = call.operation;
         let protocol = |fault| VaultError::Protocol { operation, fault };
-        let mut url = format!("{}{}", node.base, call.path);
-        if let Some(query) = &call.query {
-            url.push('?');
-            url.push_str(query);
-        }
-        let mut request = self
-            .http
-            .request(call.method.clone(), url)
-            .headers(self.headers.clone())
-            .timeout(timeout);
+        let body = call.body.as_ref().map(|body| Bytes::copy_from_slice(body));
+        let mut request = Request::new(body.map_or_else(Full::default, Full::new));
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = (node.uri(&call.path, call.query.as_deref()))
+            .map_err(|_| protocol("the path of the request cannot be sent"))?;
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
         if let Some(token) = token {
             let mut value = HeaderValue::from_bytes(token.expose())
                 .map_err(|_| protocol("a token with control characters"))?;
             value.set_sensitive(true);
-            request = request.header(TOKEN.clone(), value);
+            headers.insert(TOKEN.clone(), value);
         }
         if let Some(run) = &call.run {
-            request = request.header(RUN.clone(), run.value());
+            headers.insert(RUN.clone(), run.value());
         }
-        if let Some(body) = &call.body {
-            request = request
-                .header(
-                    http::header::CONTENT_TYPE,
-                    HeaderValue::from_static("application/json"),
-                )
-                .body(body.to_vec());
+        if call.body.is_some() {
+            let json = HeaderValue::from_static("application/json");
+            headers.insert(CONTENT_TYPE, json);
         }
-        let response = request.send().await.map_err(|error| fault(node, &error))?;
-        let (operation, path) = (call.operation, call.path.clone());
-        receive(node, operation, path, response).await
+        let (reply, _) = (self.answer(node, operation, &call.path, request, limit)).await?;
+        Ok(reply)
+    }
+
+    /// Sends this, and reads the whole answer, all in this time.
+    pub(super) async fn answer(
+        &self,
+        node: &Node,
+        operation: Operation,
+        path: &str,
+        request: Request<Full<Bytes>>,
+        limit: Duration,
+    ) -> Result<(Reply, HeaderMap), VaultError> {
+        let answering = async {
+            let response = self.connections.send(request).await;
+            let response = response.map_err(|error| fault(node, &error, !error.is_connect()))?;
+            let (head, body) = response.into_parts();
+            let body = read(node, operation, body).await?;
+            let reply = Reply {
+                operation,
+                address: node.address.clone(),
+                path: path.to_owned(),
+                status: head.status.as_u16(),
+                retry_after: retry_after(&head.headers),
+                body,
+            };
+            Ok((reply, head.headers))
+        };
+        let answered = tokio::time::timeout(limit, answering).await;
+        answered.unwrap_or_else(|_| Err(late(node)))
     }
 }
 
-/// Reads an answer, up to [`MAX_ANSWER`].
-pub(super) async fn receive(
+/// Reads a body, up to [`MAX_ANSWER`].
+async fn read(
     node: &Node,
     operation: Operation,
-    path: String,
-    mut response: reqwest::Response,
-) -> Result<Reply, VaultError> {
-    let mut reply = Reply {
-        operation,
-        address: node.address.clone(),
-        path,
-        status: response.status().as_u16(),
-        retry_after: retry_after(response.headers()),
-        body: Zeroizing::new(Vec::with_capacity(
-            response
-                .content_length()
-                .and_then(|length| usize::try_from(length).ok())
-                .unwrap_or(FIRST_READ)
-                .min(MAX_ANSWER),
-        )),
-    };
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| fault(node, &error))?
-    {
-        if reply.body.len() + chunk.len() > MAX_ANSWER {
+    mut body: Incoming,
+) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let declared = body.size_hint().exact();
+    let first = (declared.and_then(|length| usize::try_from(length).ok())).unwrap_or(FIRST_READ);
+    let mut whole = Zeroizing::new(Vec::with_capacity(first.min(MAX_ANSWER)));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| fault(node, &error, true))?;
+        // Trailers say nothing to us.
+        let Some(chunk) = frame.data_ref() else {
+            continue;
+        };
+        if whole.len() + chunk.len() > MAX_ANSWER {
             return Err(VaultError::TooLarge {
                 operation,
                 limit: MAX_ANSWER,
             });
         }
-        append(&mut reply.body, &chunk);
+        append(&mut whole, chunk);
     }
-    Ok(reply)
+    Ok(whole)
 }
 
 /// Appends without leaving a copy behind in a buffer that was outgrown.

@@ -1,27 +1,25 @@
 //! How a connection failed, in closed words.
 
 use std::error::Error;
+use std::io::ErrorKind;
 
 use super::nodes::Node;
 use crate::vault::VaultError;
 use crate::vault::error::ConnectionFault;
 
-/// A closed description: the client's own text holds the URL.
-pub(super) fn fault(node: &Node, error: &reqwest::Error) -> VaultError {
-    let mut fault = if error.is_timeout() {
-        ConnectionFault::TimedOut
-    } else {
-        ConnectionFault::Broken
-    };
-    let mut cause = error.source();
+/// A closed description: the client's own text may hold the address.
+pub(super) fn fault(node: &Node, error: &(dyn Error + 'static), maybe_sent: bool) -> VaultError {
+    let mut fault = ConnectionFault::Broken;
+    let mut cause = Some(error);
     while let Some(inner) = cause {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
             fault = of_tls(tls);
         } else if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            if io.kind() == std::io::ErrorKind::ConnectionRefused {
-                fault = ConnectionFault::Refused;
-            } else if let Some(tls) = within(io) {
-                fault = of_tls(tls);
+            match (io.kind(), within(io)) {
+                (ErrorKind::ConnectionRefused, _) => fault = ConnectionFault::Refused,
+                (ErrorKind::TimedOut, _) => fault = ConnectionFault::TimedOut,
+                (_, Some(tls)) => fault = of_tls(tls),
+                _ => {}
             }
         } else if inner.to_string() == "dns error" {
             fault = ConnectionFault::Name;
@@ -31,7 +29,16 @@ pub(super) fn fault(node: &Node, error: &reqwest::Error) -> VaultError {
     VaultError::Unreachable {
         address: node.address.clone(),
         fault,
-        maybe_sent: !error.is_connect(),
+        maybe_sent,
+    }
+}
+
+/// No whole answer came in time.
+pub(super) fn late(node: &Node) -> VaultError {
+    VaultError::Unreachable {
+        address: node.address.clone(),
+        fault: ConnectionFault::TimedOut,
+        maybe_sent: true,
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request};
+use http_body_util::Full;
 use jiff::Timestamp;
 use tracing::Instrument as _;
 
 use super::clock::date;
-use super::exchange::receive;
-use super::fault::fault;
 use super::nodes::{Health, HealthBody, Node};
 use super::transport::{Client, NAMESPACE};
 use super::{Reply, spans};
@@ -151,17 +150,16 @@ impl Client {
     ) -> Result<(Reply, HeaderMap), VaultError> {
         let mut headers = self.headers.clone();
         headers.remove(&NAMESPACE);
-        let url = format!("{}{HEALTH}", node.base);
-        let request = self.http.get(url).headers(headers).timeout(limit);
-        let asking = async {
-            let response = (request.send().await).map_err(|error| fault(node, &error))?;
-            let headers = response.headers().clone();
-            let path = HEALTH.to_owned();
-            let reply = receive(node, Operation::Health, path, response).await?;
-            Ok((reply, headers))
-        };
-        let asked = self.counters.ask(Operation::Health);
-        let span = spans::request(Operation::Health, &Method::GET, HEALTH, node);
+        let operation = Operation::Health;
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = (node.uri(HEALTH, None)).map_err(|_| VaultError::Protocol {
+            operation,
+            fault: "the path of the request cannot be sent",
+        })?;
+        *request.headers_mut() = headers;
+        let asking = self.answer(node, operation, HEALTH, request, limit);
+        let asked = self.counters.ask(operation);
+        let span = spans::request(operation, &Method::GET, HEALTH, node);
         let answer = asking.instrument(span.clone()).await;
         let outcome = match &answer {
             Ok((reply, _)) if Health::of(reply.status()).serves() => RequestOutcome::Ok,

@@ -11,6 +11,7 @@
 mod call;
 mod certificate;
 mod clock;
+mod connections;
 mod exchange;
 mod fault;
 mod health;

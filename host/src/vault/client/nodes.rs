@@ -5,10 +5,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::Uri;
+use http::uri::PathAndQuery;
 use serde::Deserialize;
 
 use super::NodeHealth;
 use crate::lock::Mutex;
+use crate::vault::VaultError;
 use crate::vault::config::{Addresses, VaultAddress};
 use crate::vault::error::ConnectionFault;
 
@@ -24,8 +28,8 @@ const DISTRUSTED: Duration = Duration::from_secs(60);
 pub(super) struct Node {
     /// As it is configured.
     pub(super) address: String,
-    /// Ends in `/v1/`.
-    pub(super) base: String,
+    /// Its path ends in `/v1/`.
+    base: Uri,
     /// What it last said of its health, and when.
     health: Mutex<Option<(NodeHealth, Instant)>>,
 }
@@ -115,6 +119,29 @@ impl Health {
 }
 
 impl Node {
+    fn new(address: &VaultAddress) -> Result<Self, VaultError> {
+        let base = format!("{address}/v1/").parse();
+        Ok(Self {
+            address: address.to_string(),
+            base: base.map_err(|_| VaultError::Settings {
+                fault: format!("nothing can be sent to `{address}`"),
+            })?,
+            health: Mutex::new(None),
+        })
+    }
+
+    /// What is asked there, with these very characters.
+    pub(super) fn uri(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
+        let mut target = format!("{}{path}", self.base.path());
+        if let Some(query) = query {
+            target.push('?');
+            target.push_str(query);
+        }
+        let mut parts = self.base.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(target))?);
+        Ok(Uri::from_parts(parts)?)
+    }
+
     /// Keeps what it said of its health.
     pub(super) fn note(&self, health: &NodeHealth) {
         *self.health.lock() = Some((health.clone(), Instant::now()));
@@ -130,19 +157,14 @@ impl Node {
 }
 
 impl Nodes {
-    pub(super) fn new(addresses: &Addresses) -> Self {
-        let node = |address: &VaultAddress| Node {
-            address: address.to_string(),
-            base: format!("{address}/v1/"),
-            health: Mutex::new(None),
-        };
-        Self {
-            all: addresses.iter().map(node).collect(),
+    pub(super) fn new(addresses: &Addresses) -> Result<Self, VaultError> {
+        Ok(Self {
+            all: addresses.iter().map(Node::new).collect::<Result<_, _>>()?,
             current: AtomicUsize::new(0),
             healthy: Mutex::new(None),
             distrusted: Mutex::default(),
             cluster: OnceLock::new(),
-        }
+        })
     }
 
     pub(super) fn all(&self) -> &[Node] {
@@ -224,9 +246,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_is_sent_as_it_is() {
+        let of = |address: &str| {
+            let address = VaultAddress::try_from(address.to_owned()).expect("an address");
+            Node::new(&address).expect("a node")
+        };
+        let plain = of("http://127.0.0.1:8200");
+        let uri = plain.uri("sys/health", None).expect("an address");
+        assert_eq!(uri, "http://127.0.0.1:8200/v1/sys/health");
+        let within = of("https://[::1]/a/vault/");
+        let uri = within.uri("kv/data/a", Some("version=2"));
+        assert_eq!(
+            uri.expect("an address"),
+            "https://[::1]/a/vault/v1/kv/data/a?version=2"
+        );
+        let user = within.uri("auth/ldap/login/ada@example.com", None);
+        assert!(user.expect("an address").path().ends_with("/ada@example.com"));
+        assert!(plain.uri("a b", None).is_err());
+    }
+
+    #[test]
     fn the_node_that_nobody_has_a_doubt_of_comes_first() {
         let addresses = [1, 2, 3].map(|port| format!("http://127.0.0.1:{port}"));
-        let nodes = Nodes::new(&Addresses::try_from(addresses.to_vec()).expect("fine"));
+        let nodes = Nodes::new(&Addresses::try_from(addresses.to_vec()).expect("fine")).expect("fine");
         let order = || {
             let order = nodes.in_order().into_iter();
             order.map(|(place, _)| place).collect::<Vec<_>>()
@@ -243,7 +285,7 @@ mod tests {
     #[test]
     fn a_cluster_is_known_by_the_first_id() {
         let addresses = Addresses::try_from(vec!["http://127.0.0.1:1".to_owned()]).expect("fine");
-        let nodes = Nodes::new(&addresses);
+        let nodes = Nodes::new(&addresses).expect("fine");
         assert!(nodes.same_cluster(None));
         assert!(nodes.same_cluster(Some("a")));
         assert!(nodes.same_cluster(Some("a")));

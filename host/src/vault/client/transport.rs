@@ -4,28 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect;
 
 use super::clock::ServerClock;
+use super::connections::Connections;
 use super::nodes::Nodes;
 use super::waits::Waits;
-use super::{Call, Reply, tls};
+use super::{Call, Reply};
 use crate::secret::Secret;
 use crate::vault::error::ConnectionFault;
 use crate::vault::stats::Counters;
 use crate::vault::{VaultConfig, VaultError};
 
-/// Idle connections are closed before a server's or balancer's own limit, so
-/// that a request does not meet a connection that just closes.
-const POOL_IDLE: Duration = Duration::from_secs(30);
-
 /// The shortest time for one of several nodes, so that a slow one is not given
 /// up at once.
 const MIN_SHARE: Duration = Duration::from_secs(1);
-
-/// The time in which one of several nodes must take a connection; a lost SYN is
-/// sent again after a second.
-const CONNECT_TO_ONE_OF_SEVERAL: Duration = Duration::from_secs(2);
 
 pub(super) static NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 /// Agents and proxies that guard against request forgery demand it.
@@ -33,7 +25,7 @@ static REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 
 /// A connection pool to one cluster. It holds no token.
 pub(in crate::vault) struct Client {
-    pub(super) http: reqwest::Client,
+    pub(super) connections: Connections,
     pub(super) nodes: Arc<Nodes>,
     pub(super) clock: Arc<ServerClock>,
     pub(super) counters: Arc<Counters>,
@@ -53,7 +45,6 @@ enum Repeat {
 impl Client {
     /// Prepares a pool; connects to nothing.
     pub(in crate::vault) fn new(config: &VaultConfig) -> Result<Self, VaultError> {
-        let http = pool(config)?;
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST.clone(), HeaderValue::from_static("true"));
         if let Some(namespace) = &config.namespace {
@@ -64,8 +55,8 @@ impl Client {
             headers.insert(NAMESPACE.clone(), value);
         }
         Ok(Self {
-            http,
-            nodes: Arc::new(Nodes::new(&config.addresses)),
+            connections: Connections::new(config)?,
+            nodes: Arc::new(Nodes::new(&config.addresses)?),
             clock: Arc::new(ServerClock::new()),
             counters: Arc::default(),
             headers,
@@ -79,7 +70,7 @@ impl Client {
         config: &VaultConfig,
     ) -> Result<Self, VaultError> {
         Ok(Self {
-            http: pool(config)?,
+            connections: Connections::new(config)?,
             nodes: Arc::clone(&self.nodes),
             clock: Arc::clone(&self.clock),
             counters: Arc::clone(&self.counters),
@@ -244,25 +235,4 @@ impl Client {
         // At least the first was asked.
         result.unwrap_or(Err(VaultError::Closed))
     }
-}
-
-fn pool(config: &VaultConfig) -> Result<reqwest::Client, VaultError> {
-    // One of several that does not even take a connection was asked for
-    // nothing: there has to be time for the others.
-    let connect = match config.addresses.iter().count() {
-        1 => config.timeout,
-        _ => (config.timeout / 2).min(CONNECT_TO_ONE_OF_SEVERAL),
-    };
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls::settings(config)?)
-        .https_only(config.addresses.iter().all(|address| address.encrypted()))
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .connect_timeout(connect)
-        .pool_idle_timeout(POOL_IDLE)
-        .build()
-        .map_err(|_| VaultError::Settings {
-            fault: "the HTTP client cannot be built".to_owned(),
-        })
 }

@@ -24,6 +24,8 @@ const MAX_ROUNDS: u32 = 256;
 pub(super) struct LockedFile {
     pub(super) file: Arc<File>,
     pub(super) path: PathBuf,
+    /// What its name is to lead to; none when the system does not say.
+    id: Option<FileId>,
     syncs: Syncs,
     /// Its name is on the disk too: some file systems keep the two apart.
     named: OnceCell<()>,
@@ -64,6 +66,7 @@ impl LockedFile {
     pub(super) fn of(file: File, path: PathBuf) -> Self {
         let file = Arc::new(file);
         Self {
+            id: file.metadata().map(|found| id_of(&found)).ok(),
             syncs: Syncs::new(Arc::clone(&file)),
             file,
             path,
@@ -75,7 +78,7 @@ impl LockedFile {
 
     /// Whether its name leads to something else, or nowhere.
     pub(super) fn is_unlinked(&self) -> bool {
-        is_unlinked(&self.file, &self.path).unwrap_or(true)
+        !matches!(named(&self.path), Ok(named) if named.is_some() && named == self.id)
     }
 
     /// Whether a sync of it failed once.
@@ -197,11 +200,24 @@ impl LockedFile {
 /// Whether the open file is no longer what its name leads to: it was removed, or
 /// the folder was moved away.
 pub(super) fn is_unlinked(file: &File, path: &Path) -> Result<bool, JournalError> {
-    let inspect = |found: io::Result<Metadata>| found.map_err(JournalError::io(path, "inspected"));
-    let ours = inspect(file.metadata())?;
-    let named = match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
-        named => inspect(named)?,
-    };
-    Ok((ours.dev(), ours.ino()) != (named.dev(), named.ino()))
+    let ours = file
+        .metadata()
+        .map_err(JournalError::io(path, "inspected"))?;
+    Ok(named(path)? != Some(id_of(&ours)))
+}
+
+/// Device and inode, which nothing else has while the file is open.
+type FileId = (u64, u64);
+
+fn id_of(found: &Metadata) -> FileId {
+    (found.dev(), found.ino())
+}
+
+/// What the name leads to, if anything.
+fn named(path: &Path) -> Result<Option<FileId>, JournalError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(id_of(&found))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(JournalError::io(path, "inspected")(error)),
+    }
 }
