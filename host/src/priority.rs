@@ -86,6 +86,7 @@ const PATIENCE: Duration = Duration::from_millis(5);
 static FOREMOST: Foremost = Foremost {
     under_way: AtomicU32::new(0),
     turns: AtomicU32::new(0),
+    begun: AtomicU32::new(0),
     asked: AtomicU32::new(0),
 };
 
@@ -93,6 +94,8 @@ struct Foremost {
     under_way: AtomicU32,
     /// Turns of the lowest priority that are being taken.
     turns: AtomicU32,
+    /// How many were begun so far.
+    begun: AtomicU32,
     /// How often they were asked to end.
     asked: AtomicU32,
 }
@@ -137,9 +140,11 @@ pub(crate) fn until_asked(seen: &mut u32, longest: Duration) {
     *seen = FOREMOST.asked.load(SeqCst);
 }
 
-/// Whether turns of the lowest priority are being taken.
-pub(crate) fn turns_are_taken() -> bool {
-    FOREMOST.turns.load(SeqCst) > 0
+/// Whether turns of the lowest priority are being taken, or one was begun since the last
+/// look: between two of them there is none for a moment, which says nothing.
+pub(crate) fn turns_are_taken(begun: &mut u32) -> bool {
+    let before = std::mem::replace(begun, FOREMOST.begun.load(SeqCst));
+    *begun != before || FOREMOST.turns.load(SeqCst) > 0
 }
 
 /// Has the calling thread sleep no longer than it asks for: without this up to 50 µs.
@@ -198,6 +203,7 @@ impl Taken {
             let under_way = FOREMOST.under_way.load(SeqCst);
             let patience = until.saturating_duration_since(Instant::now());
             if under_way == 0 || patience.is_zero() {
+                FOREMOST.begun.fetch_add(1, SeqCst);
                 return Self;
             }
             FOREMOST.turns.fetch_sub(1, SeqCst);

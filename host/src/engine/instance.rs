@@ -13,7 +13,8 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{CallHook, Store, Trap};
 
 use super::LoadedTask;
-use super::limiter::{Growth, Limit};
+use super::growth::Growth;
+use super::limiter::Limit;
 use super::running::{Running, Traits};
 use super::state::{CallsExceeded, TaskState};
 use crate::capability::Attempt;
@@ -91,7 +92,7 @@ pub async fn run(
     input: &str,
     cancel: &CancellationToken,
 ) -> GuestRun {
-    let growth = Growth::default();
+    let growth = Growth::at(task.lane().pace());
     let state = TaskState::new(Arc::clone(attempt), limits, growth.clone());
     let guest = call(task.clone(), store(task, state), input.to_owned());
     let traits = Traits {

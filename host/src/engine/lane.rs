@@ -18,6 +18,7 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::growth::Pace;
 use crate::lock::{Condvar, Mutex};
 use crate::priority::{Background, Manners};
 
@@ -34,6 +35,7 @@ pub(super) struct Lane {
     threads: Mutex<usize>,
     most_threads: usize,
     priority: Background,
+    pace: Arc<Pace>,
 }
 
 #[derive(Default)]
@@ -66,7 +68,13 @@ impl Lane {
             threads: Mutex::new(0),
             most_threads,
             priority,
+            pace: Arc::new(Pace::new(priority, most_threads)),
         }
+    }
+
+    /// How fast its guests grow.
+    pub(super) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
     }
 
     /// Goes on with this work on the lane. It must be called within the runtime

@@ -1,15 +1,11 @@
 //! Counts what a store uses and remembers which limit bit.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use async_trait::async_trait;
 use serde::Serialize;
-use tokio::task::yield_now;
 use wasmtime::ResourceLimiterAsync;
 
+use super::growth::Growth;
 use crate::grants::Limits;
-use crate::lock::Mutex;
 
 /// A limit of the grants file, as the report names it.
 #[derive(
@@ -86,41 +82,6 @@ impl Default for Small {
     }
 }
 
-/// What is known of how a guest grew, also when its store is gone. Clones share it.
-#[derive(Clone, Default)]
-pub(super) struct Growth(Arc<Grown>);
-
-#[derive(Default)]
-struct Grown {
-    refused: Mutex<Option<Limit>>,
-    is_large: AtomicBool,
-}
-
-impl Growth {
-    /// The last growth that was refused. A guest that runs out of memory ends in a
-    /// plain `unreachable`; this tells what really happened.
-    pub(super) fn refused(&self) -> Option<Limit> {
-        *self.0.refused.lock()
-    }
-
-    /// Whether the guest is, or wants to be, too large for a thread that others
-    /// wait for.
-    pub(super) fn is_large(&self) -> bool {
-        self.0.is_large.load(Ordering::Relaxed)
-    }
-
-    fn refuse(&self, limit: Limit) {
-        *self.0.refused.lock() = Some(limit);
-    }
-
-    /// Gives the guest's thread to others, once, so that it can go on elsewhere.
-    pub(super) async fn becomes_large(&self) {
-        if !self.0.is_large.swap(true, Ordering::Relaxed) {
-            yield_now().await;
-        }
-    }
-}
-
 impl Limiter {
     pub(super) fn new(limits: &Limits, growth: Growth) -> Self {
         Self {
@@ -155,7 +116,8 @@ impl ResourceLimiterAsync for Limiter {
         if !granted {
             self.growth.refuse(Limit::Memory);
         } else if !Self::take(&mut self.small.memory, current, desired) {
-            self.growth.becomes_large().await;
+            let bytes = desired.saturating_sub(current);
+            self.growth.becomes_large(bytes).await;
         }
         Ok(granted)
     }
@@ -170,7 +132,8 @@ impl ResourceLimiterAsync for Limiter {
         if !granted {
             self.growth.refuse(Limit::TableElements);
         } else if !Self::take(&mut self.small.elements, current, desired) {
-            self.growth.becomes_large().await;
+            let bytes = (desired.saturating_sub(current)).saturating_mul(size_of::<usize>());
+            self.growth.becomes_large(bytes).await;
         }
         Ok(granted)
     }

@@ -9,6 +9,7 @@ mod cache;
 mod compiler;
 mod component;
 mod error;
+mod growth;
 pub mod instance;
 mod lane;
 mod limiter;

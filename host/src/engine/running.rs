@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use tracing::Instrument as _;
 
+use super::growth::Growth;
 use super::lane::{Lane, Ticket, Work};
-use super::limiter::Growth;
 use crate::share::Share;
 
 /// How the guests of a component were. One whose last guests did not get along with their
@@ -61,7 +61,6 @@ enum Place<T: Send + 'static> {
 }
 
 /// By what a guest is told to be heavy.
-#[derive(Default)]
 pub(super) struct Traits {
     pub(super) share: Share,
     pub(super) growth: Growth,
@@ -152,7 +151,18 @@ mod tests {
     use tokio::task::yield_now;
 
     use super::*;
+    use crate::engine::growth::Pace;
     use crate::priority::Background;
+
+    impl Default for Traits {
+        fn default() -> Self {
+            Self {
+                share: Share::default(),
+                growth: Growth::at(&Arc::new(Pace::new(Background::Usual, 1))),
+                habit: Arc::default(),
+            }
+        }
+    }
 
     /// Holds its thread so long in each turn; on which thread it ends.
     async fn turns(count: u32, each: Duration) -> String {
@@ -205,7 +215,7 @@ mod tests {
         let work = {
             let growth = traits.growth.clone();
             async move {
-                growth.becomes_large().await;
+                growth.becomes_large(1).await;
                 place()
             }
         };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::limiter::{Growth, Limit, Limiter};
+use super::growth::Growth;
+use super::limiter::{Limit, Limiter};
 use super::stdio::LogPipe;
 use crate::capability::{Attempt, View};
 use crate::grants::Limits;

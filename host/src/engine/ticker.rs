@@ -51,13 +51,14 @@ pub(super) fn start(engine: &wasmtime::Engine) -> Result<Arc<Activity>, LoadErro
     let seen = Arc::clone(&activity);
     let ticker = move || {
         sleep_exactly();
-        let (mut last, mut idle, mut asked) = (0, 0_u32, 0);
+        let (mut last, mut idle) = (0, 0_u32);
+        let (mut asked, mut begun) = (0, 0);
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
             let turns = seen.0.load(Ordering::Relaxed);
             // A long turn of the lane is no idleness.
-            let is_taken = turns_are_taken();
+            let is_taken = turns_are_taken(&mut begun);
             idle = if turns == last && !is_taken {
                 idle.saturating_add(1)
             } else {

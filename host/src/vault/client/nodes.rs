@@ -261,14 +261,19 @@ mod tests {
             "https://[::1]/a/vault/v1/kv/data/a?version=2"
         );
         let user = within.uri("auth/ldap/login/ada@example.com", None);
-        assert!(user.expect("an address").path().ends_with("/ada@example.com"));
+        assert!(
+            user.expect("an address")
+                .path()
+                .ends_with("/ada@example.com")
+        );
         assert!(plain.uri("a b", None).is_err());
     }
 
     #[test]
     fn the_node_that_nobody_has_a_doubt_of_comes_first() {
         let addresses = [1, 2, 3].map(|port| format!("http://127.0.0.1:{port}"));
-        let nodes = Nodes::new(&Addresses::try_from(addresses.to_vec()).expect("fine")).expect("fine");
+        let nodes =
+            Nodes::new(&Addresses::try_from(addresses.to_vec()).expect("fine")).expect("fine");
         let order = || {
             let order = nodes.in_order().into_iter();
             order.map(|(place, _)| place).collect::<Vec<_>>()

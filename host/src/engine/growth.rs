@@ -1,0 +1,146 @@
+//! How guests grow, and how fast all of them together may.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota};
+use tokio::task::yield_now;
+
+use super::limiter::Limit;
+use crate::lock::Mutex;
+use crate::priority::Background;
+
+/// What is known of how a guest grew, also when its store is gone. Clones share it.
+#[derive(Clone)]
+pub(super) struct Growth(Arc<Grown>);
+
+struct Grown {
+    refused: Mutex<Option<Limit>>,
+    is_large: AtomicBool,
+    pace: Arc<Pace>,
+}
+
+impl Growth {
+    /// Of a guest that has not grown yet, among those of this pace.
+    pub(super) fn at(pace: &Arc<Pace>) -> Self {
+        Self(Arc::new(Grown {
+            refused: Mutex::default(),
+            is_large: AtomicBool::new(false),
+            pace: Arc::clone(pace),
+        }))
+    }
+
+    /// The last growth that was refused. A guest that runs out of memory ends in a
+    /// plain `unreachable`; this tells what really happened.
+    pub(super) fn refused(&self) -> Option<Limit> {
+        *self.0.refused.lock()
+    }
+
+    /// Whether the guest is, or wants to be, too large for a thread that others
+    /// wait for.
+    pub(super) fn is_large(&self) -> bool {
+        self.0.is_large.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn refuse(&self, limit: Limit) {
+        *self.0.refused.lock() = Some(limit);
+    }
+
+    /// The guest, which is no small one any more, wants so many bytes. It gives its thread
+    /// to others, once, so that it can go on elsewhere, and waits for its turn to have them.
+    pub(super) async fn becomes_large(&self, bytes: usize) {
+        if !self.0.is_large.swap(true, Ordering::Relaxed) {
+            yield_now().await;
+        }
+        self.0.pace.wait(bytes).await;
+    }
+}
+
+/// What is given at a time, in bytes: a page of WebAssembly.
+const PAGE: usize = 64 << 10;
+
+/// So many pages a second for each processor, 512 MiB. Each page has to be filled with
+/// zeros by the kernel and is taken back at the guest's end, and what that does to caches, to
+/// the memory's bus and to the kernel's own threads is felt by who shares no processor with
+/// it. A guest that does nothing but fill memory takes about 2.5 GiB a second.
+const PAGES: u32 = 8 << 10;
+
+/// So many at once for each processor, 256 MiB, after a second or so without.
+const AT_ONCE: u32 = 4 << 10;
+
+/// So many are asked for together, so that one who wants many has a chance among those who
+/// want few.
+const TOGETHER: u32 = 16;
+
+/// How fast the large guests of one engine grow, all together.
+pub(super) struct Pace(Option<DefaultDirectRateLimiter>);
+
+impl Pace {
+    /// Of an engine with so many threads for such guests. One that has nobody to make way for
+    /// has none.
+    pub(super) fn new(priority: Background, threads: usize) -> Self {
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX);
+        let each = |pages: u32| NonZeroU32::new(pages.saturating_mul(threads));
+        let quota = match (priority, each(PAGES), each(AT_ONCE)) {
+            (Background::Lowest, Some(second), Some(at_once)) => {
+                Some(Quota::per_second(second).allow_burst(at_once))
+            }
+            _ => None,
+        };
+        Self(quota.map(DefaultDirectRateLimiter::direct))
+    }
+
+    async fn wait(&self, bytes: usize) {
+        let Some(limiter) = &self.0 else {
+            return;
+        };
+        let mut left = u32::try_from(bytes.div_ceil(PAGE)).unwrap_or(u32::MAX);
+        while let Some(pages) = NonZeroU32::new(left.min(TOGETHER)) {
+            match limiter.check_n(pages) {
+                Ok(Err(early)) => {
+                    let pause = early.wait_time_from(DefaultClock::default().now());
+                    tokio::time::sleep(pause).await;
+                }
+                // More than are ever given at once is asked for by nobody.
+                Ok(Ok(())) | Err(_) => left -= pages.get(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// How long it takes to grow by so many mebibytes, a page at a time.
+    async fn took(pace: &Arc<Pace>, mebibytes: usize) -> Duration {
+        let (growth, begun) = (Growth::at(pace), Instant::now());
+        for _ in 0..mebibytes << 4 {
+            growth.becomes_large(PAGE).await;
+        }
+        begun.elapsed()
+    }
+
+    #[tokio::test]
+    async fn who_grows_on_and_on_waits() {
+        let pace = Arc::new(Pace::new(Background::Lowest, 1));
+        assert!(took(&pace, 128).await < Duration::from_millis(200));
+        // 128 more are there at once; for 256 it takes half a second.
+        let both = tokio::join!(took(&pace, 192), took(&pace, 192));
+        assert!(both.0.max(both.1) > Duration::from_millis(250), "{both:?}");
+        let large = Growth::at(&pace);
+        let begun = Instant::now();
+        large.becomes_large(128 << 20).await;
+        assert!(begun.elapsed() > Duration::from_millis(100), "all at once");
+    }
+
+    #[tokio::test]
+    async fn who_is_alone_in_its_process_does_not() {
+        let pace = Arc::new(Pace::new(Background::Usual, 1));
+        assert!(took(&pace, 4 << 10).await < Duration::from_millis(200));
+    }
+}
