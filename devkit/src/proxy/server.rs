@@ -51,6 +51,8 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     server: SocketAddr,
+    /// Whether what passes is remembered.
+    remembers: bool,
     rules: Mutex<Vec<Arc<Active>>>,
     passed: Mutex<Vec<Passed>>,
     spans: Mutex<Vec<Span>>,
@@ -61,8 +63,18 @@ struct Shared {
 impl Proxy {
     /// Listens on a free port of 127.0.0.1 for the server at `server`.
     pub fn start(server: SocketAddr) -> Result<Self> {
+        Self::with_memory(server, true)
+    }
+
+    /// The same, for more requests than can be kept: it remembers nothing of what passes.
+    pub fn forgetful(server: SocketAddr) -> Result<Self> {
+        Self::with_memory(server, false)
+    }
+
+    fn with_memory(server: SocketAddr, remembers: bool) -> Result<Self> {
         let shared = Arc::new(Shared {
             server,
+            remembers,
             rules: Mutex::default(),
             passed: Mutex::default(),
             spans: Mutex::default(),
@@ -136,12 +148,12 @@ impl Shared {
         let Some(request) = read_request(&mut client).await? else {
             return Ok(());
         };
-        lock(&self.passed).push(Passed {
+        self.remember(&self.passed, || Passed {
             method: request.method.clone(),
             target: request.target.clone(),
             is_marked: request.header("x-vault-request") == Some(b"true"),
         });
-        lock(&self.bodies).push(request.body.clone());
+        self.remember(&self.bodies, || request.body.clone());
         let from = Instant::now();
         let result = match self.claimed(&request) {
             Some(active) => self.serve_broken(client, &request, &active).await,
@@ -150,13 +162,19 @@ impl Shared {
                 Err(error) => Err(error),
             },
         };
-        lock(&self.spans).push(Span {
+        self.remember(&self.spans, || Span {
             method: request.method,
             target: request.target,
             from,
             to: Instant::now(),
         });
         result
+    }
+
+    fn remember<T>(&self, all: &Mutex<Vec<T>>, what: impl FnOnce() -> T) {
+        if self.remembers {
+            lock(all).push(what());
+        }
     }
 
     fn claimed(&self, request: &Request) -> Option<Arc<Active>> {
@@ -270,7 +288,7 @@ impl Shared {
         server.write_all(&bytes).await?;
         let mut answer = Vec::new();
         server.read_to_end(&mut answer).await?;
-        lock(&self.answers).push(answer.clone());
+        self.remember(&self.answers, || answer.clone());
         Ok(answer)
     }
 }

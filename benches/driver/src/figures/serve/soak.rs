@@ -13,6 +13,7 @@ use axum::routing::get;
 use cofferdam_devkit::guests;
 use cofferdam_devkit::openbao::Provision;
 use cofferdam_devkit::process::Background;
+use cofferdam_devkit::proxy::{Fault, Proxy, Rule};
 use cofferdam_devkit::world::World;
 use futures_util::stream::iter;
 use serde_json::{Value, json};
@@ -23,6 +24,13 @@ use crate::stage::beside;
 
 /// One in so many answers of the API breaks off.
 const FAULTY: u64 = 100;
+
+/// One in so many secrets is not read at once, one in so many tokens not made, and of one in
+/// so many revocations it is not known whether they were: Vault is asked again, but for the
+/// token.
+const UNREAD: u64 = 70;
+const UNMADE: u64 = 110;
+const UNKNOWN: u64 = 90;
 
 /// What memory may grow by from the second fifth to the end, in MB, beyond a fifth.
 const GROWTH: f64 = 16.0;
@@ -47,6 +55,13 @@ pub(crate) async fn soak(soak: Soak) -> Result<Value> {
     };
     let mut world = World::with_vault(&beside("cofferdam")?, &what).await?;
     let (api, faults, _serving) = faulty_api()?;
+    let vault = Proxy::forgetful(world.bao()?.socket())?;
+    world.vault_at(&vault.address())?;
+    let unavailable = Fault::Status(503, None);
+    let unread = vault.inject(Rule::on("GET", "secret/data/api", unavailable).every(UNREAD));
+    let unmade = vault.inject(Rule::on("*", "auth/token/create", Fault::Reset).every(UNMADE));
+    let unknown = Rule::on("*", "/revoke", Fault::ResetAfterAnswer).every(UNKNOWN);
+    let unknown = vault.inject(unknown);
     let config = std::fs::read_to_string(world.path("cofferdam.toml"))?;
     let more = "[engine]\ninstances = 128\n\n[server]\naudit_file = \"64MiB\"\n\n\
                 [server.results]\nmost = 1_000\n";
@@ -76,10 +91,13 @@ pub(crate) async fn soak(soak: Soak) -> Result<Value> {
         resident.push(service.resident()?);
     }
     let faults = faults.load(Ordering::Relaxed);
-    ensure!(faults > 0, "no fault was met");
+    let [unread, unmade, unknown] = [unread, unmade, unknown].map(|injected| injected.hits());
+    let met = [faults, unread, unmade, unknown];
+    ensure!(met.iter().all(|hits| *hits > 0), "not all met: {met:?}");
+    // A token that was not made is the only one of Vault's faults that a run dies of.
     #[expect(clippy::cast_precision_loss, reason = "thousands")]
-    let met = faults as f64;
-    ensure!(failures == met, "{faults} faults, {failures} failures");
+    let fatal = (faults + unmade) as f64;
+    ensure!(failures == fatal, "faults {met:?}, {failures} failures");
     let living = world.bao()?.living().await?.len();
     service.end()?;
     let left = world.bao()?.living().await?.len();
@@ -95,7 +113,8 @@ pub(crate) async fn soak(soak: Soak) -> Result<Value> {
     let minted = world.bao()?.minted()?;
     world.take_bao()?.stop();
     Ok(json!({
-        "hello": soak.hello, "secret": soak.secret, "faults": faults, "minted": minted,
+        "hello": soak.hello, "secret": soak.secret, "faults": faults, "unread": unread,
+        "unmade": unmade, "unknown": unknown, "minted": minted,
         "alive": left, "audit_files": files, "resident_mb": resident,
     }))
 }
