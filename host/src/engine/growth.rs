@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
@@ -19,6 +20,8 @@ pub(super) struct Growth(Arc<Grown>);
 struct Grown {
     refused: Mutex<Option<Limit>>,
     is_large: AtomicBool,
+    /// Bytes that make no page yet.
+    odd: AtomicUsize,
     pace: Arc<Pace>,
 }
 
@@ -28,6 +31,7 @@ impl Growth {
         Self(Arc::new(Grown {
             refused: Mutex::default(),
             is_large: AtomicBool::new(false),
+            odd: AtomicUsize::new(0),
             pace: Arc::clone(pace),
         }))
     }
@@ -54,7 +58,10 @@ impl Growth {
         if !self.0.is_large.swap(true, Ordering::Relaxed) {
             yield_now().await;
         }
-        self.0.pace.wait(bytes).await;
+        // One guest grows once at a time.
+        let bytes = bytes.saturating_add(self.0.odd.load(Ordering::Relaxed));
+        self.0.odd.store(bytes % PAGE, Ordering::Relaxed);
+        self.0.pace.wait(bytes / PAGE).await;
     }
 }
 
@@ -70,12 +77,21 @@ const PAGES: u32 = 8 << 10;
 /// So many at once for each processor, 256 MiB, after a second or so without.
 const AT_ONCE: u32 = 4 << 10;
 
-/// So many are asked for together, so that one who wants many has a chance among those who
-/// want few.
-const TOGETHER: u32 = 16;
+/// So many are given in one turn.
+const TURN: u32 = 16;
+
+/// The longest that one growth waits: the pace is for everybody's sake, and whoever brings
+/// many guests that wait must not keep others from growing at all.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How fast the large guests of one engine grow, all together.
-pub(super) struct Pace(Option<DefaultDirectRateLimiter>);
+pub(super) struct Pace(Option<Given>);
+
+struct Given {
+    limiter: DefaultDirectRateLimiter,
+    /// Who comes first is served first, one turn at a time; nobody else is awake meanwhile.
+    turn: tokio::sync::Mutex<()>,
+}
 
 impl Pace {
     /// Of an engine with so many threads for such guests. One that has nobody to make way for
@@ -89,30 +105,38 @@ impl Pace {
             }
             _ => None,
         };
-        Self(quota.map(DefaultDirectRateLimiter::direct))
+        Self(quota.map(|quota| Given {
+            limiter: DefaultDirectRateLimiter::direct(quota),
+            turn: tokio::sync::Mutex::default(),
+        }))
     }
 
-    async fn wait(&self, bytes: usize) {
-        let Some(limiter) = &self.0 else {
-            return;
-        };
-        let mut left = u32::try_from(bytes.div_ceil(PAGE)).unwrap_or(u32::MAX);
-        while let Some(pages) = NonZeroU32::new(left.min(TOGETHER)) {
-            match limiter.check_n(pages) {
-                Ok(Err(early)) => {
-                    let pause = early.wait_time_from(DefaultClock::default().now());
-                    tokio::time::sleep(pause).await;
-                }
-                // More than are ever given at once is asked for by nobody.
-                Ok(Ok(())) | Err(_) => left -= pages.get(),
+    async fn wait(&self, pages: usize) {
+        if let Some(given) = &self.0 {
+            let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+            // Over or not, it grows now.
+            let _ = tokio::time::timeout(PATIENCE, given.give(pages)).await;
+        }
+    }
+}
+
+impl Given {
+    async fn give(&self, mut left: u32) {
+        while let Some(pages) = NonZeroU32::new(left.min(TURN)) {
+            let _turn = self.turn.lock().await;
+            // One turn is never more than is given at once.
+            while let Ok(Err(early)) = self.limiter.check_n(pages) {
+                let pause = early.wait_time_from(DefaultClock::default().now());
+                tokio::time::sleep(pause).await;
             }
+            left -= pages.get();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -136,6 +160,51 @@ mod tests {
         let begun = Instant::now();
         large.becomes_large(128 << 20).await;
         assert!(begun.elapsed() > Duration::from_millis(100), "all at once");
+    }
+
+    #[tokio::test]
+    async fn who_wants_much_has_its_turns_beside_those_who_want_little() {
+        let pace = Arc::new(Pace::new(Background::Lowest, 1));
+        took(&pace, 256).await;
+        let little = || {
+            tokio::spawn({
+                let pace = Arc::clone(&pace);
+                async move { took(&pace, 1 << 20).await }
+            })
+        };
+        let little: Vec<_> = (0..16).map(|_| little()).collect();
+        let given = pace.0.as_ref().expect("there is a pace");
+        // A half of 512 MiB a second.
+        let much = tokio::time::timeout(Duration::from_secs(5), given.give(256 << 4));
+        assert!(much.await.is_ok(), "others had it all");
+        assert!(
+            little.iter().all(|one| !one.is_finished()),
+            "nobody was beside it"
+        );
+        little.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_long() {
+        let pace = Arc::new(Pace::new(Background::Lowest, 1));
+        let begun = Instant::now();
+        Growth::at(&pace).becomes_large(4 << 30).await;
+        let took = begun.elapsed();
+        assert!(took >= PATIENCE && took < 3 * PATIENCE, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_page_is_added_up() {
+        let pace = Arc::new(Pace::new(Background::Lowest, 1));
+        let growth = Growth::at(&pace);
+        let begun = Instant::now();
+        for _ in 0..AT_ONCE * 4 {
+            growth.becomes_large(8).await;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_millis(500),
+            "each was a page"
+        );
     }
 
     #[tokio::test]

@@ -32,6 +32,10 @@ const CONNECT_TO_ONE_OF_SEVERAL: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVE_PROBES: u32 = 3;
 
+/// How long the system waits for what it sent to arrive; while it does, it does not ask.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
 /// Kept open between requests, and shared by all attempts. They hold no token.
 ///
 /// Hyper itself and not reqwest: that one parses and normalises each address anew, and
@@ -41,22 +45,26 @@ pub(super) struct Connections(legacy::Client<Bounded<HttpsConnector<HttpConnecto
 impl Connections {
     /// Connects to nothing yet.
     pub(super) fn new(config: &VaultConfig) -> Result<Self, VaultError> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_keepalive(Some(KEEP_ALIVE));
-        http.set_keepalive_interval(Some(KEEP_ALIVE));
-        http.set_keepalive_retries(Some(KEEP_ALIVE_PROBES));
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls::settings(config)?);
-        let https = match config.addresses.iter().all(|address| address.encrypted()) {
-            true => https.https_only(),
-            false => https.https_or_http(),
-        };
         // One of several that does not even take a connection was asked for
         // nothing: there has to be time for the others.
         let limit = match config.addresses.iter().count() {
             1 => config.timeout,
             _ => (config.timeout / 2).min(CONNECT_TO_ONE_OF_SEVERAL),
+        };
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        // Shared by all the addresses that a name has.
+        http.set_connect_timeout(Some(limit));
+        http.set_nodelay(true);
+        http.set_keepalive(Some(KEEP_ALIVE));
+        http.set_keepalive_interval(Some(KEEP_ALIVE));
+        http.set_keepalive_retries(Some(KEEP_ALIVE_PROBES));
+        #[cfg(target_os = "linux")]
+        http.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls::settings(config)?);
+        let https = match config.addresses.iter().all(|address| address.encrypted()) {
+            true => https.https_only(),
+            false => https.https_or_http(),
         };
         let connector = Bounded {
             connector: https.enable_http1().wrap_connector(http),
