@@ -109,7 +109,7 @@ fn denied(stage: &Stage, more: &[&str]) -> Finished {
 }
 
 /// The report and the records for machines, without what is of this one run.
-fn documents(finished: &Finished) -> (i32, Value, Vec<Value>) {
+pub(super) fn documents(finished: &Finished) -> (i32, Value, Vec<Value>) {
     let without = |mut document: Value, own: &[&str]| {
         let fields = document.as_object_mut().unwrap();
         for name in own {
@@ -130,7 +130,7 @@ fn documents(finished: &Finished) -> (i32, Value, Vec<Value>) {
     (finished.code, report, records.collect())
 }
 
-const FOR_MACHINES: [&str; 4] = ["--format", "json", "--log-format", "json"];
+pub(super) const FOR_MACHINES: [&str; 4] = ["--format", "json", "--log-format", "json"];
 
 #[tokio::test]
 async fn every_end_looks_the_same_to_machines_too() {

@@ -4,18 +4,19 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cofferdam::api::RunState;
 use cofferdam::client::ClientError;
 use cofferdam_devkit::upstream::Upstream;
-use cofferdam_devkit::world::World;
+use cofferdam_devkit::world::{Finished, World};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::stage::{Stage, refusal, report, submission, vaulted};
-use crate::common::{alive, binary, get, guest};
+use super::command::{FOR_MACHINES, documents, plain};
+use super::stage::{Stage, held, refusal, report, submission, vaulted};
+use crate::common::{self, alive, binary, get, guest};
 
 /// A small file system at a folder.
 pub(super) struct Disk(PathBuf);
@@ -82,6 +83,81 @@ pub(super) async fn becomes(stage: &Stage, wanted: &[&str]) {
             stage.log()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A run whose work is done and whose audit has no end is told with the same words and the
+/// same exit code, with a service and without one.
+#[tokio::test]
+async fn without_room_for_the_end_of_its_audit_a_run_looks_the_same_both_ways() {
+    let upstream = Upstream::start().unwrap();
+    let world = vaulted(&upstream).await;
+    let disk = Disk::mount(&world.path("audit"));
+    let mut stage = Stage::of(world, "").await;
+    let socket = stage.socket();
+    let server = ["--server", socket.to_str().unwrap()];
+    // What is left of a page takes some lines, and then no more. Which of its calls that
+    // refuses differs.
+    let input = json!({
+        "do": "http", "grant": "api", "path": "held", "times": 20,
+        "then": { "do": "echo", "value": 1 },
+    });
+    let input = input.to_string();
+    let run = ["run", "caller", "--dag-id", "tests", "--input", &input];
+    for is_for_people in [true, false] {
+        upstream.forget();
+        upstream.hold();
+        let form = if is_for_people {
+            &[][..]
+        } else {
+            &FOR_MACHINES
+        };
+        let runs = [&[][..], &server].map(|way| {
+            let mut command = stage.world.command(&[&run[..], form, way].concat());
+            let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        });
+        common::becomes("both are held", async || held(&upstream) == 2).await;
+        disk.fill();
+        upstream.release();
+        let [local, remote] =
+            runs.map(|run| Finished::of(run.wait_with_output().unwrap()).unwrap());
+        assert_eq!(local.code, 7, "{local:?}");
+        assert!(local.stderr.contains(OWN_LOG), "{local:?}");
+        let [local, remote] = [local, remote].map(without_accidents);
+        if is_for_people {
+            assert_eq!(plain(&local), plain(&remote));
+            assert!(local.stderr.contains("warning: the audit"), "{local:?}");
+        } else {
+            let [local, remote] = [local, remote].map(|run| {
+                let (code, mut report, records) = documents(&run);
+                assert_eq!(report["revocation"]["complete"], true, "{report}");
+                for name in ["calls", "denials"] {
+                    let counted = report.as_object_mut().unwrap().remove(name);
+                    assert!(counted.is_some(), "no `{name}`: {report}");
+                }
+                (code, report, records)
+            });
+            assert_eq!(local, remote);
+        }
+        becomes(&stage, &["audit"]).await;
+        disk.free();
+        becomes(&stage, &[]).await;
+    }
+    stage.ends_clean().await;
+}
+
+/// What stands in the host's own log, in both its forms, of an audit that takes nothing.
+const OWN_LOG: &str = " error=";
+
+/// Without the host's own log, which a service has elsewhere, and without how many calls
+/// were refused.
+fn without_accidents(finished: Finished) -> Finished {
+    let lines = finished.stderr.lines();
+    let kept = lines.filter(|line| !line.contains(OWN_LOG) && !line.starts_with("denied: "));
+    Finished {
+        stderr: kept.collect::<Vec<_>>().join("\n"),
+        ..finished
     }
 }
 

@@ -315,7 +315,7 @@ pub(super) async fn vaulted(upstream: &Upstream) -> World {
 }
 
 /// How often the API was asked for what it holds back.
-fn held(upstream: &Upstream) -> usize {
+pub(super) fn held(upstream: &Upstream) -> usize {
     let asked = upstream.requests();
     asked.iter().filter(|one| one.target == "/held").count()
 }
