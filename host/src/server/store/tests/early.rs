@@ -69,6 +69,26 @@ async fn they_share_commits_and_what_the_disk_is_asked_for() {
     assert!(results <= commits && audits <= commits, "{made:?}");
 }
 
+/// As a service that ends does.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_the_disk_has_on_it_what_was_told_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    let audit = AuditLog::create(&folder.path().join("audit")).unwrap();
+    let mut was_before = false;
+    for number in 0..20 {
+        let (record, begun) = (record(number), Instant::now());
+        let last = ended(&audit, id(&record));
+        store.put_early(last, id(&record), &record).await.unwrap();
+        let before = store.syncs();
+        store.sync().await.unwrap();
+        assert!(store.syncs() > before);
+        // Else what was told early was due by itself.
+        was_before |= begun.elapsed() < LATER;
+    }
+    assert!(was_before, "the disk was asked later each time");
+}
+
 /// One who waits for the disk has all that was written before on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_the_disk_is_not_told_early() {
