@@ -1,6 +1,6 @@
 //! What the API says to good requests.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 
 use cofferdam_devkit::upstream::Upstream;
@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, refusal, report, result, submission};
-use crate::common::{becomes, get, minted};
+use crate::common::{SOON, becomes, get, minted};
 
 /// One request over a connection that ends with it: status, headers, body.
 pub(super) fn ask(
@@ -234,8 +234,16 @@ async fn every_series_is_described() {
 
 #[tokio::test]
 async fn health_version_metrics_and_page_answer() {
-    let stage = Stage::bare("").await;
-    stage.run("hello", json!({ "name": "Ada" })).await;
+    let stage = Stage::bare("[server.limits]\nruns = 1\n").await;
+    let hello = stage.run("hello", json!({ "name": "Ada" })).await;
+    for end in ["memory", "trap"] {
+        stage.run("probe", json!({ "do": end })).await;
+    }
+    // With one place, the second waits for it.
+    let sleep = json!({ "do": "sleep", "ms": 60_000 });
+    let slow = stage.submit("probe", sleep.clone()).await.unwrap();
+    stage.running(slow).await;
+    let waits = stage.submit("probe", sleep).await.unwrap();
     for path in ["/v1/health/live", "/v1/health/ready", "/v1/health/vault"] {
         assert_eq!(ask(&stage, "GET", path, "", "").0, 200, "{path}");
     }
@@ -247,15 +255,49 @@ async fn health_version_metrics_and_page_answer() {
     let metrics = metrics.as_str().unwrap().to_owned();
     for line in [
         "cofferdam_runs_total{task=\"hello\",outcome=\"done\",exit=\"0\"} 1",
+        "cofferdam_runs_total{task=\"probe\",outcome=\"out_of_limits\",exit=\"5\"} 1",
+        "cofferdam_runs_total{task=\"probe\",outcome=\"trapped\",exit=\"6\"} 1",
+        "cofferdam_limits_hit_total{limit=\"memory\"} 1",
         "cofferdam_run_duration_seconds_count{task=\"hello\"} 1",
+        "cofferdam_run_duration_seconds_count{task=\"probe\"} 2",
+        "cofferdam_runs_under_way 1",
+        "cofferdam_runs_waiting 1",
         "cofferdam_ready 1",
-        "cofferdam_results_kept 1",
+        "cofferdam_results_kept 3",
     ] {
-        assert!(metrics.contains(line), "{line}: {metrics}");
+        assert!(metrics.lines().any(|one| one == line), "{line}: {metrics}");
     }
+    let limits = metrics.lines();
+    let limits = limits.filter(|line| line.starts_with("cofferdam_limits_hit_total"));
+    assert_eq!(limits.count(), 1, "{metrics}");
     let (status, _, page) = ask(&stage, "GET", "/", "", "");
     assert_eq!(status, 200);
-    assert!(page.as_str().unwrap().contains("hello"));
+    let page = page.as_str().unwrap();
+    let ready = format!("{} ready", env!("CARGO_PKG_VERSION"));
+    for (name, value) in [
+        ("Service", ready.as_str()),
+        ("audit", "ok"),
+        ("store", "ok"),
+        ("journal", "ok"),
+        ("vault", "ok"),
+        ("drain", "ok"),
+        ("Runs under way", "1"),
+        ("Runs waiting", "1"),
+        ("Results kept", "3"),
+        ("hello", ""),
+        ("probe", ""),
+    ] {
+        let row = format!("<tr><th>{name}</th><td>{value}</td></tr>");
+        assert!(page.contains(&row), "{row}: {page}");
+    }
+    for (run, what) in [
+        (hello.run, "hello ended "),
+        (slow.to_string(), "probe running "),
+        (waits.to_string(), "probe queued "),
+    ] {
+        let row = format!("<tr><th>{run}</th><td>{what}");
+        assert!(page.contains(&row), "{row}: {page}");
+    }
     let (status, _, document) = ask(&stage, "GET", "/openapi.json", "", "");
     assert_eq!(status, 200);
     let paths = document["paths"].as_object().unwrap();
@@ -319,11 +361,30 @@ async fn who_hangs_up_or_says_nothing_harms_nobody() {
     let silent = UnixStream::connect(stage.socket()).unwrap();
     let mut half = UnixStream::connect(stage.socket()).unwrap();
     half.write_all(b"POST /v1/runs HTT").unwrap();
+    // The one that asks is open too.
+    let open = async |count: f64| {
+        let what = format!("{count} connections are open");
+        becomes(&what, async || {
+            stage.number("cofferdam_connections") == Some(count)
+        })
+        .await;
+    };
+    open(3.0).await;
     // In the middle of the body: nothing is begun.
     let mut torn = UnixStream::connect(stage.socket()).unwrap();
-    torn.write_all(head.as_bytes()).unwrap();
+    torn.set_read_timeout(Some(SOON)).unwrap();
+    let expects = head.replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
+    torn.write_all(expects.as_bytes()).unwrap();
+    // The service asks for the body: it waits for it from here on.
+    let mut asked = [0; 25];
+    torn.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
     torn.write_all(&good.as_bytes()[..good.len() / 2]).unwrap();
+    open(4.0).await;
     drop(torn);
+    open(3.0).await;
+    assert_eq!(ask(&stage, "GET", "/v1/runs", "", "").2["runs"], json!([]));
+    assert_eq!(stage.world.begun().unwrap(), 0);
     // After it: the run goes on by itself.
     let mut gone = UnixStream::connect(stage.socket()).unwrap();
     gone.write_all(format!("{head}{good}").as_bytes()).unwrap();

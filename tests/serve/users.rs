@@ -22,7 +22,8 @@ const CALLER: u32 = 54_322;
 /// One whom no rule names.
 const STRANGER: u32 = 54_323;
 
-/// A service under [`SERVICE`] with the task `caller` of this API, for these users.
+/// A service under [`SERVICE`] with the task `caller` of this API, for these users, and with
+/// `hello`, which their rule does not name.
 async fn stage(upstream: &Upstream, allow: &[u32]) -> Stage {
     stage_with(upstream, &format!("users = {allow:?}"), "").await
 }
@@ -42,6 +43,8 @@ async fn stage_with(upstream: &Upstream, whom: &str, more: &str) -> Stage {
     world
         .task("caller", &world.path("probe.wasm"), &grants)
         .unwrap();
+    std::fs::copy(guest("hello"), world.path("hello.wasm")).unwrap();
+    world.task("hello", &world.path("hello.wasm"), "").unwrap();
     for name in ["", "grants", "cofferdam"] {
         mode(name, 0o755);
     }
@@ -49,7 +52,9 @@ async fn stage_with(upstream: &Upstream, whom: &str, more: &str) -> Stage {
         "cofferdam.toml",
         "role-id",
         "grants/caller.toml",
+        "grants/hello.toml",
         "probe.wasm",
+        "hello.wasm",
     ] {
         mode(name, 0o644);
     }
@@ -297,6 +302,70 @@ async fn one_caller_does_not_see_the_runs_of_another() {
         done.report().unwrap()["run"].as_str().unwrap().to_owned()
     });
     assert_ne!(runs[0], runs[1]);
+}
+
+#[tokio::test]
+async fn a_caller_runs_the_tasks_of_its_rule_and_no_others() {
+    let upstream = Upstream::start().unwrap();
+    let root = "[[server.allow]]\nusers = [0]\ntasks = [\"*\"]\n";
+    let stage = stage_with(&upstream, &format!("users = [{CALLER}]"), root).await;
+    let program = stage.world.path("cofferdam");
+    let hello = |user: u32, task: &str| {
+        let arguments = [
+            "--format",
+            "json",
+            "run",
+            task,
+            "--dag-id",
+            "tests",
+            "--input",
+            r#"{"name": "Ada"}"#,
+            "--server",
+            "run/cofferdam.sock",
+        ];
+        as_user(user, stage.world.folder(), &program, &arguments)
+    };
+    let refused = hello(CALLER, "hello");
+    assert_eq!(refused.code, 2, "{refused:?}");
+    let told = "there is no task `hello`, or you may not run it";
+    assert!(refused.stderr.contains(told), "{refused:?}");
+    // What it may not run looks to it as what is not there.
+    let absent = hello(CALLER, "absent");
+    assert_eq!(absent.code, refused.code);
+    assert_eq!(absent.stderr, refused.stderr.replace("hello", "absent"));
+    assert_eq!(stage.world.begun().unwrap(), 0);
+
+    // The names in what a user gets from here.
+    let shown = |user: u32, path: &str| {
+        let answer = answer(user, &stage, "GET", path);
+        assert!(answer.starts_with("200 "), "{answer}");
+        ["caller", "hello"].map(|task| answer.contains(task))
+    };
+    for path in ["/v1/tasks", "/"] {
+        assert_eq!(shown(CALLER, path), [true, false], "{path}");
+        assert_eq!(shown(0, path), [true, true], "{path}");
+    }
+    for (user, task, status) in [
+        (CALLER, "caller", "200 "),
+        (CALLER, "hello", "404 "),
+        (0, "hello", "200 "),
+    ] {
+        let answer = answer(user, &stage, "GET", &format!("/v1/tasks/{task}"));
+        assert!(answer.starts_with(status), "{user}, {task}: {answer}");
+    }
+
+    // Its own task is open to it, and the other is a good one.
+    let done = run(CALLER, &stage, &get("status/200"));
+    assert_eq!(done.code, 0, "{done:?}");
+    let done = hello(0, "hello");
+    assert_eq!(done.code, 0, "{done:?}");
+    let audit = stage.world.audit().unwrap();
+    let begun = audit.iter().filter(|line| line["event"] == "run_started");
+    let begun: Vec<_> = begun
+        .map(|line| (line["task"].clone(), line["caller"]["uid"].clone()))
+        .collect();
+    let admitted = [("caller", CALLER), ("hello", 0)];
+    assert_eq!(begun, admitted.map(|(task, uid)| (json!(task), json!(uid))));
 }
 
 /// A user and a group of every machine, from its own files.
