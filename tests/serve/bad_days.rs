@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,12 @@ use cofferdam_devkit::openbao::{OpenBao, Provision};
 use cofferdam_devkit::process::{Guarded, dying_with_us};
 use cofferdam_devkit::upstream::Upstream;
 use cofferdam_devkit::world::{DAG, World};
+use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::api::ask;
 use super::stage::{Stage, report, submission};
 use crate::common::{
     SOON, TOKEN, alive, api, becomes, binary, canceller, get, install, journal, minted,
@@ -107,6 +110,8 @@ async fn vault_that_dies_and_comes_back_under_load_is_survived() {
     let world = World::with_bao(binary(), &what, bao).await.unwrap();
     install(&world, "caller", "probe-http", &api(&upstream.address()));
     let mut stage = Stage::of(world, ROOMY).await;
+    let health = |stage: &Stage| ask(stage, "GET", "/v1/health/vault", "", "").0;
+    assert_eq!(health(&stage), 200);
     let runs = crowd(&stage, &get("held")).await;
     // All have their secret: nothing but their end needs Vault.
     becomes("all are at the API", async || {
@@ -119,6 +124,7 @@ async fn vault_that_dies_and_comes_back_under_load_is_survived() {
         !stage.client().ready().await.unwrap().ready
     })
     .await;
+    assert_eq!(health(&stage), 503);
     for run in runs.values() {
         let told = report(&stage.end_of(*run).await);
         assert_eq!((&told.outcome, told.exit), (&Outcome::Done, 7), "{told:?}");
@@ -133,6 +139,7 @@ async fn vault_that_dies_and_comes_back_under_load_is_survived() {
         stage.client().ready().await.unwrap().ready
     })
     .await;
+    assert_eq!(health(&stage), 200);
     let after = stage.run("caller", get("status/200")).await;
     assert_eq!(after.exit, 0, "{after:?}");
     // What could not be revoked then, the service itself ends: its own log-in is all
@@ -239,7 +246,7 @@ async fn a_caller_without_end_of_connections_harms_itself() {
     command.args(["--log-level", "info", "serve"]);
     stage.start_command(command).await;
     let held = stage.held(&upstream).await;
-    let slow = stage.submit("probe", json!({ "do": "sleep", "ms": 1_000 }));
+    let slow = stage.submit("probe", json!({ "do": "sleep", "ms": 2_000 }));
     let slow = slow.await.unwrap();
     // Its turn comes when there is no file descriptor left.
     let next = stage.submit("hello", json!({ "name": "x" })).await.unwrap();
@@ -255,13 +262,24 @@ async fn a_caller_without_end_of_connections_harms_itself() {
         .args(["--pid", &pid, "--nofile=8:96"])
         .status();
     assert!(lowered.unwrap().success());
+    let since = Timestamp::now();
     drop(idle);
     // Its end comes then too.
     upstream.release();
     tokio::time::sleep(Duration::from_millis(2_000)).await;
-    let refused = UnixStream::connect(stage.socket());
-    stage.logs("could not be accepted").await;
-    drop(refused);
+    becomes("all have ended", async || {
+        let audit = stage.world.audit().unwrap();
+        let ended = audit.iter().filter(|line| line["event"] == "run_ended");
+        ended.count() == 3
+    })
+    .await;
+    // There is still none: the kernel takes a connection, the service cannot.
+    let refusals = || stage.log().matches("could not be accepted").count();
+    let before = refusals();
+    let waiting = UnixStream::connect(stage.socket()).unwrap();
+    becomes("it is not accepted", async || refusals() > before).await;
+    drop(waiting);
+    let meanwhile = since..Timestamp::now();
     let raised = Command::new("prlimit")
         .args(["--pid", &pid, "--nofile=96:96"])
         .status();
@@ -270,8 +288,13 @@ async fn a_caller_without_end_of_connections_harms_itself() {
         stage.client().version().await.is_ok()
     })
     .await;
-    for run in [slow, next] {
-        let report = report(&stage.end_of(run).await);
+    for run in [held, slow, next] {
+        let view = stage.end_of(run).await;
+        assert!(meanwhile.contains(&view.ended.unwrap()), "{view:?}");
+        // The others had their turn before.
+        let is_turn_meanwhile = meanwhile.contains(&view.started.unwrap());
+        assert_eq!(is_turn_meanwhile, run == next, "{view:?}");
+        let report = report(&view);
         assert_eq!(report.exit, 0, "{report:?}: {}", stage.log());
     }
     stage.held_ended(&upstream, held).await;
@@ -301,15 +324,14 @@ async fn a_clock_that_jumps_under_way_changes_no_result() {
         let view = stage.end_of(under_way).await;
         assert_eq!(report(&view).exit, 0, "{seconds}: {view:?}");
         assert!(report(&view).revocation.unwrap().complete);
-        let off = view.ended.unwrap().duration_since(jiff::Timestamp::now());
+        let off = view.ended.unwrap().duration_since(Timestamp::now());
         let off = off.as_secs() - seconds;
         assert!(off.abs() < 60, "its clock is off by {off}");
         // What begins then works too, under the log-in of before.
         assert_eq!(stage.run("caller", get("status/200")).await.exit, 0);
         assert!(stage.client().ready().await.unwrap().ready);
     }
-    stage.stop().await;
-    nobody_lives(stage.world.bao().unwrap()).await;
+    stage.ends_clean().await;
     let verified = stage.world.command(&["audit", "verify"]).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
 }
@@ -333,9 +355,20 @@ async fn sigkill_of_the_clients_under_load_ends_no_run() {
             .stderr(Stdio::null());
         Guarded::spawn(command).unwrap()
     };
-    let clients: Vec<Guarded> = (0..CLIENTS).map(start).collect();
+    let mut clients: Vec<Guarded> = (0..CLIENTS).map(start).collect();
     minted(stage.world.bao().unwrap(), "caller", CLIENTS).await;
-    clients.into_iter().for_each(Guarded::stop);
+    // Whoever asks is one.
+    let connections = || stage.number("cofferdam_connections").unwrap();
+    becomes("all of them wait", async || connections() > CLIENTS as f64).await;
+    for client in &mut clients {
+        assert!(client.ended().unwrap().is_none(), "it waits for its run");
+        client.kill();
+        let status = client.ended().unwrap().unwrap();
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{status}");
+    }
+    becomes("it is noticed", async || connections() == 1.0).await;
+    let living = alive(stage.world.bao().unwrap(), "caller").await;
+    assert_eq!(living, CLIENTS, "none ended with its client");
     assert_eq!(stage.world.begun().unwrap(), CLIENTS);
     upstream.release();
     for number in 0..CLIENTS {
@@ -364,18 +397,14 @@ async fn a_clock_that_is_wrong_from_the_start_changes_no_result() {
         stage.start_command(command).await;
         let run = stage.submit("caller", get("status/200")).await.unwrap();
         let view = stage.end_of(run).await;
-        let off = view
-            .submitted
-            .duration_since(jiff::Timestamp::now())
-            .as_secs();
+        let off = view.submitted.duration_since(Timestamp::now()).as_secs();
         assert!((off - seconds).abs() < 60, "its clock is off by {off}");
         assert_eq!(report(&view).exit, 0);
-        stage.stop().await;
+        stage.ends_clean().await;
     }
     stage.start().await;
     assert_eq!(stage.run("caller", get("status/200")).await.exit, 0);
-    stage.stop().await;
-    nobody_lives(stage.world.bao().unwrap()).await;
+    stage.ends_clean().await;
 }
 
 #[tokio::test]
