@@ -71,10 +71,10 @@ const PAGE: usize = 64 << 10;
 /// So many pages a second for each processor, 512 MiB. Each page has to be filled with
 /// zeros by the kernel and is taken back at the guest's end, and what that does to caches, to
 /// the memory's bus and to the kernel's own threads is felt by who shares no processor with
-/// it. A guest that does nothing but fill memory takes about 2.5 GiB a second.
+/// it (docs/PERFORMANCE.md, "Beside hostile guests").
 const PAGES: u32 = 8 << 10;
 
-/// So many at once for each processor, 256 MiB, after a second or so without.
+/// So many at once for each processor, 256 MiB, after half a second without.
 const AT_ONCE: u32 = 4 << 10;
 
 /// So many are given in one turn.
