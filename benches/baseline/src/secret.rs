@@ -1,5 +1,5 @@
 //! The bare calls of one attempt: mint, 200-byte fdatasync, KV read, perhaps an
-//! upstream call, revoke; the same client library as the host's.
+//! upstream call, revoke; the same client libraries as the host's.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -10,6 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,14 +36,26 @@ pub(crate) struct Plan {
     sync_folder: PathBuf,
 }
 
-pub(crate) fn client() -> Result<reqwest::Client> {
-    Ok(reqwest::Client::builder()
-        .tls_certs_only([])
-        .no_proxy()
-        .build()?)
+/// As the host does, it asks Vault over hyper itself, and an upstream over reqwest.
+#[derive(Clone)]
+pub(crate) struct Client {
+    vault: legacy::Client<HttpConnector, Full<Bytes>>,
+    upstream: reqwest::Client,
 }
 
-pub(crate) async fn attempts(client: &reqwest::Client, plan: &Plan, n: usize) -> Result<Vec<u64>> {
+pub(crate) fn client() -> Result<Client> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    Ok(Client {
+        vault: legacy::Client::builder(TokioExecutor::new()).build(connector),
+        upstream: reqwest::Client::builder()
+            .tls_certs_only([])
+            .no_proxy()
+            .build()?,
+    })
+}
+
+pub(crate) async fn attempts(client: &Client, plan: &Plan, n: usize) -> Result<Vec<u64>> {
     let token = read(&plan.token_file)?;
     let mut nanos = Vec::with_capacity(n);
     for i in 0..n {
@@ -50,12 +68,7 @@ pub(crate) async fn attempts(client: &reqwest::Client, plan: &Plan, n: usize) ->
 }
 
 /// `n` attempts of which `at_once` are under way together; how long all took.
-pub(crate) async fn parallel(
-    client: &reqwest::Client,
-    plan: Plan,
-    n: usize,
-    at_once: usize,
-) -> Result<u64> {
+pub(crate) async fn parallel(client: &Client, plan: Plan, n: usize, at_once: usize) -> Result<u64> {
     let token = read(&plan.token_file)?;
     let shared = Arc::new((client.clone(), plan, token, AtomicUsize::new(0)));
     let start = Instant::now();
@@ -118,7 +131,7 @@ pub(crate) fn text(answer: &Value, pointer: &str) -> Result<String> {
     Ok(value.with_context(|| format!("no {pointer}"))?.to_owned())
 }
 
-async fn attempt(client: &reqwest::Client, plan: &Plan, token: &str, i: usize) -> Result<()> {
+async fn attempt(client: &Client, plan: &Plan, token: &str, i: usize) -> Result<()> {
     let (child, accessor) = mint(client, plan, token, i).await?;
     sync(plan)?;
     let secret = secret(client, plan, &child).await?;
@@ -130,7 +143,7 @@ async fn attempt(client: &reqwest::Client, plan: &Plan, token: &str, i: usize) -
 
 /// A token and its accessor.
 pub(crate) async fn mint(
-    client: &reqwest::Client,
+    client: &Client,
     plan: &Plan,
     token: &str,
     i: usize,
@@ -157,13 +170,13 @@ pub(crate) async fn mint(
     ))
 }
 
-async fn secret(client: &reqwest::Client, plan: &Plan, token: &str) -> Result<String> {
+async fn secret(client: &Client, plan: &Plan, token: &str) -> Result<String> {
     let secret = vault(client, plan, token, "GET", &plan.read_path, None).await?;
     text(&secret, &format!("/data/data/{}", plan.field))
 }
 
 pub(crate) async fn revoke(
-    client: &reqwest::Client,
+    client: &Client,
     plan: &Plan,
     token: &str,
     accessor: &str,
@@ -174,11 +187,7 @@ pub(crate) async fn revoke(
     Ok(())
 }
 
-pub(crate) async fn upstream_calls(
-    client: &reqwest::Client,
-    plan: &Plan,
-    n: usize,
-) -> Result<Vec<u64>> {
+pub(crate) async fn upstream_calls(client: &Client, plan: &Plan, n: usize) -> Result<Vec<u64>> {
     let address = plan.upstream.as_deref().context("no upstream")?;
     let mut nanos = Vec::with_capacity(n);
     for _ in 0..n {
@@ -189,8 +198,9 @@ pub(crate) async fn upstream_calls(
     Ok(nanos)
 }
 
-async fn upstream(client: &reqwest::Client, address: &str, secret: &str) -> Result<()> {
+async fn upstream(client: &Client, address: &str, secret: &str) -> Result<()> {
     let response = client
+        .upstream
         .get(address)
         .header("authorization", format!("Bearer {secret}"))
         .header("accept-encoding", "gzip, br")
@@ -206,7 +216,7 @@ async fn upstream(client: &reqwest::Client, address: &str, secret: &str) -> Resu
 }
 
 pub(crate) async fn vault(
-    client: &reqwest::Client,
+    client: &Client,
     plan: &Plan,
     token: &str,
     method: &str,
@@ -214,20 +224,23 @@ pub(crate) async fn vault(
     body: Option<&Value>,
 ) -> Result<Value> {
     let url = format!("{}/v1/{path}", plan.vault);
-    let mut request = client
-        .request(method.parse()?, url)
+    let body = match body {
+        Some(body) => Full::from(serde_json::to_vec(body)?),
+        None => Full::default(),
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri(url)
         .header("x-vault-token", token)
-        .header("x-vault-request", "true");
-    if let Some(body) = body {
-        request = request.body(serde_json::to_vec(body)?);
-    }
-    let response = request.send().await?;
+        .header("x-vault-request", "true")
+        .body(body)?;
+    let response = client.vault.request(request).await?;
     ensure!(
         response.status().is_success(),
         "{method} {path}: {}",
         response.status()
     );
-    let bytes = response.bytes().await?;
+    let bytes = response.into_body().collect().await?.to_bytes();
     Ok(if bytes.is_empty() {
         Value::Null
     } else {

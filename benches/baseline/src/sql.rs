@@ -124,7 +124,7 @@ pub(crate) async fn copies(database: &Database, data: &Data, n: usize) -> Result
 /// The bare calls of an attempt with one query: mint, creds, connect, query,
 /// lease and token revoked.
 pub(crate) async fn attempts(
-    http: &reqwest::Client,
+    http: &secret::Client,
     plan: &Plan,
     database: &Database,
     statement: &Statement,
