@@ -22,17 +22,17 @@ struct Grown {
     is_large: AtomicBool,
     /// Bytes that make no page yet.
     odd: AtomicUsize,
-    pace: Arc<Pace>,
+    growth_rate: Arc<GrowthRate>,
 }
 
 impl Growth {
-    /// Of a guest that has not grown yet, among those of this pace.
-    pub(super) fn at(pace: &Arc<Pace>) -> Self {
+    /// Of a guest that has not grown yet, among those that grow at this rate together.
+    pub(super) fn at(growth_rate: &Arc<GrowthRate>) -> Self {
         Self(Arc::new(Grown {
             refused: Mutex::default(),
             is_large: AtomicBool::new(false),
             odd: AtomicUsize::new(0),
-            pace: Arc::clone(pace),
+            growth_rate: Arc::clone(growth_rate),
         }))
     }
 
@@ -61,7 +61,7 @@ impl Growth {
         // One guest grows once at a time.
         let bytes = bytes.saturating_add(self.0.odd.load(Ordering::Relaxed));
         self.0.odd.store(bytes % PAGE, Ordering::Relaxed);
-        self.0.pace.wait(bytes / PAGE).await;
+        self.0.growth_rate.wait(bytes / PAGE).await;
     }
 }
 
@@ -80,12 +80,12 @@ const AT_ONCE: u32 = 4 << 10;
 /// So many are given in one turn.
 const TURN: u32 = 16;
 
-/// The longest that one growth waits: the pace is for everybody's sake, and whoever brings
+/// The longest that one growth waits: the rate is for everybody's sake, and whoever brings
 /// many guests that wait must not keep others from growing at all.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How fast the large guests of one engine grow, all together.
-pub(super) struct Pace(Option<Given>);
+pub(super) struct GrowthRate(Option<Given>);
 
 struct Given {
     limiter: DefaultDirectRateLimiter,
@@ -93,7 +93,7 @@ struct Given {
     turn: tokio::sync::Mutex<()>,
 }
 
-impl Pace {
+impl GrowthRate {
     /// Of an engine with so many threads for such guests. One that has nobody to make way for
     /// has none.
     pub(super) fn new(priority: Background, threads: usize) -> Self {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     /// How long it takes to grow by so many mebibytes, a page at a time.
-    async fn took(pace: &Arc<Pace>, mebibytes: usize) -> Duration {
+    async fn took(pace: &Arc<GrowthRate>, mebibytes: usize) -> Duration {
         let (growth, begun) = (Growth::at(pace), Instant::now());
         for _ in 0..mebibytes << 4 {
             growth.becomes_large(PAGE).await;
@@ -151,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_grows_on_and_on_waits() {
-        let pace = Arc::new(Pace::new(Background::Lowest, 1));
+        let pace = Arc::new(GrowthRate::new(Background::Lowest, 1));
         assert!(took(&pace, 128).await < Duration::from_millis(200));
         // 128 more are there at once; for 256 it takes half a second.
         let both = tokio::join!(took(&pace, 192), took(&pace, 192));
@@ -164,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_wants_much_has_its_turns_beside_those_who_want_little() {
-        let pace = Arc::new(Pace::new(Background::Lowest, 1));
+        let pace = Arc::new(GrowthRate::new(Background::Lowest, 1));
         took(&pace, 256).await;
         let little = || {
             tokio::spawn({
@@ -186,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_long() {
-        let pace = Arc::new(Pace::new(Background::Lowest, 1));
+        let pace = Arc::new(GrowthRate::new(Background::Lowest, 1));
         let begun = Instant::now();
         Growth::at(&pace).becomes_large(4 << 30).await;
         let took = begun.elapsed();
@@ -195,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_makes_no_page_is_added_up() {
-        let pace = Arc::new(Pace::new(Background::Lowest, 1));
+        let pace = Arc::new(GrowthRate::new(Background::Lowest, 1));
         let growth = Growth::at(&pace);
         let begun = Instant::now();
         for _ in 0..AT_ONCE * 4 {
@@ -209,7 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_alone_in_its_process_does_not() {
-        let pace = Arc::new(Pace::new(Background::Usual, 1));
+        let pace = Arc::new(GrowthRate::new(Background::Usual, 1));
         assert!(took(&pace, 4 << 10).await < Duration::from_millis(200));
     }
 }

@@ -92,7 +92,7 @@ pub async fn run(
     input: &str,
     cancel: &CancellationToken,
 ) -> GuestRun {
-    let growth = Growth::at(task.lane().pace());
+    let growth = Growth::at(task.lane().growth_rate());
     let state = TaskState::new(Arc::clone(attempt), limits, growth.clone());
     let guest = call(task.clone(), store(task, state), input.to_owned());
     let traits = Traits {

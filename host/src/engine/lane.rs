@@ -18,7 +18,7 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::growth::Pace;
+use super::growth::GrowthRate;
 use crate::lock::{Condvar, Mutex};
 use crate::priority::{Background, Manners};
 
@@ -35,7 +35,7 @@ pub(super) struct Lane {
     threads: Mutex<usize>,
     most_threads: usize,
     priority: Background,
-    pace: Arc<Pace>,
+    growth_rate: Arc<GrowthRate>,
 }
 
 #[derive(Default)]
@@ -68,13 +68,13 @@ impl Lane {
             threads: Mutex::new(0),
             most_threads,
             priority,
-            pace: Arc::new(Pace::new(priority, most_threads)),
+            growth_rate: Arc::new(GrowthRate::new(priority, most_threads)),
         }
     }
 
     /// How fast its guests grow.
-    pub(super) fn pace(&self) -> &Arc<Pace> {
-        &self.pace
+    pub(super) fn growth_rate(&self) -> &Arc<GrowthRate> {
+        &self.growth_rate
     }
 
     /// Goes on with this work on the lane. It must be called within the runtime

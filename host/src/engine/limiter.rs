@@ -50,9 +50,9 @@ pub enum Limit {
     CallSize,
 }
 
-/// Linear memories of one component. A Python component has about ten.
+/// Linear memories of one component: more than the pool gives it (`setup`), which refuses first.
 const MAX_MEMORIES: usize = 32;
-/// Tables of one component.
+/// Tables of one component, as well.
 const MAX_TABLES: usize = 64;
 
 /// The limiter of one store.

@@ -151,14 +151,14 @@ mod tests {
     use tokio::task::yield_now;
 
     use super::*;
-    use crate::engine::growth::Pace;
+    use crate::engine::growth::GrowthRate;
     use crate::priority::Background;
 
     impl Default for Traits {
         fn default() -> Self {
             Self {
                 share: Share::default(),
-                growth: Growth::at(&Arc::new(Pace::new(Background::Usual, 1))),
+                growth: Growth::at(&Arc::new(GrowthRate::new(Background::Usual, 1))),
                 habit: Arc::default(),
             }
         }

@@ -57,7 +57,7 @@ impl Over {
         &self.report
     }
 
-    /// What has to be on the disk before anybody is told.
+    /// What has to be on the disk before anybody is told, or soon after if it is early.
     pub(crate) fn audit(&self) -> Option<&Unsynced> {
         self.audit.as_ref()
     }

@@ -152,10 +152,16 @@ impl LiveRun {
         self.note_as(Noted::Asked) != Noted::Early as u8
     }
 
-    /// Whether its end is told before the disk has it: it can do nothing but answer,
-    /// and nothing of it was written down before. Nothing will be from now on.
-    pub(super) fn is_early(&self, synced: SyncedEnds) -> bool {
-        let may_be = synced == SyncedEnds::Grants && self.is_awaited && self.only_answers();
+    /// Whether nothing can come of it but an answer that somebody waits for.
+    pub(super) fn is_brief(&self) -> bool {
+        self.is_awaited && self.only_answers()
+    }
+
+    /// Has its end told before the disk has it, if that may be: nothing can come of it but an
+    /// answer, and nothing of it was written down before. Nothing will be from now on. False
+    /// when it may not be, and when it was claimed before.
+    pub(super) fn claim_early(&self, synced: SyncedEnds) -> bool {
+        let may_be = synced == SyncedEnds::Grants && self.is_brief();
         may_be && self.note_as(Noted::Early) == Noted::Nothing as u8
     }
 
@@ -303,9 +309,9 @@ mod tests {
 
     #[test]
     fn only_who_can_do_nothing_but_answer_is_told_before_the_disk_has_it() {
-        let early = |live: &LiveRun| live.is_early(SyncedEnds::Grants);
+        let early = |live: &LiveRun| live.claim_early(SyncedEnds::Grants);
         assert!(early(&live(&[], true)));
-        assert!(!live(&[], true).is_early(SyncedEnds::All));
+        assert!(!live(&[], true).claim_early(SyncedEnds::All));
         assert!(!early(&live(&[], false)), "nobody waits");
         assert!(!early(&live(&["http.billing"], true)), "it can do more");
         // That it began is on its way to the disk, or there.
@@ -318,7 +324,7 @@ mod tests {
     #[test]
     fn of_who_is_told_early_nothing_else_is_written() {
         let live = live(&[], true);
-        assert!(live.is_early(SyncedEnds::Grants));
+        assert!(live.claim_early(SyncedEnds::Grants));
         assert!(!live.note() && !live.is_noted());
     }
 

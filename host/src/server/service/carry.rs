@@ -37,11 +37,11 @@ impl Service {
             waited_for,
             room,
         } = place;
-        let is_brief = live.is_awaited && live.only_answers() && !inner.watched.store_is_failing();
+        let is_brief = live.is_brief() && !inner.watched.store_is_failing();
         let mut run = Box::pin(self.run(&live, prepared, request, (ticket, room)));
         let (over, running, turn) = if is_brief {
-            // Nothing can come of it but an answer, and that is not sent before its end
-            // is kept: one that is over at once need not be written down twice.
+            // That answer is not sent before its end is written: one that is over at once
+            // need not be written down twice.
             tokio::select! {
                 biased;
                 over = &mut run => over,
@@ -128,7 +128,8 @@ impl Service {
         running: Running<'_>,
     ) -> (Arc<RawValue>, Timestamp) {
         let inner = &*self.0;
-        let is_early = over.audit().is_some() && live.is_early(inner.settings.load().results.sync);
+        let is_early =
+            over.audit().is_some() && live.claim_early(inner.settings.load().results.sync);
         let over = match is_early {
             true => over.early(),
             false => over,

@@ -18,7 +18,8 @@ use crate::audit::{AuditLog, Unsynced};
 use crate::diagnostic::with_causes;
 use crate::lock::Mutex;
 
-/// How long after they were told the disk is asked to take what was written.
+/// How long after they were told the disk is asked to take what was written. People are
+/// told of it in `config::SyncedEnds`, docs/OPERATE.md, GRANTS.md, AUDIT.md and PERFORMANCE.md.
 pub(super) const LATER: Duration = Duration::from_millis(20);
 
 /// The state of the thread.

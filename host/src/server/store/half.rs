@@ -1,4 +1,4 @@
-//! One of the two files, with the thread that writes it.
+//! One of the two files, with the thread that writes it and waits for the disk.
 
 use std::sync::Arc;
 

@@ -7,7 +7,8 @@ use super::database::{Database, Shape, Writer};
 use crate::disk::Syncs;
 use crate::lock::Mutex;
 
-/// Writes, one thread at a time; waiting for the disk is done without it.
+/// Writes, one thread at a time. Waiting for the disk is done without it, but for what a
+/// thread of low priority left of the log, which a write now and then takes over itself.
 pub(super) struct Pen<S: Shape> {
     /// None after a failure, until it could be opened again. Closed first.
     writer: Mutex<Option<Writer<S>>>,

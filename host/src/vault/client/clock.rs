@@ -1,4 +1,4 @@
-//! Vault's clock, as its answers tell it.
+//! Vault's clock, as its answers about its health tell it.
 //!
 //! When a token ends is for Vault to say, by its own clock. What this host
 //! writes down about ends is in Vault's time, so that nothing is taken for
@@ -16,7 +16,7 @@ const TOLD: i64 = 60;
 /// No answer yet.
 const UNKNOWN: i64 = i64::MIN;
 
-/// How far Vault's clock is ahead of ours, by the `Date` of its last answer.
+/// How far Vault's clock is ahead of ours, by the `Date` of its last answer about its health.
 pub(super) struct ServerClock {
     /// Seconds.
     ahead: AtomicI64,

@@ -34,8 +34,8 @@ pub struct NodeHealth {
 }
 
 impl Client {
-    /// Makes sure that some node can carry an attempt, the preferred one if it
-    /// can. Asks nobody when one was found healthy a moment ago.
+    /// Makes sure that some node can carry an attempt: the first in the operator's order
+    /// that can, those without trust last. Asks nobody when one was found healthy a moment ago.
     pub(in crate::vault) async fn require_healthy(&self) -> Result<(), VaultError> {
         if self.nodes.is_fresh() {
             return Ok(());

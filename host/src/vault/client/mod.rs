@@ -2,8 +2,8 @@
 //!
 //! vaultrs's request types say which method, path and body a request has; this
 //! module sends them: no redirects, no proxies, bounded answers, one token per
-//! call, nothing logged. rustify's own way of sending is not used because it
-//! records addresses and server texts in the log.
+//! call, nothing secret in the log. rustify's own way of sending is not used because it
+//! records queries and server texts there.
 //!
 //! The cluster has one or more nodes. A request goes to the current one, and on
 //! to the next healthy one when it certainly did nothing, or may be repeated.

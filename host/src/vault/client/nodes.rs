@@ -171,7 +171,7 @@ impl Nodes {
         &self.all
     }
 
-    /// The node to ask, with its place.
+    /// The place of the node to ask.
     pub(super) fn current(&self) -> usize {
         self.current.load(Ordering::Relaxed) % self.all.len()
     }

@@ -90,7 +90,8 @@ impl Client {
     }
 
     /// One exchange, whatever its status. Repeated only when it certainly did
-    /// nothing: at another node, and after a rate limit turned it away. Within
+    /// nothing: at another node, after a rate limit turned it away, and on a new
+    /// connection when a kept one closed before anything of it was sent. Within
     /// `timeout` of `[vault]` in all.
     pub(in crate::vault) async fn send(
         &self,
