@@ -86,14 +86,20 @@ pub(super) async fn becomes(stage: &Stage, wanted: &[&str]) {
     }
 }
 
+/// A service whose audit has a disk of its own.
+async fn with_little_room_for_the_audit() -> (Upstream, Disk, Stage) {
+    let upstream = Upstream::start().unwrap();
+    let world = vaulted(&upstream).await;
+    let disk = Disk::mount(&world.path("audit"));
+    let stage = Stage::of(world, "").await;
+    (upstream, disk, stage)
+}
+
 /// A run whose work is done and whose audit has no end is told with the same words and the
 /// same exit code, with a service and without one.
 #[tokio::test]
 async fn without_room_for_the_end_of_its_audit_a_run_looks_the_same_both_ways() {
-    let upstream = Upstream::start().unwrap();
-    let world = vaulted(&upstream).await;
-    let disk = Disk::mount(&world.path("audit"));
-    let mut stage = Stage::of(world, "").await;
+    let (upstream, disk, mut stage) = with_little_room_for_the_audit().await;
     let socket = stage.socket();
     let server = ["--server", socket.to_str().unwrap()];
     // What is left of a page takes some lines, and then no more. Which of its calls that
@@ -163,10 +169,7 @@ fn without_accidents(finished: Finished) -> Finished {
 
 #[tokio::test]
 async fn without_room_for_the_audit_nothing_runs_until_there_is_room() {
-    let upstream = Upstream::start().unwrap();
-    let world = vaulted(&upstream).await;
-    let disk = Disk::mount(&world.path("audit"));
-    let mut stage = Stage::of(world, "").await;
+    let (upstream, disk, mut stage) = with_little_room_for_the_audit().await;
     assert_eq!(stage.run("hello", json!({ "name": "x" })).await.exit, 0);
     let held = stage.held(&upstream).await;
     disk.fill();

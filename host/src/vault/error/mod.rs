@@ -1,6 +1,7 @@
 //! Why Vault could not be used.
 
 mod connection;
+mod kind;
 mod operation;
 
 use std::path::PathBuf;
@@ -12,32 +13,8 @@ use crate::diagnostic::{Blame, Diagnostic, Exit};
 use crate::secret::{CredentialFileError, CredentialVariableError};
 
 pub use connection::ConnectionFault;
+pub use kind::VaultErrorKind;
 pub use operation::Operation;
-
-/// What a capability needs to know of a [`VaultError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VaultErrorKind {
-    /// Not reachable, sealed, overloaded.
-    Unavailable,
-    /// The token may not do this.
-    Denied,
-    /// There is nothing at this path.
-    NotFound,
-    /// Vault calls the request malformed.
-    Invalid,
-    /// The attempt's authority has ended.
-    Closed,
-    /// Configuration on this side: a file, an address.
-    Configuration,
-    /// An answer that makes no sense, or a fault of ours.
-    Internal,
-    /// A lease has ended and may not be replaced.
-    Expired,
-    /// A limit of the host's own.
-    Limit,
-    /// Vault answers, but the engine behind it failed.
-    Engine,
-}
 
 /// Why Vault could not be used. No variant carries a secret or a server's text
 /// beyond what its documentation fixes.

@@ -1,5 +1,7 @@
 //! Who is told before the disk has what was written.
 
+use tempfile::TempDir;
+
 use super::super::early::LATER;
 use super::sharing::{WRITERS, commits};
 use super::*;
@@ -8,6 +10,14 @@ use crate::lock::Mutex;
 /// How often the disk was asked for: the results, the audit.
 fn syncs(store: &Store, audit: &AuditLog) -> (usize, usize) {
     (store.syncs(), audit.syncs())
+}
+
+/// A store and a chain beside it, in a folder that goes with the value.
+fn begun() -> (TempDir, Store, AuditLog) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    let audit = AuditLog::create(&folder.path().join("audit")).unwrap();
+    (folder, store, audit)
 }
 
 async fn becomes(what: &str, is: impl Fn() -> bool) {
@@ -20,9 +30,7 @@ async fn becomes(what: &str, is: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_told_when_it_is_written_and_the_disk_is_asked_soon() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).unwrap();
-    let audit = AuditLog::create(&folder.path().join("audit")).unwrap();
+    let (_folder, store, audit) = begun();
     let mut was_before = false;
     for number in 0..20 {
         let record = record(number);
@@ -49,9 +57,7 @@ async fn it_is_told_when_it_is_written_and_the_disk_is_asked_soon() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_share_commits_and_what_the_disk_is_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).unwrap();
-    let audit = AuditLog::create(&folder.path().join("audit")).unwrap();
+    let (folder, store, audit) = begun();
     let before = (commits(folder.path()), syncs(&store, &audit));
     let put = |number: u32| {
         let (store, record) = (store.clone(), record(number));
@@ -72,9 +78,7 @@ async fn they_share_commits_and_what_the_disk_is_asked_for() {
 /// As a service that ends does.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_the_disk_has_on_it_what_was_told_early() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).unwrap();
-    let audit = AuditLog::create(&folder.path().join("audit")).unwrap();
+    let (_folder, store, audit) = begun();
     let mut was_before = false;
     for number in 0..20 {
         let (record, begun) = (record(number), Instant::now());
@@ -92,9 +96,7 @@ async fn who_asks_for_the_disk_has_on_it_what_was_told_early() {
 /// One who waits for the disk has all that was written before on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_the_disk_is_not_told_early() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).unwrap();
-    let audit = AuditLog::create(&folder.path().join("audit")).unwrap();
+    let (_folder, store, audit) = begun();
     for number in 0..20 {
         let (early, late) = (record(2 * number), record(2 * number + 1));
         let last = ended(&audit, id(&early));
@@ -143,9 +145,7 @@ async fn an_audit_that_the_disk_refuses_afterwards_takes_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn results_that_the_disk_refuses_afterwards_are_told_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).unwrap();
-    let audit = AuditLog::create(&folder.path().join("audit")).unwrap();
+    let (_folder, store, audit) = begun();
     let record = record(1);
     store.heads.pen.sync_nowhere();
     let last = ended(&audit, id(&record));
